@@ -1,0 +1,52 @@
+//! What the engine runs on: resolved values only. Reading files, flags and variables is the binary's work.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use eggbox_sandbox::policy::Policy;
+
+/// Everything an [`Engine`](crate::Engine) needs to start.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// The server's own folder, made if missing; one server at a time uses it.
+    pub state_dir: PathBuf,
+    pub environment: EnvironmentConfig,
+    pub policy: Policy,
+    pub limits: Limits,
+}
+
+/// An interpreter and what it has imported before the first session is forked from it.
+#[derive(Debug, Clone)]
+pub struct EnvironmentConfig {
+    /// The interpreter: a path, or a name to look up on `PATH`.
+    pub python: PathBuf,
+    pub preload: Preload,
+}
+
+/// The modules that a nest imports before it forks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Preload {
+    /// The data packages that the interpreter happens to have.
+    Available,
+    /// Exactly these; one that cannot be imported stops the start.
+    Named(Vec<String>),
+}
+
+/// Every number that bounds a session, a queue or a wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions alive at once.
+    pub sessions_max: u32,
+    /// Executions that wait for one session, beside the one that runs.
+    pub queue_max: usize,
+    /// Wall time of an execution.
+    pub wall_max: Duration,
+    /// How long code may go on after its KeyboardInterrupt before the session is killed.
+    pub interrupt_grace: Duration,
+    /// Bytes kept of each of stdout and stderr of an execution.
+    pub output_bytes_max: usize,
+    /// A session that nobody has used for this long ends.
+    pub idle_max: Duration,
+    /// How long the interpreter may take to start, import and exercise its preload list.
+    pub nest_start_max: Duration,
+}

@@ -1,0 +1,120 @@
+//! The engine's handle: start, execute, shut down.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use eggbox_sandbox::status::Status;
+use tokio::time::timeout;
+
+use crate::config::EngineConfig;
+use crate::environment::{Environment, EnvironmentError};
+use crate::outcome::{Death, Execution};
+use crate::registry::Registry;
+use crate::session::SessionError;
+use crate::session_id::SessionId;
+use crate::state_dir::{StateDir, StateDirError};
+
+/// A handle on the running engine; clones share it.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    registry: Arc<Registry>,
+    /// As the first session reported it.
+    status: Status,
+    closing: AtomicBool,
+    _state_dir: StateDir,
+}
+
+/// Why the engine could not start; readable after "failed to start: ", with its sources.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    #[error("a first session, to prove the wall, failed")]
+    FirstSession(#[from] SessionError),
+}
+
+/// Why code was not run. The first three are the client's to retry; `Internal` is ours, its chain is for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    #[error("all {sessions_max} sessions are in use")]
+    NoRoom { sessions_max: u32 },
+    #[error("{queue_max} executions already wait for this session")]
+    QueueFull { queue_max: usize },
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    #[error("failed to run the session")]
+    Internal(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl Engine {
+    /// Brings up the nest and proves the wall with a first session. Takes seconds where the preload list is heavy.
+    ///
+    /// # Errors
+    /// Where the state directory, the interpreter, a layer of the wall or the preload list fails; nothing is left
+    /// running then.
+    pub async fn start(config: EngineConfig) -> Result<Self, StartError> {
+        let state_dir = StateDir::lock(&config.state_dir)?;
+        let limits = Arc::new(config.limits.clone());
+        let environment = Environment::start(&config, Arc::clone(&limits)).await?;
+        let mut first = environment.start_session(&limits).await?;
+        let status = std::mem::take(&mut first.status);
+        first.end(Death::Idle { idle_max: Duration::ZERO }).await;
+        let registry = Arc::new(Registry::new(environment, limits));
+        Ok(Self {
+            shared: Arc::new(Shared { registry, status, closing: AtomicBool::new(false), _state_dir: state_dir }),
+        })
+    }
+
+    /// The wall as the proving session reported it from inside.
+    #[must_use]
+    pub fn status(&self) -> &Status {
+        &self.shared.status
+    }
+
+    /// Runs `code` in the session `id` (a new one where `id` is none or unknown). Executions of one session run one at
+    /// a time, in order of arrival. Dropping the future does not cancel the execution.
+    ///
+    /// # Errors
+    /// Where the code was not run. What the code itself does is an [`Outcome`](crate::Outcome).
+    pub async fn execute(&self, id: Option<SessionId>, code: String) -> Result<Execution, ExecuteError> {
+        if self.shared.closing.load(Ordering::Relaxed) {
+            return Err(ExecuteError::ShuttingDown);
+        }
+        self.shared.registry.execute(id.unwrap_or_else(SessionId::unique), code).await
+    }
+
+    /// Executions that are running or queued now.
+    #[must_use]
+    pub fn executions_in_flight(&self) -> usize {
+        self.shared.registry.in_flight()
+    }
+
+    /// Takes no new work, waits up to `grace` for running executions, then ends nest and sessions; returns when they
+    /// are gone.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.shared.closing.store(true, Ordering::Relaxed);
+        // Those that are still running are ended with the nest, and answered so.
+        let _ = timeout(grace, self.shared.registry.quiet()).await;
+        self.shared.registry.environment().end().await;
+    }
+}
+
+/// An error and its sources on one line.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,230 @@
+//! Carries a session's part of a plan out: the only place where a session's wall is put up, in the plan's order.
+//! A nest's part is [`nest`](crate::nest)'s.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+
+use crate::layers::{capabilities, files, identity, mounts, network, rlimits};
+use crate::plan::{SessionPlan, SessionStep, WORKSPACE};
+use crate::status::{Layer, LayerStatus, State, Status};
+use crate::sys;
+
+/// A step that failed, and why: enough for the log line that an operator reads.
+#[derive(Debug, thiserror::Error)]
+#[error("step `{step}`: {cause}")]
+pub struct StepError {
+    pub step: String,
+    pub cause: io::Error,
+}
+
+/// What a session is handed when it is forked.
+#[derive(Debug)]
+pub struct Descriptors {
+    pub channel: OwnedFd,
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+}
+
+impl SessionPlan {
+    /// The number of the channel's descriptor in a session: just past the limit of open files, where code that closes
+    /// "all" descriptors does not reach it.
+    #[must_use]
+    pub fn channel_fd(&self) -> RawFd {
+        self.rlimits.open_files_max.cast_signed()
+    }
+}
+
+/// Locks this process down as the session of `slot`; afterwards nothing of the nest's is open but memory.
+///
+/// # Errors
+/// The first step that failed. The process must then end: part of the wall is up, part is not.
+pub fn lock_down(
+    plan: &SessionPlan,
+    steps: &[SessionStep],
+    slot: u32,
+    descriptors: Descriptors,
+) -> Result<Status, StepError> {
+    let mut session =
+        Session { plan, id: plan.id_first + if plan.id_is_own { slot } else { 0 }, descriptors: Some(descriptors) };
+    let mut layers = plan.inherited.clone();
+    for &step in steps {
+        let done = session.perform(step).map_err(|cause| StepError { step: step_name(step), cause })?;
+        layers.extend(done);
+    }
+    Ok(Status { layers })
+}
+
+fn step_name(step: SessionStep) -> String {
+    // As the plan's JSON spells it.
+    serde_json::to_value(step).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+struct Session<'a> {
+    plan: &'a SessionPlan,
+    id: u32,
+    descriptors: Option<Descriptors>,
+}
+
+fn enforced(layer: Layer, detail: impl Into<String>) -> LayerStatus {
+    LayerStatus { layer, state: State::Enforced, detail: detail.into() }
+}
+
+impl Session<'_> {
+    fn perform(&mut self, step: SessionStep) -> io::Result<Vec<LayerStatus>> {
+        let plan = self.plan;
+        Ok(match step {
+            SessionStep::PlaceDescriptors => {
+                self.place_descriptors()?;
+                vec![]
+            }
+            SessionStep::NameHost => {
+                rustix::system::sethostname(b"eggbox")?;
+                vec![enforced(Layer::UtsNamespace, "host name eggbox")]
+            }
+            SessionStep::MountOwnFileSystems => {
+                mounts::mount_own(&plan.file_systems, self.id)?;
+                rustix::process::chdir(WORKSPACE)?;
+                vec![
+                    enforced(Layer::MountNamespace, "read-only root; /workspace, /tmp, /dev/shm and /proc of its own"),
+                    enforced(Layer::IpcNamespace, "own message queues, semaphores, shared memory"),
+                ]
+            }
+            SessionStep::RaiseLoopback => {
+                network::raise_loopback()?;
+                vec![enforced(Layer::NetworkNamespace, "own loopback, nothing else")]
+            }
+            SessionStep::LimitResources => {
+                rlimits::limit(&plan.rlimits)?;
+                vec![self.resource_limits()]
+            }
+            SessionStep::TakeOwnIdentity => vec![self.take_own_identity()?],
+            SessionStep::DropCapabilities => {
+                capabilities::drop_all()?;
+                vec![enforced(Layer::Capabilities, "none, in any set")]
+            }
+            SessionStep::ForbidNewPrivileges => {
+                rustix::thread::set_no_new_privs(true)?;
+                vec![enforced(Layer::NoNewPrivileges, "setuid programs gain nothing")]
+            }
+            SessionStep::JoinOwnKeyring => vec![join_own_keyring()?],
+            SessionStep::RestrictFiles => {
+                files::restrict(plan.landlock_abi, &plan.landlock_rules)?;
+                vec![self.landlock()]
+            }
+            SessionStep::StandInForSignals => {
+                sys::unbuffer_c_streams();
+                sys::stand_in_for_default_actions()?;
+                vec![]
+            }
+            SessionStep::FilterSystemCalls => {
+                sys::install_seccomp(&plan.seccomp)?;
+                vec![enforced(Layer::Seccomp, format!("allow-list of {} instructions", plan.seccomp.len()))]
+            }
+            SessionStep::CheckFromInside => {
+                check_from_inside(plan)?;
+                vec![enforced(Layer::PidNamespace, "pid 1 of its own")]
+            }
+        })
+    }
+
+    fn place_descriptors(&mut self) -> io::Result<()> {
+        let Some(given) = self.descriptors.take() else { return Err(io::ErrorKind::NotConnected.into()) };
+        let channel = self.plan.channel_fd();
+        let nothing = fs::OpenOptions::new().read(true).open("/dev/null")?;
+        // The channel last: its number may be that of one of the others until those have moved.
+        sys::place_at(nothing.as_fd(), 0, true)?;
+        sys::place_at(given.stdout.as_fd(), 1, true)?;
+        sys::place_at(given.stderr.as_fd(), 2, true)?;
+        sys::place_at(given.channel.as_fd(), channel, false)?;
+        // Their numbers are closed with everything else that the nest had open.
+        std::mem::forget((nothing, given));
+        sys::close_range(3, channel.cast_unsigned() - 1)?;
+        sys::close_range(channel.cast_unsigned() + 1, u32::MAX)?;
+        rustix::process::setsid()?;
+        Ok(())
+    }
+
+    fn resource_limits(&self) -> LayerStatus {
+        let limits = &self.plan.rlimits;
+        let detail = format!("{} open files, no core dumps", limits.open_files_max);
+        let missing = "a limit of processes: the uid is shared, so the count would be everybody's".to_owned();
+        match limits.processes_max {
+            Some(count) => enforced(Layer::Rlimits, format!("{detail}, {count} processes and threads")),
+            None => LayerStatus { layer: Layer::Rlimits, state: State::Partial { missing }, detail },
+        }
+    }
+
+    fn take_own_identity(&self) -> io::Result<LayerStatus> {
+        if self.plan.id_is_own {
+            identity::become_id(self.id)?;
+            return Ok(enforced(Layer::Identity, "uid and gid of its own, no supplementary groups"));
+        }
+        let missing = "a uid of its own and the dropping of groups: the server does not run as root".to_owned();
+        let detail = "the server's uid, without its rights".to_owned();
+        Ok(LayerStatus { layer: Layer::Identity, state: State::Partial { missing }, detail })
+    }
+
+    fn landlock(&self) -> LayerStatus {
+        let abi = self.plan.landlock_abi;
+        let detail = format!("ABI {abi}, rights per tree");
+        if abi >= files::ABI_SCOPES {
+            return enforced(Layer::Landlock, detail + ", signals and abstract sockets scoped");
+        }
+        let missing =
+            format!("scoping of signals and abstract sockets, which ABI {} brings (Linux 6.12)", files::ABI_SCOPES);
+        LayerStatus { layer: Layer::Landlock, state: State::Partial { missing }, detail }
+    }
+}
+
+fn join_own_keyring() -> io::Result<LayerStatus> {
+    match sys::join_new_session_keyring() {
+        Ok(()) => Ok(enforced(Layer::Keyring, "own session keyring")),
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => Ok(enforced(Layer::Keyring, "the kernel has none")),
+        Err(error) => Err(error),
+    }
+}
+
+/// Looks at this process as the kernel shows it: the last word on whether the wall stands.
+fn check_from_inside(plan: &SessionPlan) -> io::Result<()> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default()
+    };
+    const NO_CAPABILITIES: &str = "0000000000000000";
+    let wanted = [
+        ("Pid", "1"),
+        ("Threads", "1"),
+        ("NoNewPrivs", "1"),
+        ("Seccomp", "2"),
+        ("CapInh", NO_CAPABILITIES),
+        ("CapPrm", NO_CAPABILITIES),
+        ("CapEff", NO_CAPABILITIES),
+        ("CapBnd", NO_CAPABILITIES),
+        ("CapAmb", NO_CAPABILITIES),
+    ];
+    for (name, value) in wanted {
+        let found = field(name);
+        if found != value {
+            return Err(io::Error::other(format!("{name} is {found:?} inside, not {value:?}")));
+        }
+    }
+    if plan.id_is_own && !field("Groups").is_empty() {
+        return Err(io::Error::other(format!("supplementary groups {} are left", field("Groups"))));
+    }
+    check_descriptors(plan.channel_fd())
+}
+
+fn check_descriptors(channel: RawFd) -> io::Result<()> {
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let entry = entry?;
+        let number: RawFd = entry.file_name().to_string_lossy().parse().map_err(io::Error::other)?;
+        let stray = !(0..=2).contains(&number) && number != channel;
+        // The descriptor that lists the folder lists itself.
+        if stray && !fs::read_link(entry.path()).is_ok_and(|to| to.starts_with("/proc")) {
+            return Err(io::Error::other(format!("descriptor {number} of the nest is left open")));
+        }
+    }
+    Ok(())
+}

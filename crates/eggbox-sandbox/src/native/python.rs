@@ -1,0 +1,340 @@
+//! The C interface to CPython: the module's table, its functions, and the audit hook's glue. Limited API of 3.9, and
+//! two functions that every CPython since 3.8 exports outside of it.
+//!
+//! Every function here is called by the interpreter with its lock held, and holds it but where it says otherwise.
+
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+use std::sync::{Mutex, OnceLock};
+
+use pyo3_ffi::{
+    METH_NOARGS, METH_VARARGS, Py_DECREF, Py_None, PyArg_ParseTuple, PyBytes_AsString, PyBytes_Size,
+    PyErr_CheckSignals, PyErr_Clear, PyErr_Occurred, PyErr_SetObject, PyErr_SetString, PyErr_WriteUnraisable,
+    PyEval_RestoreThread, PyEval_SaveThread, PyExc_PermissionError, PyExc_RuntimeError, PyList_GetItem, PyList_Size,
+    PyLong_AsLong, PyMethodDef, PyMethodDefPointer, PyModule_Create2, PyModuleDef, PyModuleDef_HEAD_INIT,
+    PyOS_AfterFork_Child, PyOS_AfterFork_Parent, PyOS_BeforeFork, PyObject, PyTuple_GetItem, PyTuple_Size,
+    PyUnicode_AsUTF8String, PyUnicode_DecodeUTF8, PyUnicode_FSConverter,
+};
+
+use super::channel::{Channel, end_if_forked};
+use super::denial;
+use super::forker::Nest;
+use crate::status::Status;
+use crate::sys;
+use crate::wire::{Ending, FromNest, FromSession};
+
+unsafe extern "C" {
+    // Outside the limited API before 3.13, but exported since 3.8 (PEP 578).
+    fn PySys_AddAuditHook(hook: AuditHook, data: *mut c_void) -> c_int;
+}
+
+type AuditHook = unsafe extern "C" fn(event: *const c_char, arguments: *mut PyObject, data: *mut c_void) -> c_int;
+
+/// The limited API that the module is written to.
+const PYTHON_ABI_VERSION: c_int = 3;
+
+/// Until a session takes over.
+static NEST: Mutex<Option<Nest>> = Mutex::new(None);
+/// From the moment that this process is a session.
+static CHANNEL: OnceLock<Channel> = OnceLock::new();
+static STATUS: Mutex<Option<Status>> = Mutex::new(None);
+
+/// Runs `clone` between CPython's hooks for a fork.
+pub(super) fn fork(clone: impl FnOnce() -> io::Result<sys::Forked>) -> io::Result<sys::Forked> {
+    // SAFETY: this thread holds the interpreter's lock, and each hook is called in its process exactly once.
+    unsafe {
+        PyOS_BeforeFork();
+        let forked = clone();
+        match forked {
+            Ok(sys::Forked::Child) => PyOS_AfterFork_Child(),
+            _ => PyOS_AfterFork_Parent(),
+        }
+        forked
+    }
+}
+
+fn none() -> *mut PyObject {
+    // SAFETY: None is always there; a new reference to it is the caller's.
+    unsafe {
+        let none = Py_None();
+        pyo3_ffi::Py_INCREF(none);
+        none
+    }
+}
+
+/// Raises RuntimeError with `error`.
+fn raise(error: &io::Error) -> *mut PyObject {
+    let text = std::ffi::CString::new(error.to_string()).unwrap_or_default();
+    // SAFETY: the text outlives the call; the exception type is always there.
+    unsafe { PyErr_SetString(PyExc_RuntimeError, text.as_ptr()) };
+    ptr::null_mut()
+}
+
+fn answer(result: io::Result<()>) -> *mut PyObject {
+    match result {
+        Ok(()) => none(),
+        Err(error) => raise(&error),
+    }
+}
+
+/// The text of a `str`, or none (with an exception set) where it is no str.
+///
+/// # Safety
+/// `object` is a live object.
+unsafe fn text(object: *mut PyObject) -> Option<String> {
+    // SAFETY: by contract; the new reference to the bytes is given up when they have been copied.
+    unsafe {
+        let bytes = PyUnicode_AsUTF8String(object);
+        if bytes.is_null() {
+            return None;
+        }
+        let text = String::from_utf8_lossy(bytes_of(bytes)).into_owned();
+        Py_DECREF(bytes);
+        Some(text)
+    }
+}
+
+/// The content of a `bytes` object.
+///
+/// # Safety
+/// `object` is a `bytes` object that outlives `'a`.
+unsafe fn bytes_of<'a>(object: *mut PyObject) -> &'a [u8] {
+    // SAFETY: by contract; the interpreter keeps pointer and size in step.
+    unsafe {
+        let length = usize::try_from(PyBytes_Size(object)).unwrap_or(0);
+        std::slice::from_raw_parts(PyBytes_AsString(object).cast(), length)
+    }
+}
+
+/// The texts of a list of `str`, or none (with an exception set) where it is something else.
+///
+/// # Safety
+/// `list` is a live object.
+unsafe fn texts(list: *mut PyObject) -> Option<Vec<String>> {
+    // SAFETY: by contract; items are borrowed from the list while it lives.
+    unsafe { (0..PyList_Size(list)).map(|index| text(PyList_GetItem(list, index))).collect() }
+}
+
+/// `serve(version: str, loaded: list[str], missing: list[str])`: the nest's loop; returns in each session.
+unsafe extern "C" fn serve(_module: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject {
+    let (mut version, mut loaded, mut missing) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: three places for the three objects that the format asks for, all borrowed from the tuple.
+    let up = unsafe {
+        if PyArg_ParseTuple(arguments, c"OOO".as_ptr(), &raw mut version, &raw mut loaded, &raw mut missing) == 0 {
+            return ptr::null_mut();
+        }
+        let (Some(python), Some(preloaded), Some(missing)) = (text(version), texts(loaded), texts(missing)) else {
+            return ptr::null_mut();
+        };
+        FromNest::Up { python, preloaded, missing }
+    };
+    let Some(nest) = NEST.lock().ok().and_then(|mut nest| nest.take()) else {
+        return raise(&io::Error::other("there is no nest to serve"));
+    };
+    match nest.serve(&up) {
+        Err(error) => raise(&error),
+        Ok(session) => {
+            denial::start(&session.plan);
+            if let Ok(mut status) = STATUS.lock() {
+                *status = Some(session.status);
+            }
+            // Set once: a process becomes a session once.
+            let _ = CHANNEL.set(session.channel);
+            none()
+        }
+    }
+}
+
+/// `refuse(why: str)`: tells the server that there will be no nest, and ends it.
+unsafe extern "C" fn refuse(_module: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the tuple holds one object, borrowed.
+    let why = unsafe { text(PyTuple_GetItem(arguments, 0)) }.unwrap_or_else(|| "no reason given".into());
+    if let Some(nest) = NEST.lock().ok().and_then(|mut nest| nest.take()) {
+        // Where this fails the server is gone.
+        let _ = nest.refuse(why);
+    }
+    sys::exit_now(1)
+}
+
+/// `ready()`: tells the server that this session waits for code.
+unsafe extern "C" fn ready(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
+    let status = STATUS.lock().ok().and_then(|mut status| status.take());
+    match (CHANNEL.get(), status) {
+        (Some(channel), Some(status)) => answer(channel.send(&FromSession::Ready(status))),
+        _ => raise(&io::Error::other("this is no session, or it was ready before")),
+    }
+}
+
+/// `receive() -> str`: the next request's code. Without the interpreter's lock while it waits.
+unsafe extern "C" fn receive(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
+    let Some(channel) = CHANNEL.get() else { return raise(&io::Error::other("this is no session")) };
+    end_if_forked(0);
+    // Something came between the end of the code and its answer.
+    if let Err(error) = channel.finish(Ending::Interrupted) {
+        return raise(&error);
+    }
+    loop {
+        let mut code = Vec::new();
+        // SAFETY: the lock is held here, and taken back before anything of Python's is touched.
+        let received = unsafe {
+            let thread = PyEval_SaveThread();
+            let received = channel.receive_header().and_then(|length| match length {
+                None => Ok(false),
+                Some(length) => {
+                    code.resize(length, 0);
+                    channel.receive_code(&mut code).map(|()| true)
+                }
+            });
+            PyEval_RestoreThread(thread);
+            received
+        };
+        match received {
+            Ok(true) => {
+                // SAFETY: pointer and length are the buffer's; it is UTF-8, or the decoder says so.
+                return unsafe {
+                    PyUnicode_DecodeUTF8(code.as_ptr().cast(), code.len().cast_signed(), c"replace".as_ptr())
+                };
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => run_signal_handlers(),
+            // The server is gone, or speaks another language: nobody is left to work for.
+            Ok(false) | Err(_) => sys::exit_now(0),
+        }
+    }
+}
+
+/// `finish(ending: int, status: int)`: answers the request. In a process that user code forked off it ends the process
+/// with `status` instead.
+unsafe extern "C" fn finish(_module: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the tuple holds two objects, borrowed.
+    let (ending, status) =
+        unsafe { (PyLong_AsLong(PyTuple_GetItem(arguments, 0)), PyLong_AsLong(PyTuple_GetItem(arguments, 1))) };
+    end_if_forked(i32::try_from(status).unwrap_or(1));
+    sys::inside::flush_c_streams();
+    let ending = u8::try_from(ending).ok().and_then(Ending::from_code);
+    match (CHANNEL.get(), ending) {
+        (Some(channel), Some(ending)) => answer(channel.finish(ending)),
+        _ => raise(&io::Error::other("this is no session, or no ending")),
+    }
+}
+
+/// `allow_interrupt(allow: bool)`: lets SIGINT through to the main thread while user code runs, and only then.
+unsafe extern "C" fn allow_interrupt(_module: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the tuple holds one object, borrowed.
+    let allow = unsafe { PyLong_AsLong(PyTuple_GetItem(arguments, 0)) } != 0;
+    if allow {
+        // One that was meant for an earlier execution.
+        sys::inside::discard_pending_interrupt();
+    }
+    let masked = sys::inside::block_interrupt(!allow);
+    if !allow {
+        run_signal_handlers();
+    }
+    answer(masked)
+}
+
+/// Runs the Python handlers of signals that have arrived; what they raise has nobody left to go to.
+fn run_signal_handlers() {
+    // SAFETY: the interpreter's lock is held. An exception that is being carried elsewhere is not touched: nothing is
+    // set when this is called.
+    unsafe {
+        if PyErr_CheckSignals() != 0 {
+            let interrupt = pyo3_ffi::PyErr_ExceptionMatches(pyo3_ffi::PyExc_KeyboardInterrupt) != 0;
+            if interrupt { PyErr_Clear() } else { PyErr_WriteUnraisable(ptr::null_mut()) }
+        }
+    }
+}
+
+/// Raises the seed's PermissionError before `os.remove`, `os.rmdir`, `os.rename` and their kin ask the kernel.
+unsafe extern "C" fn audit(event: *const c_char, arguments: *mut PyObject, _data: *mut c_void) -> c_int {
+    if !sys::inside::is_inside_session() {
+        return 0;
+    }
+    // SAFETY: CPython passes a C string.
+    let event = unsafe { CStr::from_ptr(event) };
+    // Positions of the folder's descriptor in the arguments of the events (Python's audit events table): os.remove and
+    // os.rmdir have (path, dir_fd), os.rename has (src, dst, src_dir_fd, dst_dir_fd).
+    let base = match event.to_bytes() {
+        b"os.remove" | b"os.rmdir" => 1,
+        b"os.rename" => 2,
+        _ => return 0,
+    };
+    // SAFETY: the arguments are a live tuple; the position is checked.
+    unsafe {
+        if PyTuple_Size(arguments) <= base {
+            return 0;
+        }
+        let base = PyLong_AsLong(PyTuple_GetItem(arguments, base));
+        let mut path: *mut PyObject = ptr::null_mut();
+        let is_path = PyUnicode_FSConverter(PyTuple_GetItem(arguments, 0), (&raw mut path).cast()) != 0;
+        if !is_path || !PyErr_Occurred().is_null() {
+            // Not ours to report: the function itself will look at its arguments.
+            PyErr_Clear();
+            return 0;
+        }
+        let folder = i32::try_from(base).unwrap_or(-1);
+        let refused = denial::refuses(folder, Path::new(OsStr::from_bytes(bytes_of(path))));
+        Py_DECREF(path);
+        if !refused {
+            return 0;
+        }
+        let value = pyo3_ffi::Py_BuildValue(c"(is)".as_ptr(), libc::EACCES, denial::MESSAGE.as_ptr());
+        if !value.is_null() {
+            PyErr_SetObject(PyExc_PermissionError, value);
+            Py_DECREF(value);
+        }
+        -1
+    }
+}
+
+/// A method table that is never written to after it is made.
+struct Methods([PyMethodDef; 7]);
+// SAFETY: only names, function pointers and flags, all constant.
+unsafe impl Sync for Methods {}
+
+const fn method(name: &'static CStr, function: PyMethodDefPointer, flags: c_int) -> PyMethodDef {
+    PyMethodDef { ml_name: name.as_ptr(), ml_meth: function, ml_flags: flags, ml_doc: ptr::null() }
+}
+
+static METHODS: Methods = Methods([
+    method(c"serve", PyMethodDefPointer { PyCFunction: serve }, METH_VARARGS),
+    method(c"refuse", PyMethodDefPointer { PyCFunction: refuse }, METH_VARARGS),
+    method(c"ready", PyMethodDefPointer { PyCFunction: ready }, METH_NOARGS),
+    method(c"receive", PyMethodDefPointer { PyCFunction: receive }, METH_NOARGS),
+    method(c"finish", PyMethodDefPointer { PyCFunction: finish }, METH_VARARGS),
+    method(c"allow_interrupt", PyMethodDefPointer { PyCFunction: allow_interrupt }, METH_VARARGS),
+    PyMethodDef::zeroed(),
+]);
+
+/// The module's entry: takes the nest's descriptors over and adds the audit hook.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn PyInit_eggbox_native() -> *mut PyObject {
+    match Nest::adopt() {
+        Ok(nest) => {
+            if let Ok(mut place) = NEST.lock() {
+                *place = Some(nest);
+            }
+        }
+        Err(error) => return raise(&error),
+    }
+    // SAFETY: the interpreter's lock is held; the hook lives as long as the process, the definition too.
+    unsafe {
+        if PySys_AddAuditHook(audit, ptr::null_mut()) != 0 {
+            return ptr::null_mut();
+        }
+        let definition = Box::leak(Box::new(PyModuleDef {
+            m_base: PyModuleDef_HEAD_INIT,
+            m_name: c"eggbox_native".as_ptr(),
+            m_doc: ptr::null(),
+            m_size: -1,
+            m_methods: METHODS.0.as_ptr().cast_mut(),
+            m_slots: ptr::null_mut(),
+            m_traverse: None,
+            m_clear: None,
+            m_free: None,
+        }));
+        PyModule_Create2(definition, PYTHON_ABI_VERSION)
+    }
+}

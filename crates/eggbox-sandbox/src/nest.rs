@@ -1,0 +1,171 @@
+//! The start of a nest: from a fresh process of our own binary, before any thread, to the interpreter that it becomes.
+//!
+//! The process that the server started forks once, so that the nest is pid 1 of its own pid namespace: when it ends,
+//! the kernel ends every session. The first process writes the nest's id maps where that takes outside rights, then
+//! leaves; the nest belongs to nobody and holds on to the server by its control channel alone.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::control;
+use crate::enforce::StepError;
+use crate::layers::{capabilities, identity, mounts, namespaces};
+use crate::plan::{NestStep, Plan};
+use crate::sys;
+use crate::wire::{FromNest, NEST_CONTROL_AT_START_FD, NEST_CONTROL_FD, NEST_PLAN_AT_START_FD, NEST_PLAN_FD};
+
+/// What stands in a nest's runtime folder: names with contents.
+pub type Runtime<'a> = &'a [(&'a str, &'a [u8])];
+
+/// Turns this process into a nest. Returns only where not even the control channel works, with the reason.
+pub fn main(runtime: Runtime<'_>) -> io::Error {
+    let control = match sys::adopt_inherited(NEST_CONTROL_AT_START_FD) {
+        Ok(control) => control,
+        Err(error) => return io::Error::other(format!("a nest is started by the server alone: {error}")),
+    };
+    let Err(failure) = run(&control, runtime);
+    let StepError { step, cause } = failure;
+    match control::send(control.as_fd(), &FromNest::Failed { step, cause: cause.to_string() }, &[]) {
+        Ok(()) => sys::exit_now(1),
+        Err(error) => error,
+    }
+}
+
+fn run(control: &OwnedFd, runtime: Runtime<'_>) -> Result<Infallible, StepError> {
+    let plan = read_plan().map_err(|cause| StepError { step: "read_plan".into(), cause })?;
+    let mut nest = Nest { control, plan: &plan, runtime, root: None, outside: None };
+    for &step in &plan.nest_steps {
+        nest.perform(step).map_err(|cause| StepError { step: step_name(step), cause })?;
+    }
+    Err(StepError { step: "read_plan".into(), cause: io::Error::other("the plan does not end in an interpreter") })
+}
+
+fn read_plan() -> io::Result<Plan> {
+    let mut text = String::new();
+    File::from(sys::adopt_inherited(NEST_PLAN_AT_START_FD)?).read_to_string(&mut text)?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+fn step_name(step: NestStep) -> String {
+    serde_json::to_value(step).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// What an operator can do where `step` of a nest's set-up failed.
+#[must_use]
+pub fn mend(step: &str) -> Option<&'static str> {
+    match step {
+        "execute_interpreter" => {
+            Some("the interpreter must be readable and executable for everybody; name another with --python")
+        }
+        "preload" => Some("the modules of the preload list must import cleanly in this interpreter; change preload"),
+        _ => None,
+    }
+}
+
+struct Nest<'a> {
+    control: &'a OwnedFd,
+    plan: &'a Plan,
+    runtime: Runtime<'a>,
+    root: Option<PathBuf>,
+    /// To the process outside that maps ids on request.
+    outside: Option<(PipeWriter, PipeReader)>,
+}
+
+impl Nest<'_> {
+    fn perform(&mut self, step: NestStep) -> io::Result<()> {
+        match step {
+            NestStep::Detach => detach(),
+            NestStep::EnterPidNamespace => namespaces::enter_pid(),
+            NestStep::EnterMountNamespace => namespaces::enter_mount(),
+            NestStep::EnterAllNamespaces => namespaces::enter_all(&self.plan.identity),
+            NestStep::Fork => self.fork(),
+            NestStep::BuildRoot => {
+                self.root = Some(mounts::build_root(&self.plan.root, self.runtime)?);
+                Ok(())
+            }
+            NestStep::PivotRoot => {
+                let root = self.root.take().ok_or_else(|| io::Error::other("no root was built"))?;
+                mounts::pivot(&root)
+            }
+            NestStep::EnterUserNamespace => self.enter_user_namespace(),
+            NestStep::TakeNestIdentity => identity::become_id(self.plan.identity.nest_id),
+            NestStep::LimitCapabilities => capabilities::limit_to_nest(),
+            NestStep::ForbidNewPrivileges => Ok(rustix::thread::set_no_new_privs(true)?),
+            NestStep::ExecuteInterpreter => self.execute_interpreter(),
+        }
+    }
+
+    /// The child goes on as pid 1; the parent serves it and ends.
+    fn fork(&mut self) -> io::Result<()> {
+        let (request_in, request_out) = io::pipe()?;
+        let (answer_in, answer_out) = io::pipe()?;
+        match sys::clone3(0)? {
+            sys::Forked::Child => {
+                self.outside = Some((request_out, answer_in));
+                Ok(())
+            }
+            sys::Forked::Parent { child } => {
+                drop(request_out);
+                control::send(self.control.as_fd(), &FromNest::Started, &[child.as_fd()])?;
+                self.map_ids_on_request(request_in, answer_out, &child)
+            }
+        }
+    }
+
+    fn map_ids_on_request(&self, mut request: PipeReader, mut answer: PipeWriter, child: &OwnedFd) -> io::Result<()> {
+        // It asks with one byte, or closes the pipe where it needs no maps.
+        if request.read(&mut [0])? == 1 {
+            namespaces::map_ids(&pid_of(child)?, &self.plan.identity)?;
+            answer.write_all(&[0])?;
+        }
+        sys::exit_now(0)
+    }
+
+    fn enter_user_namespace(&mut self) -> io::Result<()> {
+        let (mut request, mut answer) = self.outside.take().ok_or_else(|| io::Error::other("nobody is outside"))?;
+        namespaces::enter_user()?;
+        request.write_all(&[0])?;
+        answer.read_exact(&mut [0]).map_err(|_| io::Error::other("the ids were not mapped"))
+    }
+
+    fn execute_interpreter(&self) -> io::Result<()> {
+        let program = &self.plan.program;
+        let plan = serde_json::to_vec(self.plan)?;
+        let plan = sys::memory_file(c"plan", &plan)?;
+        sys::place_at(self.control.as_fd(), NEST_CONTROL_FD, true)?;
+        sys::place_at(plan.as_fd(), NEST_PLAN_FD, true)?;
+        Err(Command::new(&program.executable)
+            .args(&program.arguments)
+            .stdin(Stdio::null())
+            // What an import prints goes to the server's log.
+            .stdout(io::stderr().as_fd().try_clone_to_owned()?)
+            .env_clear()
+            .envs(program.environment.iter().map(|(name, value)| (name, value)))
+            .exec())
+    }
+}
+
+/// Leaves the server's terminal, signal mask and limits behind.
+fn detach() -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid, umask};
+    setsid()?;
+    umask(rustix::fs::Mode::from_raw_mode(0o022));
+    sys::unblock_all_signals()?;
+    // A nest holds a descriptor per session.
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum })?;
+    Ok(())
+}
+
+/// The process id that this process knows `child` by, as fdinfo shows it (pidfd_open(2)).
+fn pid_of(child: &OwnedFd) -> io::Result<String> {
+    use std::os::fd::AsRawFd;
+    let shown = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", child.as_raw_fd()))?;
+    let pid = shown.lines().find_map(|line| line.strip_prefix("Pid:"));
+    Ok(pid.ok_or_else(|| io::Error::other("fdinfo shows no Pid"))?.trim().to_owned())
+}

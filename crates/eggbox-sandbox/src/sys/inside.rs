@@ -1,0 +1,73 @@
+//! Calls that only the native library makes, in the nest or inside a session.
+
+use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::path::Path;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// The number of threads of this process, as the kernel counts them.
+pub(crate) fn thread_count() -> io::Result<u64> {
+    // proc(5): a directory's link count is its entries that are directories, and two.
+    Ok(rustix::fs::stat("/proc/self/task")?.st_nlink as u64 - 2)
+}
+
+/// Blocks or unblocks SIGINT for the calling thread.
+pub(crate) fn block_interrupt(block: bool) -> io::Result<()> {
+    let how = if block { libc::SIG_BLOCK } else { libc::SIG_UNBLOCK };
+    let set = interrupt_set();
+    // SAFETY: the set outlives the call.
+    match unsafe { libc::pthread_sigmask(how, &raw const set, ptr::null_mut()) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Takes a pending SIGINT away, so that one sent to an earlier execution does not hit the next.
+pub(crate) fn discard_pending_interrupt() {
+    let set = interrupt_set();
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointers outlive the call; no information is asked for.
+    while unsafe { libc::sigtimedwait(&raw const set, ptr::null_mut(), &raw const now) } > 0 {}
+}
+
+fn interrupt_set() -> libc::sigset_t {
+    // SAFETY: an all-zero `sigset_t` is storage that sigemptyset then makes valid.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGINT);
+        set
+    }
+}
+
+/// Writes out every buffer of C's streams.
+pub(crate) fn flush_c_streams() {
+    // SAFETY: a null stream means all of them; the C library locks each.
+    unsafe { libc::fflush(ptr::null_mut()) };
+}
+
+/// The process that became this session, so that forks of it can be told apart.
+static SESSION_PID: AtomicI32 = AtomicI32::new(0);
+
+/// Marks the calling process as the session's own.
+pub(crate) fn mark_session_process() {
+    SESSION_PID.store(std::process::id().cast_signed(), Ordering::Relaxed);
+}
+
+/// Whether the calling process is the session's own: not the nest, and not a process that user code forked off.
+pub(crate) fn is_session_process() -> bool {
+    SESSION_PID.load(Ordering::Relaxed) == std::process::id().cast_signed()
+}
+
+/// Whether the calling process is a session or was forked off by one.
+pub(crate) fn is_inside_session() -> bool {
+    SESSION_PID.load(Ordering::Relaxed) != 0
+}
+
+/// The device that holds `directory` (relative to `base`), or none where it does not exist.
+pub(crate) fn device_of(base: RawFd, directory: &Path) -> Option<u64> {
+    // SAFETY: only asks about a descriptor number; a number that is not open is answered with EBADF.
+    let base = if base < 0 { rustix::fs::CWD } else { unsafe { BorrowedFd::borrow_raw(base) } };
+    rustix::fs::statat(base, directory, rustix::fs::AtFlags::empty()).ok().map(|found| found.st_dev)
+}

@@ -1,0 +1,225 @@
+//! What travels between server, nest and session, in the one place that both ends are built from.
+//!
+//! A session's channel is a byte stream of frames; whatever a session sends is hostile, so every length has a limit
+//! and every frame is parsed into a value or refused. A nest's control channel is a SOCK_SEQPACKET of JSON messages
+//! between two programs of ours, with descriptors beside them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::status::Status;
+
+/// Where a nest finds its control channel, and its [`Plan`](crate::plan::Plan) as JSON, when the server starts it:
+/// as its standard input and output, which any way of starting a process can set.
+pub const NEST_CONTROL_AT_START_FD: i32 = 0;
+pub const NEST_PLAN_AT_START_FD: i32 = 1;
+/// Where the interpreter that the nest becomes finds them.
+pub const NEST_CONTROL_FD: i32 = 3;
+pub const NEST_PLAN_FD: i32 = 4;
+
+/// The largest frame a session may send, in bytes after the header: a status report is about 2 KiB.
+pub const SESSION_FRAME_BYTES_MAX: usize = 16 * 1024;
+/// The largest message on a control channel, in bytes.
+pub const CONTROL_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a frame's header: the length of the body (u32, little endian), then its kind.
+pub const HEADER_BYTES: usize = 5;
+
+/// The kind of an execution request, the only frame that a session is sent.
+/// Body: the sequence number (u64, little endian), then the code in UTF-8.
+pub const KIND_EXECUTE: u8 = b'X';
+const KIND_READY: u8 = b'R';
+const KIND_REFUSED: u8 = b'F';
+const KIND_DONE: u8 = b'D';
+
+/// What a session tells the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromSession {
+    /// It is locked down, has checked itself and waits for code.
+    Ready(Status),
+    /// A layer could not be put up; it has ended itself.
+    Refused(String),
+    /// The execution of this number is over.
+    Done { sequence: u64, ending: Ending },
+}
+
+/// How the runner saw code end. A session can lie here, about nothing but itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Ok,
+    Exception,
+    Denied,
+    Interrupted,
+}
+
+/// Why bytes from a session are no frame.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    #[error("a frame of {bytes} bytes, more than {SESSION_FRAME_BYTES_MAX}")]
+    TooLong { bytes: usize },
+    #[error("a frame of unknown kind {kind}")]
+    Kind { kind: u8 },
+    #[error("a malformed frame of kind {kind}")]
+    Body { kind: u8 },
+}
+
+impl Ending {
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        [Self::Ok, Self::Exception, Self::Denied, Self::Interrupted].get(usize::from(code)).copied()
+    }
+
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// The header of a frame with a body of `length` bytes.
+///
+/// # Errors
+/// Where the length does not fit its field.
+pub fn header(kind: u8, length: usize) -> Result<[u8; HEADER_BYTES], FrameError> {
+    let length = u32::try_from(length).map_err(|_| FrameError::TooLong { bytes: length })?.to_le_bytes();
+    Ok([length[0], length[1], length[2], length[3], kind])
+}
+
+/// The body's length and the kind that a header announces.
+#[must_use]
+pub fn parse_header(header: [u8; HEADER_BYTES]) -> (usize, u8) {
+    let [a, b, c, d, kind] = header;
+    (u32::from_le_bytes([a, b, c, d]) as usize, kind)
+}
+
+impl FromSession {
+    /// The whole frame.
+    ///
+    /// # Errors
+    /// Where it would be longer than [`SESSION_FRAME_BYTES_MAX`].
+    pub fn encode(&self) -> Result<Vec<u8>, FrameError> {
+        let (kind, body) = match self {
+            Self::Ready(status) => {
+                (KIND_READY, serde_json::to_vec(status).map_err(|_| FrameError::Body { kind: KIND_READY })?)
+            }
+            Self::Refused(why) => (KIND_REFUSED, why.clone().into_bytes()),
+            Self::Done { sequence, ending } => {
+                let mut body = sequence.to_le_bytes().to_vec();
+                body.push(ending.code());
+                (KIND_DONE, body)
+            }
+        };
+        if body.len() > SESSION_FRAME_BYTES_MAX {
+            return Err(FrameError::TooLong { bytes: body.len() });
+        }
+        let mut frame = header(kind, body.len())?.to_vec();
+        frame.extend(body);
+        Ok(frame)
+    }
+
+    /// The first frame of `bytes` and how many of them it takes, or none where more bytes are needed.
+    ///
+    /// # Errors
+    /// Where no continuation could make it a frame.
+    pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, FrameError> {
+        let Some((head, rest)) = bytes.split_first_chunk() else { return Ok(None) };
+        let (length, kind) = parse_header(*head);
+        if length > SESSION_FRAME_BYTES_MAX {
+            return Err(FrameError::TooLong { bytes: length });
+        }
+        if !matches!(kind, KIND_READY | KIND_REFUSED | KIND_DONE) {
+            return Err(FrameError::Kind { kind });
+        }
+        let Some(body) = rest.get(..length) else { return Ok(None) };
+        let frame = Self::decode_body(kind, body).ok_or(FrameError::Body { kind })?;
+        Ok(Some((frame, HEADER_BYTES + length)))
+    }
+
+    fn decode_body(kind: u8, body: &[u8]) -> Option<Self> {
+        match kind {
+            KIND_READY => serde_json::from_slice(body).ok().map(Self::Ready),
+            KIND_REFUSED => String::from_utf8(body.to_vec()).ok().map(Self::Refused),
+            _ => {
+                let (sequence, ending) = body.split_first_chunk()?;
+                let &[ending] = ending else { return None };
+                Some(Self::Done { sequence: u64::from_le_bytes(*sequence), ending: Ending::from_code(ending)? })
+            }
+        }
+    }
+}
+
+/// What the server asks of a nest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToNest {
+    /// Fork a session. Beside it: the session's end of its channel, and the writing ends of stdout and stderr.
+    /// No two living sessions have the same slot; it picks the session's uid.
+    Spawn { slot: u32 },
+}
+
+/// What a nest tells the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromNest {
+    /// The first process of the nest lives; beside it: a pidfd of that process.
+    Started,
+    /// A step of the nest's own set-up failed; it has ended itself.
+    Failed { step: String, cause: String },
+    /// It has imported and exercised its preload list and takes requests.
+    Up { python: String, preloaded: Vec<String>, missing: Vec<String> },
+    /// A session was forked; beside it: a pidfd of the session.
+    Spawned { slot: u32 },
+    /// No session could be forked.
+    NotSpawned { slot: u32, cause: String },
+    /// A session's process has ended and was reaped.
+    Ended { slot: u32, exit: Exit },
+}
+
+/// How a process ended, from its wait status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    Status(i32),
+    Signal(i32),
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn frames_survive_the_wire_in_any_cut() {
+        let frames = [
+            FromSession::Ready(Status::default()),
+            FromSession::Refused("step `seccomp`: not permitted".into()),
+            FromSession::Done { sequence: u64::MAX, ending: Ending::Denied },
+        ];
+        for frame in frames {
+            let bytes = frame.encode().unwrap();
+            for cut in 0..bytes.len() {
+                assert_eq!(FromSession::decode(&bytes[..cut]), Ok(None), "cut at {cut}");
+            }
+            assert_eq!(FromSession::decode(&bytes), Ok(Some((frame, bytes.len()))));
+        }
+    }
+
+    #[test]
+    fn what_is_long_unknown_or_malformed_is_refused_before_its_body_arrives() {
+        let huge = header(KIND_DONE, SESSION_FRAME_BYTES_MAX + 1).unwrap();
+        assert!(matches!(FromSession::decode(&huge), Err(FrameError::TooLong { .. })));
+        assert_eq!(FromSession::decode(&header(b'?', 1).unwrap()), Err(FrameError::Kind { kind: b'?' }));
+        for body in [&b""[..], &[0; 8], &[0; 10], &[0, 0, 0, 0, 0, 0, 0, 0, 9]] {
+            let mut bytes = header(KIND_DONE, body.len()).unwrap().to_vec();
+            bytes.extend(body);
+            assert_eq!(FromSession::decode(&bytes), Err(FrameError::Body { kind: KIND_DONE }), "{body:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_or_take_more_than_there_is(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            if let Ok(Some((_, taken))) = FromSession::decode(&bytes) {
+                prop_assert!(taken <= bytes.len());
+            }
+        }
+    }
+}

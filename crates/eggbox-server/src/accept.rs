@@ -1,0 +1,107 @@
+//! The accept loop: connections in, requests to the router. Owns the cap on connections, the wait for a request's
+//! head and the drain at the end; knows no route.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use crate::config::{HEAD_BYTES_MAX, ServerConfig};
+
+/// The address that a connection came in on, as an extension of each of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalAddress(pub(crate) IpAddr);
+
+/// The pause after `accept` fails for want of descriptors or memory; some connection may end meanwhile.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+pub(crate) async fn connections(
+    listener: TcpListener,
+    router: Router,
+    config: &ServerConfig,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(config.head_read_max).max_buf_size(HEAD_BYTES_MAX);
+    let permits = Arc::new(Semaphore::new(config.connections_max));
+    let graceful = GracefulShutdown::new();
+    // A set, so that dropping this future ends every connection.
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let (stream, permit) = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        while connections.try_join_next().is_some() {}
+        let Ok(local) = stream.local_addr() else {
+            continue;
+        };
+        // Answers are small and written whole: waiting to fill a packet only delays them.
+        if stream.set_nodelay(true).is_err() {
+            continue;
+        }
+        let router = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |request| respond(router.clone(), LocalAddress(local.ip()), request));
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        connections.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended early");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+/// The next connection, taken from the kernel only when there is room for it.
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+    // Nothing closes the semaphore.
+    let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
+        return std::future::pending().await;
+    };
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, permit),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+/// Whether the next connection may well be accepted at once.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn respond(
+    router: TowerToHyperService<Router>,
+    local: LocalAddress,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(local);
+    hyper::service::Service::call(&router, request).await
+}

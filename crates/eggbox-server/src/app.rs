@@ -1,0 +1,221 @@
+//! The table of routes, and what every request passes on its way to one.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use eggbox_engine::Engine;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::config::ServerConfig;
+use crate::error::Error;
+use crate::guard::{self, Guard};
+use crate::request_id;
+use crate::routes::{execute, health};
+
+/// What the routes share.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) engine: Engine,
+    pub(crate) config: ServerConfig,
+}
+
+/// The routes as an error names them.
+pub(crate) const ROUTES: &str = "POST /execute, GET /health";
+
+pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
+    let app = Arc::new(App { engine, config: config.clone() });
+    let routes =
+        Router::new().route("/execute", post(execute::execute)).route("/health", get(health::health)).with_state(app);
+    with_layers(routes, config)
+}
+
+/// Puts around `routes`, from the outside in: the request id, the end of panics, the guard.
+fn with_layers(routes: Router, config: &ServerConfig) -> Router {
+    let guard = Arc::new(Guard { allowed_hosts: config.allowed_hosts.clone() });
+    routes
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(guard, guard::check))
+        .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(Error::Panic)))
+        .layer(from_fn(request_id::stamp))
+}
+
+async fn not_found(request: Request) -> Error {
+    Error::NotFound { path: request.uri().path().to_owned() }
+}
+
+async fn method_not_allowed(request: Request) -> Error {
+    Error::MethodNotAllowed { method: request.method().clone(), path: request.uri().path().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::http::StatusCode;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::{accept, body};
+
+    /// Stand-ins for the routes: the engine is not needed to see what is around them.
+    fn routes(config: &ServerConfig) -> Router {
+        let config = config.clone();
+        let length = |request: Request| async move {
+            Ok::<_, Error>(body::read_json(request, &config).await?.len().to_string())
+        };
+        let internal = || async { Err::<StatusCode, _>(Error::Internal("the cause".into())) };
+        let panicking = || async {
+            if true {
+                panic!("a test of what a panic becomes")
+            }
+        };
+        let slow = || async { tokio::time::sleep(Duration::from_millis(200)).await };
+        Router::new()
+            .route("/execute", post(length))
+            .route("/internal", get(internal))
+            .route("/panic", get(panicking))
+            .route("/slow", get(slow))
+    }
+
+    /// A server of [`routes`] on a free port; dropping the sender shuts it down.
+    struct Server {
+        address: std::net::SocketAddr,
+        shutdown: oneshot::Sender<()>,
+        ended: tokio::task::JoinHandle<()>,
+    }
+
+    impl Server {
+        async fn start(config: ServerConfig) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (shutdown, stopped) = oneshot::channel::<()>();
+            let router = with_layers(routes(&config), &config);
+            let ended = tokio::spawn(async move {
+                accept::connections(listener, router, &config, async { drop(stopped.await) }).await;
+            });
+            Self { address, shutdown, ended }
+        }
+
+        async fn connect(&self) -> TcpStream {
+            TcpStream::connect(self.address).await.unwrap()
+        }
+
+        /// Sends `request` on a new connection and reads until the server closes it.
+        async fn send(&self, request: &str) -> String {
+            let mut stream = self.connect().await;
+            stream.write_all(request.as_bytes()).await.unwrap();
+            read_to_end(stream).await
+        }
+    }
+
+    async fn read_to_end(mut stream: TcpStream) -> String {
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        tokio::time::timeout(Duration::from_secs(10), read).await.expect("the server closes in time").unwrap();
+        answer
+    }
+
+    fn config() -> ServerConfig {
+        ServerConfig { body_bytes_max: 16, ..ServerConfig::default() }
+    }
+
+    fn post_execute(headers: &str, body: &str) -> String {
+        format!("POST /execute HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n\r\n{body}")
+    }
+
+    #[tokio::test]
+    async fn every_refusal_has_its_status_a_json_message_and_an_id() {
+        let server = Server::start(config()).await;
+        let head = "host: localhost\r\nconnection: close\r\n\r\n";
+        let long = "x".repeat(17);
+        for (request, status, contains) in [
+            (format!("GET /nowhere HTTP/1.1\r\n{head}"), "404", "POST /execute, GET /health"),
+            (format!("CONNECT localhost:80 HTTP/1.1\r\n{head}"), "403", "names another host"),
+            (format!("GET /execute HTTP/1.1\r\n{head}"), "405", "GET is not a method of `/execute`"),
+            (format!("GET /execute HTTP/1.1\r\n{head}"), "405", "allow: POST\r\n"),
+            (format!("POST /internal HTTP/1.1\r\n{head}"), "405", "allow: GET,HEAD\r\n"),
+            (format!("GET /internal HTTP/1.1\r\n{head}"), "500", r#"{"error":"Internal server error","request_id":"0"#),
+            (format!("GET /panic HTTP/1.1\r\n{head}"), "500", r#"{"error":"Internal server error","request_id":"0"#),
+            ("GET /panic HTTP/1.1\r\nconnection: close\r\n\r\n".to_owned(), "403", "host header is missing"),
+            (format!("GET http://evil.example/panic HTTP/1.1\r\n{head}"), "403", "names another host"),
+            (format!("GET /panic HTTP/1.1\r\norigin: null\r\n{head}"), "403", "origin `null`"),
+            (post_execute("content-length: 0", ""), "415", "Content-Type is missing"),
+            (post_execute("content-type: text/plain\r\ncontent-length: 2", "{}"), "415", "`text/plain`"),
+            (post_execute("content-type: application/json\r\ncontent-length: 17", &long), "413", "limit of 16 bytes"),
+            (
+                post_execute(
+                    "content-type: application/json\r\ntransfer-encoding: chunked",
+                    &format!("11\r\n{long}\r\n0\r\n\r\n"),
+                ),
+                "413",
+                "limit of 16 bytes",
+            ),
+            (
+                post_execute("content-type: application/json\r\ncontent-length: 17\r\nexpect: 100-continue", ""),
+                "413",
+                "limit of 16 bytes",
+            ),
+        ] {
+            let answer = server.send(&request).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
+            assert!(answer.contains("content-type: application/json\r\n"), "{request}: {answer}");
+            assert!(answer.contains("\r\nx-request-id: 0"), "{request}: {answer}");
+            assert!(answer.contains(r#"{"error":""#) && answer.contains(contains), "{request}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bodies_up_to_the_limit_arrive_and_a_far_larger_one_gets_its_refusal() {
+        let server = Server::start(config()).await;
+        let json = "content-type: application/json\r\n";
+        let answer = server.send(&post_execute(&format!("{json}content-length: 16"), &"x".repeat(16))).await;
+        assert!(answer.ends_with("\r\n\r\n16"), "{answer}");
+        let length = 20 * 1024 * 1024;
+        let answer = server.send(&post_execute(&format!("{json}content-length: {length}"), &"x".repeat(length))).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_slow_head_or_body_ends() {
+        let millis = Duration::from_millis(100);
+        let server = Server::start(ServerConfig { head_read_max: millis, body_read_max: millis, ..config() }).await;
+        read_to_end(server.connect().await).await;
+        server.send("GET /slow HT").await;
+        let half = post_execute("content-type: application/json\r\ncontent-length: 9", "half");
+        assert!(server.send(&half).await.starts_with("HTTP/1.1 408 "));
+    }
+
+    #[tokio::test]
+    async fn a_connection_over_the_cap_waits_for_its_turn() {
+        let server = Server::start(ServerConfig { connections_max: 1, ..config() }).await;
+        let first = server.connect().await;
+        let second = server.send("GET /slow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let mut second = std::pin::pin!(second);
+        assert!(tokio::time::timeout(Duration::from_millis(400), &mut second).await.is_err());
+        drop(first);
+        assert!(second.await.starts_with("HTTP/1.1 200 "));
+    }
+
+    #[tokio::test]
+    async fn shutdown_lets_answers_under_way_finish_and_closes_idle_connections() {
+        let server = Server::start(config()).await;
+        let mut idle = server.connect().await;
+        idle.write_all(b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        idle.read_exact(&mut answer).await.unwrap();
+        let mut busy = server.connect().await;
+        busy.write_all(b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(server.shutdown);
+        assert!(read_to_end(busy).await.starts_with("HTTP/1.1 200 "));
+        read_to_end(idle).await;
+        tokio::time::timeout(Duration::from_secs(5), server.ended).await.expect("the server ends").unwrap();
+        assert!(TcpStream::connect(server.address).await.is_err());
+    }
+}

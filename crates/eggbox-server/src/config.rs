@@ -1,0 +1,43 @@
+//! What the server runs on: every limit on what a client may send, hold open or wait for.
+
+use std::time::Duration;
+
+use crate::authority::AllowedHost;
+
+/// The most bytes that a request's head may have; a longer one is answered 431.
+pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// How much of a body over the limit is read and thrown away, so that its sender gets to read the refusal
+/// instead of a connection reset.
+pub(crate) const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Answers with more output than this are rendered off the threads that serve the other connections: at about
+/// 1 GB/s this many bytes take a quarter of a millisecond.
+pub(crate) const RENDER_INLINE_BYTES_MAX: usize = 256 * 1024;
+
+/// Limits and names of one HTTP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Bytes in the body of a request.
+    pub body_bytes_max: usize,
+    /// Connections open at once; further ones wait in the kernel's backlog.
+    pub connections_max: usize,
+    /// From the first wait for a request to the end of its head; also how long an unused connection stays open.
+    pub head_read_max: Duration,
+    /// From the end of a request's head to the end of its body.
+    pub body_read_max: Duration,
+    /// Names that `Host` and `Origin` may have beside the loopback's and the bound address.
+    pub allowed_hosts: Vec<AllowedHost>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 8 * 1024 * 1024,
+            connections_max: 1024,
+            head_read_max: Duration::from_secs(30),
+            body_read_max: Duration::from_secs(60),
+            allowed_hosts: Vec::new(),
+        }
+    }
+}

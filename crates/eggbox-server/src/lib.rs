@@ -1,0 +1,38 @@
+//! The routes: the only crate that knows HTTP and JSON bodies. Each request becomes one plain call of the engine.
+//! Starts no process, reads no file and knows nothing of how a session is walled in.
+
+#![forbid(unsafe_code)]
+
+mod accept;
+mod app;
+mod authority;
+mod body;
+mod config;
+mod error;
+mod guard;
+mod request_id;
+mod routes;
+
+use std::io;
+
+use eggbox_engine::Engine;
+use tokio::net::TcpListener;
+
+pub use authority::{AllowedHost, AllowedHostError};
+pub use config::ServerConfig;
+
+/// Answers requests on `listener` until `shutdown` is ready, then takes no new connection and returns when the
+/// answers under way are written. How long that may take is the caller's to bound: dropping the future closes what
+/// is left. Fails only where the listener has no address to tell.
+pub async fn run(
+    listener: TcpListener,
+    engine: Engine,
+    config: ServerConfig,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let bound = listener.local_addr()?;
+    tracing::debug!(%bound, connections_max = config.connections_max, "accepting connections");
+    let router = app::router(engine, &config);
+    accept::connections(listener, router, &config, shutdown).await;
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! `POST /execute`: runs Python in a session and answers with what it wrote.
+
+mod explain;
+mod signal;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use eggbox_engine::{Execution, SessionId};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::app::App;
+use crate::body;
+use crate::config::RENDER_INLINE_BYTES_MAX;
+use crate::error::Error;
+
+pub(crate) async fn execute(State(app): State<Arc<App>>, request: Request) -> Result<Response, Error> {
+    let body = body::read_json(request, &app.config).await?;
+    let ExecuteRequest { id, code } = ExecuteRequest::parse(&body)?;
+    drop(body);
+    let execution = app.engine.execute(id, code).await?;
+    if execution.stdout.bytes.len() + execution.stderr.bytes.len() <= RENDER_INLINE_BYTES_MAX {
+        return super::json(&Answer::from(execution));
+    }
+    tokio::task::spawn_blocking(move || super::json(&Answer::from(execution)))
+        .await
+        .map_err(|cause| Error::Internal(cause.into()))?
+}
+
+/// What the client asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct ExecuteRequest {
+    id: Option<SessionId>,
+    code: String,
+}
+
+/// The keys we know, of any type, so that a refusal can name the one at fault. A missing key reads as null.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Fields {
+    code: Value,
+    id: Value,
+    session_id: Value,
+}
+
+/// What the client gets; what is empty is left out.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Answer {
+    id: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    stdout: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    stderr: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    error: String,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self { code: Value::Null, id: Value::Null, session_id: Value::Null }
+    }
+}
+
+impl ExecuteRequest {
+    fn parse(body: &[u8]) -> Result<Self, Error> {
+        let not_json = |cause: serde_json::Error| Error::NotJson(cause.to_string());
+        // serde would take an array for a struct, field by field.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            let IgnoredAny = serde_json::from_slice(body).map_err(not_json)?;
+            return Err(Error::NotObject);
+        }
+        let fields: Fields = serde_json::from_slice(body).map_err(not_json)?;
+        let code = string("code", fields.code)?.ok_or(Error::CodeMissing)?;
+        let id = match (string("id", fields.id)?, string("session_id", fields.session_id)?) {
+            (Some(id), Some(session_id)) if id != session_id => {
+                return Err(Error::SessionIdsDiffer);
+            }
+            (Some(id), _) => Some(session_id("id", id)?),
+            (None, Some(id)) => Some(session_id("session_id", id)?),
+            (None, None) => None,
+        };
+        Ok(Self { id, code })
+    }
+}
+
+/// The string in a field, or none where it is null.
+fn string(field: &'static str, value: Value) -> Result<Option<String>, Error> {
+    let found = match value {
+        Value::Null => return Ok(None),
+        Value::String(text) => return Ok(Some(text)),
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    };
+    Err(Error::NotString { field, found })
+}
+
+fn session_id(field: &'static str, name: String) -> Result<SessionId, Error> {
+    SessionId::try_from(name).map_err(|cause| Error::SessionId { field, cause })
+}
+
+impl From<Execution> for Answer {
+    fn from(execution: Execution) -> Self {
+        Self {
+            error: explain::error(&execution),
+            id: execution.session.to_string(),
+            stdout: text(execution.stdout.bytes),
+            stderr: text(execution.stderr.bytes),
+        }
+    }
+}
+
+/// Output as text; what is not UTF-8 becomes U+FFFD.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use eggbox_engine::{Outcome, Output};
+
+    use super::*;
+
+    fn parse(body: &str) -> Result<(Option<String>, String), String> {
+        match ExecuteRequest::parse(body.as_bytes()) {
+            Ok(request) => Ok((request.id.map(|id| id.to_string()), request.code)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn requests_that_are_taken() {
+        for (body, id, code) in [
+            (r#"{"code": "print(1)"}"#, None, "print(1)"),
+            (r#"{"code": ""}"#, None, ""),
+            (r#"{"code": "x", "id": "a"}"#, Some("a"), "x"),
+            (r#"{"code": "x", "session_id": "a"}"#, Some("a"), "x"),
+            (r#"{"code": "x", "id": "a", "session_id": "a"}"#, Some("a"), "x"),
+            (r#"{"code": "x", "id": null}"#, None, "x"),
+            (r#"{"code": "x", "id": null, "session_id": "a"}"#, Some("a"), "x"),
+            (r#"{"code": "x", "timeout": [1, {"deep": null}]}"#, None, "x"),
+            ("\r\n\t {\"code\": \"\\u00e9\\u0000\\ud83e\\udd5a\"} ", None, "é\0🥚"),
+        ] {
+            assert_eq!(parse(body), Ok((id.map(str::to_owned), code.to_owned())), "{body}");
+        }
+    }
+
+    #[test]
+    fn requests_that_are_refused_by_name() {
+        let missing = "`code` is missing: give the Python to run as a string";
+        let object = "the body must be a JSON object such as {\"code\": \"print(1)\"}";
+        let differ = "`id` and `session_id` are two names of one field but differ: give one of them";
+        for (body, message) in [
+            ("{}", missing),
+            (r#"{"code": null}"#, missing),
+            (r#"{"code": 1}"#, "`code` must be a string, not a number"),
+            (r#"{"code": ["x"]}"#, "`code` must be a string, not an array"),
+            (r#"{"code": "x", "id": 7}"#, "`id` must be a string, not a number"),
+            (r#"{"code": "x", "session_id": {}}"#, "`session_id` must be a string, not an object"),
+            (r#"{"code": "x", "id": "a", "session_id": "b"}"#, differ),
+            (r#"{"code": "x", "id": "a", "session_id": false}"#, "`session_id` must be a string, not a boolean"),
+            (r#"["print(1)"]"#, object),
+            (r#""print(1)""#, object),
+            ("null", object),
+        ] {
+            assert_eq!(parse(body), Err(message.to_owned()), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_or_no_session_id_says_where() {
+        for (body, start) in [
+            ("", "the body is not valid JSON: EOF"),
+            ("code=1", "the body is not valid JSON: expected value at line 1 column 1"),
+            (r#"{"code": "x""#, "the body is not valid JSON: EOF"),
+            (r#"{"code": "x"} x"#, "the body is not valid JSON: trailing characters"),
+            (r#"{"code": "\ud800"}"#, "the body is not valid JSON: "),
+            (r#"{"code": "x", "code": "y"}"#, "the body is not valid JSON: duplicate field `code`"),
+            (r#"{"code": "x", "id": ""}"#, "`id` is no session id: it is empty"),
+            (r#"{"code": "x", "session_id": "a/b"}"#, "`session_id` is no session id: it has a character"),
+        ] {
+            let message = parse(body).unwrap_err();
+            assert!(message.starts_with(start), "{body}: {message}");
+        }
+        assert!(ExecuteRequest::parse(b"{\"code\": \"\xff\"}").is_err());
+        assert!(ExecuteRequest::parse(format!("{{\"code\": {}", "[".repeat(100_000)).as_bytes()).is_err());
+    }
+
+    fn render(stdout: &[u8], stderr: &[u8], outcome: Outcome) -> String {
+        let output = |bytes: &[u8]| Output { bytes: bytes.to_vec(), dropped_bytes: 0 };
+        let session = SessionId::try_from("s".to_owned()).unwrap();
+        let execution = Execution { session, stdout: output(stdout), stderr: output(stderr), outcome };
+        serde_json::to_string(&Answer::from(execution)).unwrap()
+    }
+
+    #[test]
+    fn an_answer_has_only_what_there_is_to_say() {
+        assert_eq!(render(b"", b"", Outcome::Ok), r#"{"id":"s"}"#);
+        assert_eq!(render(b"5\n", b"", Outcome::Ok), r#"{"id":"s","stdout":"5\n"}"#);
+        assert_eq!(render(b"", b"no", Outcome::Exception), r#"{"id":"s","stderr":"no"}"#);
+        assert_eq!(
+            render(b"a", b"b", Outcome::Denied),
+            r#"{"id":"s","stdout":"a","stderr":"b","error":"[Errno 13] Permission denied: filesystem access restricted"}"#
+        );
+    }
+
+    #[test]
+    fn output_of_any_bytes_is_valid_json() {
+        assert_eq!(
+            render(b"a\xff\xed\xa0\x80b\0\x1b", b"", Outcome::Ok),
+            "{\"id\":\"s\",\"stdout\":\"a\u{fffd}\u{fffd}\u{fffd}\u{fffd}b\\u0000\\u001b\"}"
+        );
+    }
+}

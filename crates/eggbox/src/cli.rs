@@ -1,0 +1,251 @@
+//! The command line, and the only place that writes to the terminal.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand};
+use eggbox_server::AllowedHost;
+use tracing_subscriber::EnvFilter;
+
+use crate::setting;
+
+/// Runs Python that nobody has reviewed, in sandboxed sessions, and answers over HTTP
+#[derive(Debug, Parser)]
+#[command(name = "eggbox", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve POST /execute and GET /health until interrupted
+    ///
+    /// Prints the URL on standard output when it is ready and logs to standard error. SIGINT or SIGTERM lets running
+    /// code finish for --shutdown-grace-seconds; a second one ends at once.
+    ///
+    /// An option goes before its variable, the variable before the file of --config, the file before the default.
+    Serve(Options),
+    /// Say what of the sandbox stands on this host, and how to mend what does not
+    ///
+    /// Starts a session exactly as serve would with the same options, and prints what that session found from the
+    /// inside. Exits with status 1 if it does not start or if a layer is absent.
+    Doctor(Doctor),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+/// Every setting, as an option or its variable gives it.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Options {
+    /// TOML file with any of these settings; see docs/configuration.md
+    #[arg(long, env = "EGGBOX_CONFIG", hide_env_values = true, value_name = "FILE", help_heading = "Server")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Address and port to serve on; port 0 takes a free one [default: 127.0.0.1:5000]
+    #[arg(long, env = "EGGBOX_LISTEN", hide_env_values = true, value_name = "ADDRESS:PORT", help_heading = "Server")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// Allow an address that other machines can reach: there are no keys, so whoever reaches it runs code
+    /// [default: false]
+    #[arg(long, env = "EGGBOX_INSECURE", hide_env_values = true, value_name = "BOOL", help_heading = "Server",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(),
+        hide_possible_values = true)]
+    pub(crate) insecure: Option<bool>,
+
+    /// Further names that clients may use in Host and Origin: `name` for any port or `name:port`, separated by
+    /// commas [default: none beside localhost, 127.0.0.1, [::1] and the address served on]
+    #[arg(long, env = "EGGBOX_ALLOWED_HOSTS", hide_env_values = true, value_name = "HOSTS", help_heading = "Server",
+        value_parser = list::<AllowedHost>)]
+    pub(crate) allowed_hosts: Option<List<AllowedHost>>,
+
+    /// Folder for the server's own files, made if missing [default: /var/lib/eggbox as root, else
+    /// $XDG_STATE_HOME/eggbox or ~/.local/state/eggbox]
+    #[arg(long, env = "EGGBOX_STATE_DIR", hide_env_values = true, value_name = "DIR", help_heading = "Server")]
+    pub(crate) state_dir: Option<PathBuf>,
+
+    /// What to log, as `level` or `target=level`, separated by commas; levels are error, warn, info, debug, trace
+    /// [default: info]
+    #[arg(long, env = "EGGBOX_LOG_FILTER", hide_env_values = true, value_name = "FILTER", help_heading = "Server")]
+    pub(crate) log_filter: Option<String>,
+
+    /// How long running code may go on after a request to stop [default: 30]
+    #[arg(long, env = "EGGBOX_SHUTDOWN_GRACE_SECONDS", hide_env_values = true, value_name = "SECONDS",
+        help_heading = "Server", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::SHUTDOWN_GRACE.parse(text))]
+    pub(crate) shutdown_grace_seconds: Option<Duration>,
+
+    /// The interpreter: a path, or a name to look up on PATH; CPython 3.9 or later, virtual environments too
+    /// [default: python3]
+    #[arg(long, env = "EGGBOX_PYTHON", hide_env_values = true, value_name = "PATH", help_heading = "Environment")]
+    pub(crate) python: Option<PathBuf>,
+
+    /// Modules that every session starts with already imported, separated by commas; '' for none [default: the data
+    /// packages that the interpreter has]
+    #[arg(long, env = "EGGBOX_PRELOAD", hide_env_values = true, value_name = "MODULES",
+        help_heading = "Environment", value_parser = list::<String>)]
+    pub(crate) preload: Option<List<String>>,
+
+    /// How long the interpreter may take to start and import these [default: 120]
+    #[arg(long, env = "EGGBOX_NEST_START_SECONDS_MAX", hide_env_values = true, value_name = "SECONDS",
+        help_heading = "Environment", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::NEST_START.parse(text))]
+    pub(crate) nest_start_seconds_max: Option<Duration>,
+
+    /// Size of a request's body [default: 8388608]
+    #[arg(long, env = "EGGBOX_BODY_BYTES_MAX", hide_env_values = true, value_name = "BYTES",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::BODY_BYTES_MAX.parse(text))]
+    pub(crate) body_bytes_max: Option<u32>,
+
+    /// Connections open at once; further ones wait [default: 1024]
+    #[arg(long, env = "EGGBOX_CONNECTIONS_MAX", hide_env_values = true, value_name = "COUNT",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::CONNECTIONS_MAX.parse(text))]
+    pub(crate) connections_max: Option<u32>,
+
+    /// Sessions alive at once; a further one is answered 503 [default: 1024]
+    #[arg(long, env = "EGGBOX_SESSIONS_MAX", hide_env_values = true, value_name = "COUNT",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::SESSIONS_MAX.parse(text))]
+    pub(crate) sessions_max: Option<u32>,
+
+    /// Executions that may wait for one session; a further one is answered 503 [default: 16]
+    #[arg(long, env = "EGGBOX_QUEUE_MAX", hide_env_values = true, value_name = "COUNT",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::QUEUE_MAX.parse(text))]
+    pub(crate) queue_max: Option<u32>,
+
+    /// Wall time of one execution; then it gets a KeyboardInterrupt [default: 30]
+    #[arg(long, env = "EGGBOX_WALL_SECONDS_MAX", hide_env_values = true, value_name = "SECONDS",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::WALL.parse(text))]
+    pub(crate) wall_seconds_max: Option<Duration>,
+
+    /// How long code may go on after its KeyboardInterrupt before its session is killed [default: 1]
+    #[arg(long, env = "EGGBOX_INTERRUPT_GRACE_SECONDS", hide_env_values = true, value_name = "SECONDS",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::INTERRUPT_GRACE.parse(text))]
+    pub(crate) interrupt_grace_seconds: Option<Duration>,
+
+    /// Bytes kept of each of stdout and stderr of one execution; the rest is counted and dropped
+    /// [default: 16777216]
+    #[arg(long, env = "EGGBOX_OUTPUT_BYTES_MAX", hide_env_values = true, value_name = "BYTES",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::OUTPUT_BYTES_MAX.parse(text))]
+    pub(crate) output_bytes_max: Option<u32>,
+
+    /// How long a session that nobody uses is kept [default: 1800]
+    #[arg(long, env = "EGGBOX_IDLE_SECONDS_MAX", hide_env_values = true, value_name = "SECONDS",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::IDLE.parse(text))]
+    pub(crate) idle_seconds_max: Option<Duration>,
+}
+
+/// The values of one option, written with commas between them; a type of its own because clap takes a `Vec` for an
+/// option that is repeated, and cannot tell an empty list from none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct List<T>(pub(crate) Vec<T>);
+
+fn list<T: std::str::FromStr>(text: &str) -> Result<List<T>, T::Err> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::parse).collect::<Result<_, _>>().map(List)
+}
+
+/// Writes `text` to standard output; whoever closed it does not want to read it.
+pub(crate) fn print(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _closed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Writes an error and its causes to standard error.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let _closed = writeln!(io::stderr(), "eggbox: {error:#}");
+}
+
+/// Sends the log to standard error from here on; `filter` has been checked.
+pub(crate) fn log(filter: &str) {
+    let filter = EnvFilter::new(filter);
+    let colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn serve(arguments: &[&str]) -> Result<Options, String> {
+        match Cli::try_parse_from(["eggbox", "serve"].iter().chain(arguments)) {
+            Ok(Cli { command: Command::Serve(options) }) => Ok(options),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_number_outside_its_range_is_refused_by_name() {
+        for arguments in [["--queue-max", "0"], ["--queue-max", "-1"], ["--queue-max", "99999999999999999999"]] {
+            let error = serve(&arguments).unwrap_err();
+            assert!(error.contains("--queue-max <COUNT>"), "{error}");
+            assert!(error.contains("from 1 to 10000 (executions)"), "{error}");
+        }
+        for text in ["0", "-1", "NaN", "inf"] {
+            let error = serve(&["--wall-seconds-max", text]).unwrap_err();
+            assert!(error.contains("--wall-seconds-max <SECONDS>") && error.contains("from 0.01 to 86400"), "{error}");
+        }
+    }
+
+    #[test]
+    fn insecure_is_a_switch_that_can_be_turned_off() {
+        for (arguments, expected) in [
+            (vec![], None),
+            (vec!["--insecure"], Some(true)),
+            (vec!["--insecure=no"], Some(false)),
+            (vec!["--insecure", "--listen", "[::1]:0"], Some(true)),
+        ] {
+            assert_eq!(serve(&arguments).unwrap().insecure, expected, "{arguments:?}");
+        }
+        assert!(serve(&["--insecure=maybe"]).is_err());
+    }
+
+    #[test]
+    fn a_list_is_split_at_commas_and_may_be_empty() {
+        let preload = |text| serve(&["--preload", text]).unwrap().preload.unwrap().0;
+        assert_eq!(preload("numpy, pandas"), ["numpy", "pandas"]);
+        assert!(preload("").is_empty());
+        assert!(serve(&["--allowed-hosts", "eggs.example,a b"]).unwrap_err().contains("`a b` is not a host name"));
+    }
+
+    #[test]
+    fn the_help_has_the_defaults_that_hold() {
+        let help = |key: &str| {
+            let mut command = Cli::command();
+            let serve = command.find_subcommand_mut("serve").unwrap();
+            let option = serve.get_arguments().find(|option| option.get_id() == key).unwrap();
+            option.get_help().unwrap().to_string()
+        };
+        for count in setting::COUNTS {
+            assert!(help(count.key).ends_with(&format!("[default: {}]", count.default)), "{}", count.key);
+        }
+        for span in setting::SPANS {
+            assert!(help(span.key).ends_with(&format!("[default: {}]", span.default)), "{}", span.key);
+        }
+    }
+}

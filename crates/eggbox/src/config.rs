@@ -1,0 +1,312 @@
+//! What the program runs on: every setting resolved and checked. An option or its variable goes before the file, the
+//! file before the default.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use eggbox_engine::{EngineConfig, EnvironmentConfig, Limits, Preload};
+use eggbox_sandbox::policy::{Policy, PolicyError};
+use eggbox_server::ServerConfig;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{List, Options};
+use crate::file_config::FileConfig;
+use crate::setting;
+
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) log_filter: String,
+    pub(crate) shutdown_grace: Duration,
+    pub(crate) server: ServerConfig,
+    pub(crate) engine: EngineConfig,
+}
+
+/// What of the user who runs the program decides where its state goes.
+#[derive(Debug, Default)]
+pub(crate) struct User {
+    pub(crate) is_root: bool,
+    pub(crate) xdg_state_home: Option<PathBuf>,
+    pub(crate) home: Option<PathBuf>,
+}
+
+/// A setting that no program can run on. A number outside its range says so itself.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("{0}")]
+    OutOfRange(String),
+    #[error(
+        "listen = {0}: other machines can reach that address, and without keys whoever reaches it runs code: listen on \
+         127.0.0.1 or [::1], or accept it with --insecure"
+    )]
+    Exposed(SocketAddr),
+    #[error("preload: `{0}` is no module name such as numpy or os.path")]
+    NotModule(String),
+    #[error("log_filter = {0:?}: {1}")]
+    LogFilter(String, String),
+    #[error("python is empty: give a path, or a name to look up on PATH")]
+    PythonEmpty,
+    #[error("state_dir is empty: give a path")]
+    StateDirEmpty,
+    #[error(
+        "there is no place for state_dir, as neither XDG_STATE_HOME nor HOME is an absolute path: give --state-dir"
+    )]
+    StateDirUnknown,
+    #[error("the shipped policy of the wall is broken: {0}")]
+    Policy(PolicyError),
+}
+
+impl Config {
+    /// Reads the file that `options` name, if any, and the user's surroundings.
+    pub(crate) fn load(options: Options) -> anyhow::Result<Self> {
+        let file = match &options.config {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("failed to read the configuration file {}", path.display()))?;
+                let folder = path.parent().unwrap_or(Path::new(""));
+                FileConfig::parse(&text, folder)
+                    .with_context(|| format!("failed to parse the configuration file {}", path.display()))?
+            }
+            None => FileConfig::default(),
+        };
+        let place = match &options.config {
+            Some(path) => format!("failed to configure, with the file {}", path.display()),
+            None => "failed to configure".to_owned(),
+        };
+        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let user = User {
+            is_root: rustix::process::geteuid().is_root(),
+            xdg_state_home: absolute("XDG_STATE_HOME"),
+            home: absolute("HOME"),
+        };
+        let mut config = Self::resolve(options, file, user).context(place)?;
+        config.engine.state_dir =
+            std::path::absolute(&config.engine.state_dir).context("failed to find the current folder")?;
+        Ok(config)
+    }
+
+    fn resolve(options: Options, file: FileConfig, user: User) -> Result<Self, ConfigError> {
+        let listen = options.listen.or(file.server.listen).unwrap_or((Ipv4Addr::LOCALHOST, 5000).into());
+        let insecure = options.insecure.or(file.server.insecure).unwrap_or(false);
+        if !insecure && !listen.ip().to_canonical().is_loopback() {
+            return Err(ConfigError::Exposed(listen));
+        }
+        let log_filter = options.log_filter.or(file.server.log_filter).unwrap_or_else(|| "info".to_owned());
+        if let Err(error) = EnvFilter::builder().parse(&log_filter) {
+            return Err(ConfigError::LogFilter(log_filter, error.to_string()));
+        }
+        let allowed_hosts = options.allowed_hosts.map(|List(hosts)| hosts).or(file.server.allowed_hosts);
+        let count = |setting: setting::Count, option, file| {
+            let value = setting.resolve(option, file).map_err(ConfigError::OutOfRange)?;
+            Ok(usize::try_from(value).unwrap_or(usize::MAX))
+        };
+        let span =
+            |setting: setting::Seconds, option, file| setting.resolve(option, file).map_err(ConfigError::OutOfRange);
+        Ok(Self {
+            listen,
+            log_filter,
+            shutdown_grace: span(
+                setting::SHUTDOWN_GRACE,
+                options.shutdown_grace_seconds,
+                file.server.shutdown_grace_seconds,
+            )?,
+            server: ServerConfig {
+                body_bytes_max: count(setting::BODY_BYTES_MAX, options.body_bytes_max, file.limits.body_bytes_max)?,
+                connections_max: count(setting::CONNECTIONS_MAX, options.connections_max, file.limits.connections_max)?,
+                allowed_hosts: allowed_hosts.unwrap_or_default(),
+                ..ServerConfig::default()
+            },
+            engine: EngineConfig {
+                state_dir: state_dir(options.state_dir.or(file.server.state_dir), user)?,
+                environment: EnvironmentConfig {
+                    python: python(options.python.or(file.environment.python))?,
+                    preload: preload(options.preload.map(|List(modules)| modules).or(file.environment.preload))?,
+                },
+                policy: Policy::shipped().map_err(ConfigError::Policy)?,
+                limits: Limits {
+                    sessions_max: setting::SESSIONS_MAX
+                        .resolve(options.sessions_max, file.limits.sessions_max)
+                        .map_err(ConfigError::OutOfRange)?,
+                    queue_max: count(setting::QUEUE_MAX, options.queue_max, file.limits.queue_max)?,
+                    wall_max: span(setting::WALL, options.wall_seconds_max, file.limits.wall_seconds_max)?,
+                    interrupt_grace: span(
+                        setting::INTERRUPT_GRACE,
+                        options.interrupt_grace_seconds,
+                        file.limits.interrupt_grace_seconds,
+                    )?,
+                    output_bytes_max: count(
+                        setting::OUTPUT_BYTES_MAX,
+                        options.output_bytes_max,
+                        file.limits.output_bytes_max,
+                    )?,
+                    idle_max: span(setting::IDLE, options.idle_seconds_max, file.limits.idle_seconds_max)?,
+                    nest_start_max: span(
+                        setting::NEST_START,
+                        options.nest_start_seconds_max,
+                        file.environment.nest_start_seconds_max,
+                    )?,
+                },
+            },
+        })
+    }
+}
+
+fn python(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
+    let python = given.unwrap_or_else(|| "python3".into());
+    if python.as_os_str().is_empty() { Err(ConfigError::PythonEmpty) } else { Ok(python) }
+}
+
+fn preload(given: Option<Vec<String>>) -> Result<Preload, ConfigError> {
+    let Some(modules) = given else {
+        return Ok(Preload::Available);
+    };
+    let is_identifier = |part: &str| {
+        !part.starts_with(|first: char| first.is_ascii_digit())
+            && !part.is_empty()
+            && part.chars().all(|character| character.is_alphanumeric() || character == '_')
+    };
+    match modules.iter().find(|module| !module.split('.').all(is_identifier)) {
+        Some(module) => Err(ConfigError::NotModule(module.clone())),
+        None => Ok(Preload::Named(modules)),
+    }
+}
+
+fn state_dir(given: Option<PathBuf>, user: User) -> Result<PathBuf, ConfigError> {
+    match (given, user) {
+        (Some(given), _) if given.as_os_str().is_empty() => Err(ConfigError::StateDirEmpty),
+        (Some(given), _) => Ok(given),
+        (None, User { is_root: true, .. }) => Ok("/var/lib/eggbox".into()),
+        (None, User { xdg_state_home: Some(state), .. }) => Ok(state.join("eggbox")),
+        (None, User { home: Some(home), .. }) => Ok(home.join(".local/state/eggbox")),
+        (None, _) => Err(ConfigError::StateDirUnknown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn resolve(arguments: &[&str], file: &str) -> Result<Config, ConfigError> {
+        let cli = Cli::try_parse_from(["eggbox", "serve"].iter().chain(arguments)).unwrap();
+        let Command::Serve(options) = cli.command else { panic!("serve parses as serve") };
+        let file = FileConfig::parse(file, Path::new("/etc")).unwrap();
+        Config::resolve(options, file, User { is_root: true, ..User::default() })
+    }
+
+    #[test]
+    fn an_option_goes_before_the_file() {
+        let file = "[server]\nlisten = '127.0.0.1:1'\n[limits]\nqueue_max = 2\nwall_seconds_max = 0.5";
+        let config = resolve(&["--queue-max", "3", "--listen", "[::1]:4"], file).unwrap();
+        assert_eq!(config.listen, "[::1]:4".parse().unwrap());
+        assert_eq!(config.engine.limits.queue_max, 3);
+        assert_eq!(config.engine.limits.wall_max, Duration::from_millis(500));
+        assert_eq!(config.engine.limits.sessions_max, 1024);
+    }
+
+    #[test]
+    fn an_address_that_others_reach_needs_insecure() {
+        for listen in ["0.0.0.0:5000", "[::]:5000", "192.0.2.1:5000", "[::ffff:192.0.2.1]:5000"] {
+            let error = resolve(&["--listen", listen], "").unwrap_err();
+            assert_eq!(error, ConfigError::Exposed(listen.parse().unwrap()));
+            assert!(resolve(&["--listen", listen, "--insecure"], "").is_ok());
+            assert!(resolve(&["--listen", listen], "[server]\ninsecure = true").is_ok());
+            assert!(resolve(&["--listen", listen, "--insecure=false"], "[server]\ninsecure = true").is_err());
+        }
+        for listen in ["127.0.0.1:0", "127.8.8.8:1", "[::1]:65535", "[::ffff:127.0.0.1]:1"] {
+            assert!(resolve(&["--listen", listen], "").is_ok(), "{listen}");
+        }
+    }
+
+    #[test]
+    fn a_setting_of_the_file_outside_its_range_is_refused_by_name() {
+        for section_keys in [
+            (
+                "limits",
+                ["body_bytes_max", "connections_max", "sessions_max", "queue_max", "output_bytes_max"].as_slice(),
+            ),
+            ("limits", &["wall_seconds_max", "interrupt_grace_seconds", "idle_seconds_max"]),
+            ("server", &["shutdown_grace_seconds"]),
+            ("environment", &["nest_start_seconds_max"]),
+        ] {
+            let (section, keys) = section_keys;
+            for (key, value) in keys.iter().flat_map(|key| ["0", "-1", "9007199254740993"].map(|value| (key, value))) {
+                let error = resolve(&[], &format!("[{section}]\n{key} = {value}")).unwrap_err().to_string();
+                assert!(error.starts_with(&format!("{key} = ")) && error.contains(" from "), "{error}");
+            }
+        }
+        assert!(resolve(&[], "[limits]\nwall_seconds_max = nan").is_err());
+        assert!(resolve(&[], "[limits]\nwall_seconds_max = inf").is_err());
+    }
+
+    #[test]
+    fn modules_paths_and_filters_are_checked() {
+        let preload = |text| resolve(&["--preload", text], "").map(|config| config.engine.environment.preload);
+        assert_eq!(preload(""), Ok(Preload::Named(vec![])));
+        assert_eq!(preload("numpy,os.path"), Ok(Preload::Named(vec!["numpy".into(), "os.path".into()])));
+        for text in ["os;x", "a b", ".a", "a..b", "1a", "a-b"] {
+            assert_eq!(preload(text), Err(ConfigError::NotModule(text.to_owned())));
+        }
+        assert_eq!(resolve(&[], "").unwrap().engine.environment.preload, Preload::Available);
+        assert_eq!(resolve(&[], "[environment]\npython = ''").unwrap_err(), ConfigError::PythonEmpty);
+        assert!(matches!(resolve(&["--log-filter", "a=b=c"], ""), Err(ConfigError::LogFilter(..))));
+    }
+
+    #[test]
+    fn state_goes_where_the_user_may_write() {
+        let user = |is_root, state: Option<&str>, home: Option<&str>| User {
+            is_root,
+            xdg_state_home: state.map(PathBuf::from),
+            home: home.map(PathBuf::from),
+        };
+        for (user, expected) in [
+            (user(true, Some("/s"), Some("/root")), Ok("/var/lib/eggbox")),
+            (user(false, Some("/s"), Some("/h")), Ok("/s/eggbox")),
+            (user(false, None, Some("/h")), Ok("/h/.local/state/eggbox")),
+            (user(false, None, None), Err(ConfigError::StateDirUnknown)),
+        ] {
+            assert_eq!(state_dir(None, user), expected.map(PathBuf::from));
+        }
+        assert_eq!(state_dir(Some("/x".into()), User::default()), Ok("/x".into()));
+    }
+
+    const REFERENCE: &str = include_str!("../../../docs/configuration.md");
+
+    #[test]
+    fn the_reference_has_every_option_variable_and_key() {
+        let mut command = Cli::command();
+        let serve = command.find_subcommand_mut("serve").unwrap();
+        for option in serve.get_arguments().filter(|option| option.get_env().is_some()) {
+            let key = option.get_id().as_str();
+            let flag = option.get_long().unwrap();
+            let variable = option.get_env().unwrap().to_str().unwrap();
+            assert_eq!(flag, key.replace('_', "-"));
+            assert_eq!(variable, format!("EGGBOX_{}", key.to_ascii_uppercase()));
+            assert!(REFERENCE.contains(&format!("| `{key}` | `--{flag}` | `{variable}` |")), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_reference_has_every_range_and_default() {
+        let row = |key: &str| REFERENCE.lines().find(|line| line.starts_with(&format!("| `{key}` |"))).unwrap();
+        for setting::Count { key, unit, default, least, most } in setting::COUNTS {
+            let cells = format!("| {unit}, {least} to {most} | {default} |");
+            assert!(row(key).contains(&cells), "{key}: {cells}");
+        }
+        for setting::Seconds { key, default, least, most } in setting::SPANS {
+            let cells = format!("| seconds, {least} to {most} | {default} |");
+            assert!(row(key).contains(&cells), "{key}: {cells}");
+        }
+    }
+
+    #[test]
+    fn the_example_in_the_reference_is_the_defaults() {
+        let example = REFERENCE.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let (example, default) = (resolve(&[], example).unwrap(), resolve(&[], "").unwrap());
+        assert_eq!(format!("{example:?}"), format!("{default:?}"));
+    }
+}

@@ -1,0 +1,34 @@
+//! The eggbox command: reads its configuration, starts the engine and the server, tells the terminal.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod config;
+mod doctor;
+mod file_config;
+mod host;
+mod nest;
+mod serve;
+mod setting;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::config::Config;
+
+fn main() -> ExitCode {
+    // A nest clones processes, which is sound only from a single thread: it starts before any other exists.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == "nest") {
+        return nest::main();
+    }
+    let ended = match Cli::parse().command {
+        Command::Serve(options) => Config::load(options).and_then(serve::serve),
+        Command::Doctor(doctor) => Config::load(doctor.options).and_then(|config| doctor::doctor(config, doctor.json)),
+    };
+    ended.unwrap_or_else(|error| {
+        cli::complain(&error);
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,17 @@
+//! The hidden `nest` entry: runs in a process of its own, before any thread or runtime exists, and brings what the
+//! interpreter inside needs: the runner and the native library, both part of this binary.
+
+use std::process::ExitCode;
+
+const RUNTIME: eggbox_sandbox::nest::Runtime<'static> = &[
+    ("nest.py", include_bytes!("../../../runner/nest.py")),
+    ("session.py", include_bytes!("../../../runner/session.py")),
+    ("native.so", include_bytes!(env!("EGGBOX_NATIVE_LIBRARY"))),
+];
+
+/// Returns only on failure: otherwise this process has become the interpreter.
+pub(crate) fn main() -> ExitCode {
+    let error = eggbox_sandbox::nest::main(RUNTIME);
+    crate::cli::complain(&anyhow::Error::from(error).context("failed to start a nest"));
+    ExitCode::FAILURE
+}

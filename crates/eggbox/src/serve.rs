@@ -1,0 +1,128 @@
+//! `eggbox serve`: binds, starts the engine, answers until a signal, and leaves nothing behind.
+
+use std::io;
+use std::panic::PanicHookInfo;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use eggbox_engine::{Engine, StartError};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::cli;
+use crate::config::Config;
+use crate::host::Facts;
+
+/// How long answers may take to reach their clients once nothing runs any more.
+const ANSWERS_MAX: Duration = Duration::from_secs(2);
+
+/// How long the engine may take to end when it is told to do so at once.
+const END_AT_ONCE_MAX: Duration = Duration::from_secs(2);
+
+/// How often the log says what a shutdown waits for.
+const WAIT_REPORT: Duration = Duration::from_secs(5);
+
+pub(crate) fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    cli::log(&config.log_filter);
+    std::panic::set_hook(Box::new(log_panic));
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
+    runtime.block_on(run(config))
+}
+
+async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new().context("failed to listen for signals")?;
+    // Before the engine starts, which takes longer than to find the port in use.
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("failed to listen on {}: choose another with --listen", config.listen))?;
+    let bound = listener.local_addr().context("failed to read the address listened on")?;
+    if !bound.ip().to_canonical().is_loopback() {
+        tracing::warn!(%bound, "other machines can reach this address, and whoever reaches it runs code");
+    }
+    let engine = tokio::select! {
+        started = Engine::start(config.engine) => started.map_err(with_mends)?,
+        status = signals.next() => return Ok(status),
+    };
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut server =
+        tokio::spawn(eggbox_server::run(listener, engine.clone(), config.server, async { drop(stopped.await) }));
+    cli::print(&format!("listening on http://{bound}\n"));
+    tokio::select! {
+        _ = signals.next() => {}
+        ended = &mut server => {
+            engine.shutdown(Duration::ZERO).await;
+            ended.context("failed to serve: the accept loop panicked")?.context("failed to serve")?;
+            anyhow::bail!("failed to serve: the accept loop ended unasked");
+        }
+    }
+
+    drop(stop);
+    let status = end(&engine, config.shutdown_grace, &mut signals).await;
+    if tokio::time::timeout(ANSWERS_MAX, &mut server).await.is_err() {
+        tracing::warn!("closing connections whose clients do not read their answers");
+        server.abort();
+    }
+    tracing::info!("stopped");
+    Ok(status)
+}
+
+/// Adds what to change on this host to the reason why nothing could be started.
+fn with_mends(error: StartError) -> anyhow::Error {
+    let mends = Facts::read().mends();
+    let hint = if mends.is_empty() { String::new() } else { format!(" (mend: {})", mends.join("; or: ")) };
+    anyhow::Error::new(error).context(format!("failed to start{hint}"))
+}
+
+/// Ends the engine when its executions have, when `grace` is over, or at a second signal.
+async fn end(engine: &Engine, grace: Duration, signals: &mut Signals) -> ExitCode {
+    tokio::select! {
+        () = engine.shutdown(grace) => ExitCode::SUCCESS,
+        status = signals.next() => {
+            tracing::warn!(running = engine.executions_in_flight(), "a second signal: ending at once");
+            if tokio::time::timeout(END_AT_ONCE_MAX, engine.shutdown(Duration::ZERO)).await.is_err() {
+                tracing::error!("the engine did not end in time");
+            }
+            status
+        }
+        never = report_wait(engine, grace) => match never {},
+    }
+}
+
+async fn report_wait(engine: &Engine, grace: Duration) -> std::convert::Infallible {
+    tracing::info!(running = engine.executions_in_flight(), ?grace, "stopping; a second signal ends at once");
+    loop {
+        tokio::time::sleep(WAIT_REPORT).await;
+        tracing::info!(running = engine.executions_in_flight(), "waiting for executions to finish");
+    }
+}
+
+/// The signals that ask a server to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one; gives the exit status of a program that it ended, 128 and its number.
+    async fn next(&mut self) -> ExitCode {
+        tokio::select! {
+            _ = self.interrupt.recv() => ExitCode::from(128 + 2),
+            _ = self.terminate.recv() => ExitCode::from(128 + 15),
+        }
+    }
+}
+
+/// Logs where a panic happened. Its message is left out where it was formatted: it may quote what a client sent.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    let message = panic.payload().downcast_ref::<&'static str>();
+    tracing::error!(place, message, "panicked");
+}

@@ -1,0 +1,83 @@
+"""The nest: imports and exercises what sessions need, then forks them.
+
+Runs inside the nest's own jail, single-threaded, and never sees user code. Started as
+
+    nest.py (available | named) MODULE ...
+
+where each module is imported; `available` skips those that are not installed, `named` refuses to go on.
+`native.serve()` returns only in a forked, locked-down session, which then runs `session.serve`.
+"""
+
+import builtins
+import gc
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import traceback
+
+# Imported by nearly every program, here once for all sessions.
+STANDARD = (
+    "ast", "asyncio", "base64", "bisect", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime",
+    "decimal", "enum", "fractions", "functools", "glob", "hashlib", "heapq", "inspect", "io", "itertools", "json",
+    "linecache", "logging", "math", "multiprocessing", "operator", "pathlib", "pickle", "platform", "pprint",
+    "queue", "random", "re", "shutil", "signal", "socket", "statistics", "string", "struct", "subprocess",
+    "tempfile", "textwrap", "threading", "time", "timeit", "tokenize", "traceback", "types", "typing", "unittest",
+    "urllib.parse", "uuid", "warnings", "weakref", "zlib",
+)
+
+
+def load_native(folder):
+    path = os.path.join(folder, "native.so")
+    loader = importlib.machinery.ExtensionFileLoader("eggbox_native", path)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("eggbox_native", loader))
+    loader.exec_module(module)
+    return module
+
+
+def load_session(folder):
+    """Loads the session's loop with builtins of its own, which user code cannot rebind by accident."""
+    spec = importlib.util.spec_from_file_location("eggbox_session", os.path.join(folder, "session.py"))
+    module = importlib.util.module_from_spec(spec)
+    module.__builtins__ = dict(vars(builtins))
+    spec.loader.exec_module(module)
+    return module
+
+
+def preload(mode, modules):
+    """Imports `modules`; returns those that were imported and those that are not installed."""
+    loaded, missing = [], []
+    for name in modules:
+        try:
+            importlib.import_module(name)
+            loaded.append(name)
+        except ModuleNotFoundError as error:
+            # A package that is there but lacks something of its own is broken, not missing.
+            if mode == "named" or error.name != name.partition(".")[0]:
+                raise
+            missing.append(name)
+    return loaded, missing
+
+
+def main():
+    folder = os.path.dirname(os.path.abspath(__file__))
+    sys.path.remove(folder)
+    native = load_native(folder)
+    try:
+        session = load_session(folder)
+        for name in STANDARD:
+            importlib.import_module(name)
+        loaded, missing = preload(sys.argv[1], sys.argv[2:])
+        session.exercise(native)
+    except BaseException as error:
+        traceback.print_exc()
+        native.refuse("".join(traceback.format_exception_only(type(error), error)).strip())
+    sys.argv[:] = [""]
+    gc.collect()
+    gc.freeze()
+    native.serve(sys.version.split()[0], loaded, missing)
+    session.serve(native)
+
+
+main()

@@ -1,0 +1,198 @@
+"""The session's loop: takes code, runs it in `__main__`, says how it ended.
+
+Everything here may be rebound by user code, so nothing here is relied on by the server: output, exit and deadlines
+are seen from outside. The native module reads and writes the channel itself.
+"""
+
+import ast
+import asyncio
+import io
+import linecache
+import os
+import random
+import sys
+import tempfile
+import traceback
+import types
+
+# As `wire::Ending` numbers them.
+OK, EXCEPTION, DENIED, INTERRUPTED = range(4)
+
+# The seed's words for a refused deletion, as the native audit hook raises it.
+DENIAL = (13, "Permission denied: filesystem access restricted")
+
+COROUTINE = 0x80  # inspect.CO_COROUTINE: the code has an await at its top level
+
+
+class Writer(io.BufferedWriter):
+    """Passes each write on at once, so that print, os.write and subprocesses keep their order."""
+
+    def write(self, data):
+        count = super().write(data)
+        self.flush()
+        return count
+
+
+class Interpreter:
+    """A `__main__` module and the code that has run in it."""
+
+    def __init__(self):
+        self.main = types.ModuleType("__main__")
+        self.main.__builtins__ = __import__("builtins")
+        self.main.__annotations__ = {}
+        self.executions = 0
+        self.loop = None
+        self.status = 0  # what a process that user code forked off exits with
+
+    def run(self, source, native):
+        """Runs `source`; returns its ending. Raises nothing."""
+        self.executions += 1
+        self.status = 0
+        name = f"<execution {self.executions}>"
+        # Without a time of change the cache never drops it: tracebacks find the source of any earlier execution.
+        linecache.cache[name] = (len(source), None, [line + "\n" for line in source.split("\n")], name)
+        try:
+            try:
+                native.allow_interrupt(True)
+                self.execute(compile(source, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True))
+            finally:
+                native.allow_interrupt(False)
+        except SystemExit as leaving:
+            self.leave(leaving.code)
+            return OK
+        except BaseException as error:
+            self.status = 1
+            if type(error) is PermissionError and error.args == DENIAL:
+                return DENIED
+            self.report(error)
+            return INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXCEPTION
+        return OK
+
+    def execute(self, code):
+        if not code.co_flags & COROUTINE:
+            exec(code, self.main.__dict__)
+            return
+        coroutine = eval(code, self.main.__dict__)
+        if self.loop is None or self.loop.is_closed():
+            self.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        task = self.loop.create_task(coroutine)
+        try:
+            self.loop.run_until_complete(task)
+        except KeyboardInterrupt:
+            task.cancel()
+            try:
+                self.loop.run_until_complete(task)
+            except asyncio.CancelledError:
+                pass
+            raise
+
+    def leave(self, code):
+        """What `sys.exit(code)` does at the end of a script, short of ending it."""
+        if isinstance(code, int):
+            self.status = code & 0xFF
+        elif code is not None:
+            self.status = 1
+            say(lambda: f"{code}\n", type(code).__name__)
+
+    def report(self, error):
+        """Prints a traceback of the user's frames, as the interpreter would."""
+        shown = error.__traceback__
+        while shown is not None and shown.tb_frame.f_globals is not self.main.__dict__:
+            shown = shown.tb_next
+        error.__traceback__ = shown
+
+        def text():
+            if sys.excepthook is not sys.__excepthook__:
+                sys.excepthook(type(error), error, shown)
+                return ""
+            if shown is None and error.__cause__ is None and error.__context__ is None:
+                return "".join(traceback.format_exception_only(type(error), error))
+            return "".join(traceback.format_exception(type(error), error, shown))
+
+        say(text, type(error).__name__)
+
+
+def say(text, fallback):
+    """Writes what `text()` gives to stderr, or `fallback` where the user's own stream, hook or object fails."""
+    try:
+        sys.stderr.write(text())
+    except BaseException:
+        try:
+            os.write(2, f"{fallback}\n".encode("utf-8", "replace"))
+        except BaseException:
+            pass
+
+
+def flush():
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        try:
+            stream.flush()
+        except BaseException:
+            pass
+
+
+def open_streams():
+    """Gives the session fresh streams over its own descriptors.
+
+    `surrogatepass` never raises, whatever string is printed; the server makes what is not UTF-8 readable.
+    """
+    sys.stdout = sys.__stdout__ = io.TextIOWrapper(
+        Writer(io.FileIO(1, "w", closefd=False)), "utf-8", "surrogatepass", write_through=True
+    )
+    sys.stderr = sys.__stderr__ = io.TextIOWrapper(
+        Writer(io.FileIO(2, "w", closefd=False)), "utf-8", "backslashreplace", write_through=True
+    )
+    for stream, name in ((sys.stdout, "<stdout>"), (sys.stderr, "<stderr>")):
+        stream.buffer.raw.name = name
+        stream.mode = "w"
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)
+
+
+def reseed():
+    """Makes this session's randomness its own: forks share whatever state the nest had.
+
+    The `random` module reseeds itself after a fork; these do not, or go by the process id, which is always 1.
+    """
+    tempfile._name_sequence = None
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
+    if "ssl" in sys.modules:
+        sys.modules["ssl"].RAND_add(os.urandom(32), 32.0)
+
+
+def exercise(native):
+    """Runs what a first execution needs, so that sessions find it compiled, cached and paged in."""
+    interpreter = Interpreter()
+    kept = sys.stderr, sys.modules["__main__"]
+    sys.stderr = io.StringIO()
+    try:
+        sys.modules["__main__"] = interpreter.main
+        interpreter.run("import math\ndef f(x):\n    return [math.sqrt(y) for y in x]\nprint(end='')\nf(range(3))", native)
+        interpreter.run("f([-1])", native)
+        interpreter.run("x = (", native)
+        interpreter.run("import asyncio\nawait asyncio.sleep(0)", native)
+        interpreter.loop.close()
+    finally:
+        sys.stderr, sys.modules["__main__"] = kept
+        asyncio.set_event_loop(None)
+        linecache.cache.clear()
+
+
+def serve(native):
+    """Runs one request after another; never returns."""
+    open_streams()
+    reseed()
+    interpreter = Interpreter()
+    sys.modules["__main__"] = interpreter.main
+    sys.path.insert(0, "/workspace")
+    native.ready()
+    while True:
+        try:
+            ending = interpreter.run(native.receive(), native)
+            flush()
+            native.finish(ending, interpreter.status)
+        except BaseException:
+            # An interrupt or a handler of the user's came a moment late. The native side answers what is unanswered
+            # before it takes the next request.
+            continue
