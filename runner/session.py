@@ -173,6 +173,8 @@ def exercise(native):
         interpreter.run("x = (", native)
         interpreter.run("import asyncio\nawait asyncio.sleep(0)", native)
         interpreter.loop.close()
+        if "ssl" in sys.modules:
+            sys.modules["ssl"].RAND_bytes(1)
     finally:
         sys.stderr, sys.modules["__main__"] = kept
         asyncio.set_event_loop(None)

@@ -22,6 +22,9 @@ const DESCRIPTORS_MAX: usize = 3;
 /// Where the other end is gone, or would block on a non-blocking socket.
 pub fn send<M: Serialize>(socket: BorrowedFd<'_>, message: &M, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let bytes = serde_json::to_vec(message)?;
+    if bytes.len() > CONTROL_MESSAGE_BYTES_MAX {
+        return Err(io::Error::other(format!("a control message of {} bytes is too long", bytes.len())));
+    }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
@@ -41,7 +44,8 @@ pub fn send<M: Serialize>(socket: BorrowedFd<'_>, message: &M, descriptors: &[Bo
 /// # Errors
 /// Where the message is not whole or not a `M`, or the socket would block.
 pub fn receive<M: DeserializeOwned>(socket: BorrowedFd<'_>) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
-    let mut bytes = vec![0; CONTROL_MESSAGE_BYTES_MAX];
+    // On the stack: a nest's heap is shared with every session, and each page it dirties is copied for each.
+    let mut bytes = [0; CONTROL_MESSAGE_BYTES_MAX];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = loop {

@@ -19,7 +19,7 @@ pub const NEST_PLAN_FD: i32 = 4;
 /// The largest frame a session may send, in bytes after the header: a status report is about 2 KiB.
 pub const SESSION_FRAME_BYTES_MAX: usize = 16 * 1024;
 /// The largest message on a control channel, in bytes.
-pub const CONTROL_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of a frame's header: the length of the body (u32, little endian), then its kind.
 pub const HEADER_BYTES: usize = 5;
 
