@@ -6,8 +6,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use crate::layers::{capabilities, files, identity, mounts, network, rlimits};
-use crate::plan::{SessionPlan, SessionStep, WORKSPACE};
+use crate::plan::{SessionPlan, WORKSPACE};
 use crate::status::{Layer, LayerStatus, State, Status};
+use crate::steps::SessionStep;
 use crate::sys;
 
 /// A step that failed, and why: enough for the log line that an operator reads.
@@ -49,15 +50,10 @@ pub fn lock_down(
         Session { plan, id: plan.id_first + if plan.id_is_own { slot } else { 0 }, descriptors: Some(descriptors) };
     let mut layers = plan.inherited.clone();
     for &step in steps {
-        let done = session.perform(step).map_err(|cause| StepError { step: step_name(step), cause })?;
+        let done = session.perform(step).map_err(|cause| StepError { step: step.to_string(), cause })?;
         layers.extend(done);
     }
     Ok(Status { layers })
-}
-
-fn step_name(step: SessionStep) -> String {
-    // As the plan's JSON spells it.
-    serde_json::to_value(step).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 struct Session<'a> {

@@ -15,7 +15,8 @@ use std::process::{Command, Stdio};
 use crate::control;
 use crate::enforce::StepError;
 use crate::layers::{capabilities, identity, mounts, namespaces};
-use crate::plan::{NestStep, Plan};
+use crate::plan::Plan;
+use crate::steps::NestStep;
 use crate::sys;
 use crate::wire::{FromNest, NEST_CONTROL_AT_START_FD, NEST_CONTROL_FD, NEST_PLAN_AT_START_FD, NEST_PLAN_FD};
 
@@ -40,7 +41,7 @@ fn run(control: &OwnedFd, runtime: Runtime<'_>) -> Result<Infallible, StepError>
     let plan = read_plan().map_err(|cause| StepError { step: "read_plan".into(), cause })?;
     let mut nest = Nest { control, plan: &plan, runtime, root: None, outside: None };
     for &step in &plan.nest_steps {
-        nest.perform(step).map_err(|cause| StepError { step: step_name(step), cause })?;
+        nest.perform(step).map_err(|cause| StepError { step: step.to_string(), cause })?;
     }
     Err(StepError { step: "read_plan".into(), cause: io::Error::other("the plan does not end in an interpreter") })
 }
@@ -49,10 +50,6 @@ fn read_plan() -> io::Result<Plan> {
     let mut text = String::new();
     File::from(sys::adopt_inherited(NEST_PLAN_AT_START_FD)?).read_to_string(&mut text)?;
     Ok(serde_json::from_str(&text)?)
-}
-
-fn step_name(step: NestStep) -> String {
-    serde_json::to_value(step).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// What an operator can do where `step` of a nest's set-up failed.

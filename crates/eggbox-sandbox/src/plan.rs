@@ -11,6 +11,7 @@ use crate::interpreter::Interpreter;
 use crate::policy::{Policy, WorkspacePolicy};
 use crate::seccomp::Instruction;
 use crate::status::{Layer, LayerStatus, State};
+use crate::steps::{NEST_STEPS_PRIVILEGED, NEST_STEPS_UNPRIVILEGED, NestStep, SESSION_STEPS, SessionStep};
 
 /// Where the runner and the native library stand inside.
 pub const RUNTIME_FOLDER: &str = "/run/eggbox";
@@ -31,88 +32,6 @@ pub struct Plan {
     pub program: ProgramPlan,
     pub session: SessionPlan,
 }
-
-/// A step of a nest's set-up; the order is [`NEST_STEPS_PRIVILEGED`] or [`NEST_STEPS_UNPRIVILEGED`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NestStep {
-    Detach,
-    EnterPidNamespace,
-    EnterAllNamespaces,
-    Fork,
-    EnterMountNamespace,
-    BuildRoot,
-    PivotRoot,
-    EnterUserNamespace,
-    TakeNestIdentity,
-    LimitCapabilities,
-    ForbidNewPrivileges,
-    ExecuteInterpreter,
-}
-
-/// A step of a session's lock-down; the order is [`SESSION_STEPS`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SessionStep {
-    PlaceDescriptors,
-    NameHost,
-    MountOwnFileSystems,
-    RaiseLoopback,
-    LimitResources,
-    TakeOwnIdentity,
-    DropCapabilities,
-    ForbidNewPrivileges,
-    JoinOwnKeyring,
-    RestrictFiles,
-    StandInForSignals,
-    FilterSystemCalls,
-    CheckFromInside,
-}
-
-/// As root the tree of mounts is built with the host's own rights, so that interpreters under closed folders can be
-/// shown, and is locked when the user namespace takes a copy of it.
-pub const NEST_STEPS_PRIVILEGED: &[NestStep] = &[
-    NestStep::Detach,
-    NestStep::EnterPidNamespace,
-    NestStep::Fork,
-    NestStep::EnterMountNamespace,
-    NestStep::BuildRoot,
-    NestStep::PivotRoot,
-    NestStep::EnterUserNamespace,
-    NestStep::TakeNestIdentity,
-    NestStep::LimitCapabilities,
-    NestStep::ForbidNewPrivileges,
-    NestStep::ExecuteInterpreter,
-];
-
-/// Without root everything happens inside a user namespace that maps the caller alone.
-pub const NEST_STEPS_UNPRIVILEGED: &[NestStep] = &[
-    NestStep::Detach,
-    NestStep::EnterAllNamespaces,
-    NestStep::Fork,
-    NestStep::BuildRoot,
-    NestStep::PivotRoot,
-    NestStep::LimitCapabilities,
-    NestStep::ForbidNewPrivileges,
-    NestStep::ExecuteInterpreter,
-];
-
-/// What each session does between its fork and the first byte of user code.
-pub const SESSION_STEPS: &[SessionStep] = &[
-    SessionStep::PlaceDescriptors,
-    SessionStep::NameHost,
-    SessionStep::MountOwnFileSystems,
-    SessionStep::RaiseLoopback,
-    SessionStep::LimitResources,
-    SessionStep::TakeOwnIdentity,
-    SessionStep::DropCapabilities,
-    SessionStep::ForbidNewPrivileges,
-    SessionStep::JoinOwnKeyring,
-    SessionStep::RestrictFiles,
-    SessionStep::StandInForSignals,
-    SessionStep::FilterSystemCalls,
-    SessionStep::CheckFromInside,
-];
 
 /// The read-only root that nest and sessions see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -488,13 +407,5 @@ mod tests {
     #[test]
     fn the_whole_host_is_never_shown() {
         assert!(matches!(plan_for(&host(), &[folder("/", &[])], 1), Err(PlanError::WholeHost { .. })));
-    }
-
-    #[test]
-    fn seccomp_comes_last_but_for_the_check() {
-        assert_eq!(
-            SESSION_STEPS[SESSION_STEPS.len() - 2..],
-            [SessionStep::FilterSystemCalls, SessionStep::CheckFromInside]
-        );
     }
 }

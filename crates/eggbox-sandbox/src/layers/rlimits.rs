@@ -1,10 +1,14 @@
 //! Resource limits per process, under whatever cgroups count.
 
+use std::fs;
 use std::io;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::plan::RlimitPlan;
+
+/// Where the kernel looks first when memory runs out (proc_pid_oom_score_adj(5)): at sessions, never at the server.
+const OOM_SCORE_ADJUSTMENT: &str = "1000";
 
 /// Sets soft and hard limits alike, so that code cannot raise them.
 pub(crate) fn limit(plan: &RlimitPlan) -> io::Result<()> {
@@ -21,5 +25,5 @@ pub(crate) fn limit(plan: &RlimitPlan) -> io::Result<()> {
             setrlimit(resource, Rlimit { current: maximum, maximum })?;
         }
     }
-    Ok(())
+    fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJUSTMENT)
 }

@@ -1,0 +1,133 @@
+//! The steps in which the wall is put up, and their order: the one list of it in code. `docs/sandbox.md` tells the same
+//! to people, and a test compares the two.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A step of a nest's set-up; the order is [`NEST_STEPS_PRIVILEGED`] or [`NEST_STEPS_UNPRIVILEGED`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NestStep {
+    Detach,
+    EnterPidNamespace,
+    EnterAllNamespaces,
+    Fork,
+    EnterMountNamespace,
+    BuildRoot,
+    PivotRoot,
+    EnterUserNamespace,
+    TakeNestIdentity,
+    LimitCapabilities,
+    ForbidNewPrivileges,
+    ExecuteInterpreter,
+}
+
+/// A step of a session's lock-down; the order is [`SESSION_STEPS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionStep {
+    PlaceDescriptors,
+    NameHost,
+    MountOwnFileSystems,
+    RaiseLoopback,
+    LimitResources,
+    TakeOwnIdentity,
+    DropCapabilities,
+    ForbidNewPrivileges,
+    JoinOwnKeyring,
+    RestrictFiles,
+    StandInForSignals,
+    FilterSystemCalls,
+    CheckFromInside,
+}
+
+/// As root the tree of mounts is built with the host's own rights, so that interpreters under closed folders can be
+/// shown, and is locked when the user namespace takes a copy of it.
+pub const NEST_STEPS_PRIVILEGED: &[NestStep] = &[
+    NestStep::Detach,
+    NestStep::EnterPidNamespace,
+    NestStep::Fork,
+    NestStep::EnterMountNamespace,
+    NestStep::BuildRoot,
+    NestStep::PivotRoot,
+    NestStep::EnterUserNamespace,
+    NestStep::TakeNestIdentity,
+    NestStep::LimitCapabilities,
+    NestStep::ForbidNewPrivileges,
+    NestStep::ExecuteInterpreter,
+];
+
+/// Without root everything happens inside a user namespace that maps the caller alone.
+pub const NEST_STEPS_UNPRIVILEGED: &[NestStep] = &[
+    NestStep::Detach,
+    NestStep::EnterAllNamespaces,
+    NestStep::Fork,
+    NestStep::BuildRoot,
+    NestStep::PivotRoot,
+    NestStep::LimitCapabilities,
+    NestStep::ForbidNewPrivileges,
+    NestStep::ExecuteInterpreter,
+];
+
+/// What each session does between its fork and the first byte of user code.
+pub const SESSION_STEPS: &[SessionStep] = &[
+    SessionStep::PlaceDescriptors,
+    SessionStep::NameHost,
+    SessionStep::MountOwnFileSystems,
+    SessionStep::RaiseLoopback,
+    SessionStep::LimitResources,
+    SessionStep::TakeOwnIdentity,
+    SessionStep::DropCapabilities,
+    SessionStep::ForbidNewPrivileges,
+    SessionStep::JoinOwnKeyring,
+    SessionStep::RestrictFiles,
+    SessionStep::StandInForSignals,
+    SessionStep::FilterSystemCalls,
+    SessionStep::CheckFromInside,
+];
+
+/// As plans, messages and documents spell it.
+fn spelled(step: impl Serialize, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let name = serde_json::to_value(step).map_err(|_| fmt::Error)?;
+    formatter.write_str(name.as_str().unwrap_or_default())
+}
+
+impl fmt::Display for NestStep {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        spelled(self, formatter)
+    }
+}
+
+impl fmt::Display for SessionStep {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        spelled(self, formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seccomp_comes_last_but_for_the_check() {
+        assert_eq!(
+            SESSION_STEPS[SESSION_STEPS.len() - 2..],
+            [SessionStep::FilterSystemCalls, SessionStep::CheckFromInside]
+        );
+    }
+
+    #[test]
+    fn the_documented_order_is_the_order() {
+        let document = include_str!("../../../docs/sandbox.md");
+        let sections: Vec<Vec<&str>> = document
+            .split("\n## ")
+            .skip(1)
+            .map(|section| section.lines().filter_map(|line| line.split_once(". `")?.1.split('`').next()).collect())
+            .collect();
+        let names = |steps: serde_json::Value| serde_json::from_value::<Vec<String>>(steps).unwrap();
+        assert_eq!(sections[0], names(serde_json::json!(NEST_STEPS_PRIVILEGED)));
+        assert_eq!(sections[1], names(serde_json::json!(NEST_STEPS_UNPRIVILEGED)));
+        assert_eq!(sections[2], names(serde_json::json!(SESSION_STEPS)));
+    }
+}
