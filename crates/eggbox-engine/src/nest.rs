@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use eggbox_sandbox::control;
 use eggbox_sandbox::plan::Plan;
-use eggbox_sandbox::wire::{Exit, FromNest, ToNest};
+use eggbox_sandbox::wire::{Exit, FromNest, NestFailure, ToNest};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use tokio::io::Interest;
@@ -26,18 +26,14 @@ const END_MAX: Duration = Duration::from_secs(2);
 pub enum NestError {
     #[error("cannot start a process for it")]
     Process(#[source] io::Error),
-    #[error("step `{step}`: {cause}{}", mend_suffix(step))]
-    Step { step: String, cause: String },
+    #[error(transparent)]
+    Failed(#[from] NestFailure),
     #[error("it ended before it was up; what it printed is above")]
     Ended,
     #[error("it was not up after {} s; preload less or raise nest_start_seconds_max", waited.as_secs())]
     Slow { waited: Duration },
     #[error("its control channel broke")]
     Control(#[from] io::Error),
-}
-
-fn mend_suffix(step: &str) -> String {
-    eggbox_sandbox::nest::mend(step).map(|mend| format!(" ({mend})")).unwrap_or_default()
 }
 
 /// Why a nest gave no session.
@@ -165,7 +161,7 @@ impl Nest {
             match receive(&control).await? {
                 None => return Err(NestError::Ended),
                 Some((FromNest::Started, descriptors)) => pidfd = descriptors.into_iter().next(),
-                Some((FromNest::Failed { step, cause }, _)) => return Err(NestError::Step { step, cause }),
+                Some((FromNest::Failed(failure), _)) => return Err(failure.into()),
                 Some((FromNest::Up { python, preloaded, missing }, _)) => {
                     break Description { python, preloaded, missing };
                 }
@@ -295,7 +291,7 @@ impl Waiting {
                     let _ = end.send(exit);
                 }
             }
-            FromNest::Started | FromNest::Failed { .. } | FromNest::Up { .. } => {
+            FromNest::Started | FromNest::Failed(_) | FromNest::Up { .. } => {
                 tracing::warn!(?message, "the nest said something out of turn");
             }
         }

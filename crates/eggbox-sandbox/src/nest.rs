@@ -13,12 +13,13 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::control;
-use crate::enforce::StepError;
 use crate::layers::{capabilities, identity, mounts, namespaces};
 use crate::plan::Plan;
 use crate::steps::NestStep;
 use crate::sys;
-use crate::wire::{FromNest, NEST_CONTROL_AT_START_FD, NEST_CONTROL_FD, NEST_PLAN_AT_START_FD, NEST_PLAN_FD};
+use crate::wire::{
+    FromNest, NEST_CONTROL_AT_START_FD, NEST_CONTROL_FD, NEST_PLAN_AT_START_FD, NEST_PLAN_FD, NestFailure,
+};
 
 /// What stands in a nest's runtime folder: names with contents.
 pub type Runtime<'a> = &'a [(&'a str, &'a [u8])];
@@ -30,38 +31,26 @@ pub fn main(runtime: Runtime<'_>) -> io::Error {
         Err(error) => return io::Error::other(format!("a nest is started by the server alone: {error}")),
     };
     let Err(failure) = run(&control, runtime);
-    let StepError { step, cause } = failure;
-    match control::send(control.as_fd(), &FromNest::Failed { step, cause: cause.to_string() }, &[]) {
+    match control::send(control.as_fd(), &FromNest::Failed(failure), &[]) {
         Ok(()) => sys::exit_now(1),
         Err(error) => error,
     }
 }
 
-fn run(control: &OwnedFd, runtime: Runtime<'_>) -> Result<Infallible, StepError> {
-    let plan = read_plan().map_err(|cause| StepError { step: "read_plan".into(), cause })?;
+fn run(control: &OwnedFd, runtime: Runtime<'_>) -> Result<Infallible, NestFailure> {
+    let unplanned = |cause: io::Error| NestFailure::Plan { cause: cause.to_string() };
+    let plan = read_plan().map_err(unplanned)?;
     let mut nest = Nest { control, plan: &plan, runtime, root: None, outside: None };
     for &step in &plan.nest_steps {
-        nest.perform(step).map_err(|cause| StepError { step: step.to_string(), cause })?;
+        nest.perform(step).map_err(|cause| NestFailure::Step { step, cause: cause.to_string() })?;
     }
-    Err(StepError { step: "read_plan".into(), cause: io::Error::other("the plan does not end in an interpreter") })
+    Err(unplanned(io::Error::other("it does not end in an interpreter")))
 }
 
 fn read_plan() -> io::Result<Plan> {
     let mut text = String::new();
     File::from(sys::adopt_inherited(NEST_PLAN_AT_START_FD)?).read_to_string(&mut text)?;
     Ok(serde_json::from_str(&text)?)
-}
-
-/// What an operator can do where `step` of a nest's set-up failed.
-#[must_use]
-pub fn mend(step: &str) -> Option<&'static str> {
-    match step {
-        "execute_interpreter" => {
-            Some("the interpreter must be readable and executable for everybody; name another with --python")
-        }
-        "preload" => Some("the modules of the preload list must import cleanly in this interpreter; change preload"),
-        _ => None,
-    }
 }
 
 struct Nest<'a> {

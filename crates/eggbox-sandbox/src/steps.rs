@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::status::Layer;
+
 /// A step of a nest's set-up; the order is [`NEST_STEPS_PRIVILEGED`] or [`NEST_STEPS_UNPRIVILEGED`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -86,6 +88,50 @@ pub const SESSION_STEPS: &[SessionStep] = &[
     SessionStep::FilterSystemCalls,
     SessionStep::CheckFromInside,
 ];
+
+impl NestStep {
+    /// The layer of the wall that is missing where this step fails; none where the step is no layer's.
+    #[must_use]
+    pub fn layer(self) -> Option<Layer> {
+        match self {
+            Self::EnterPidNamespace => Some(Layer::PidNamespace),
+            Self::EnterAllNamespaces | Self::EnterUserNamespace => Some(Layer::UserNamespace),
+            Self::EnterMountNamespace | Self::BuildRoot | Self::PivotRoot => Some(Layer::MountNamespace),
+            Self::TakeNestIdentity => Some(Layer::Identity),
+            Self::LimitCapabilities => Some(Layer::Capabilities),
+            Self::ForbidNewPrivileges => Some(Layer::NoNewPrivileges),
+            Self::Detach | Self::Fork | Self::ExecuteInterpreter => None,
+        }
+    }
+
+    /// What an operator can do about it.
+    #[must_use]
+    pub fn mend(self) -> &'static str {
+        match self {
+            Self::EnterAllNamespaces => {
+                "this host refuses user namespaces to ordinary users: run eggbox as root, or allow them (sysctl \
+                 kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0; in Docker, a seccomp profile \
+                 that allows unshare, clone and mount)"
+            }
+            Self::EnterPidNamespace | Self::EnterMountNamespace | Self::EnterUserNamespace => {
+                "this host refuses namespaces even to root: in Docker give --cap-add SYS_ADMIN and a seccomp profile \
+                 that allows unshare, clone and mount; check sysctl user.max_user_namespaces"
+            }
+            Self::BuildRoot | Self::PivotRoot => {
+                "a mount was refused: on Ubuntu AppArmor does that to ordinary users (sysctl \
+                 kernel.apparmor_restrict_unprivileged_userns=0, or run eggbox as root); in a container so do the \
+                 paths that are masked under /proc (--security-opt systempaths=unconfined)"
+            }
+            Self::ExecuteInterpreter => {
+                "the interpreter must be readable and executable for everybody; name another with --python"
+            }
+            Self::TakeNestIdentity | Self::LimitCapabilities | Self::ForbidNewPrivileges => {
+                "something outside eggbox confines it: run it as root, or as an ordinary user, without a wrapper"
+            }
+            Self::Detach | Self::Fork => "the host is out of processes or descriptors; raise its limits",
+        }
+    }
+}
 
 /// As plans, messages and documents spell it.
 fn spelled(step: impl Serialize, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::status::Status;
+use crate::steps::NestStep;
 
 /// Where a nest finds its control channel, and its [`Plan`](crate::plan::Plan) as JSON, when the server starts it:
 /// as its standard input and output, which any way of starting a process can set.
@@ -160,8 +161,8 @@ pub enum ToNest {
 pub enum FromNest {
     /// The first process of the nest lives; beside it: a pidfd of that process.
     Started,
-    /// A step of the nest's own set-up failed; it has ended itself.
-    Failed { step: String, cause: String },
+    /// There will be no nest; it has ended itself.
+    Failed(NestFailure),
     /// It has imported and exercised its preload list and takes requests.
     Up { python: String, preloaded: Vec<String>, missing: Vec<String> },
     /// A session was forked; beside it: a pidfd of the session.
@@ -170,6 +171,22 @@ pub enum FromNest {
     NotSpawned { slot: u32, cause: String },
     /// A session's process has ended and was reaped.
     Ended { slot: u32, exit: Exit },
+}
+
+/// Why there is no nest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum NestFailure {
+    #[error("the plan handed to it is of no use: {cause}")]
+    Plan { cause: String },
+    #[error("{}step `{step}`: {cause}; {}", layer_prefix(*step), step.mend())]
+    Step { step: NestStep, cause: String },
+    #[error("the preload list: {cause}; each module on it must import cleanly in this interpreter, without threads")]
+    Preload { cause: String },
+}
+
+fn layer_prefix(step: NestStep) -> String {
+    step.layer().map(|layer| format!("the {layer} cannot be put up, ")).unwrap_or_default()
 }
 
 /// How a process ended, from its wait status.

@@ -16,7 +16,7 @@ use crate::layers::namespaces;
 use crate::plan::{Plan, SessionPlan};
 use crate::status::Status;
 use crate::sys;
-use crate::wire::{Exit, FromNest, FromSession, NEST_CONTROL_FD, NEST_PLAN_FD, ToNest};
+use crate::wire::{Exit, FromNest, FromSession, NEST_CONTROL_FD, NEST_PLAN_FD, NestFailure, ToNest};
 
 /// The nest's own state; a session leaves it behind.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Nest {
 
     /// Says why there will be no nest.
     pub(super) fn refuse(&self, cause: String) -> io::Result<()> {
-        self.tell(&FromNest::Failed { step: "preload".into(), cause })
+        self.tell(&FromNest::Failed(NestFailure::Preload { cause }))
     }
 
     fn tell(&self, message: &FromNest) -> io::Result<()> {
