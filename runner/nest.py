@@ -5,7 +5,8 @@ Runs inside the nest's own jail, single-threaded, and never sees user code. Star
     nest.py (available | named) MODULE ...
 
 where each module is imported; `available` skips those that are not installed, `named` refuses to go on.
-`native.serve()` returns only in a forked, locked-down session, which then runs `session.serve`.
+`native.serve()` returns only in a forked, locked-down session, which then runs `session.serve` with the paths of its own
+folders.
 """
 
 import builtins
@@ -76,8 +77,8 @@ def main():
     sys.argv[:] = [""]
     gc.collect()
     gc.freeze()
-    native.serve(sys.version.split()[0], loaded, missing)
-    session.serve(native)
+    workspace, scratch = native.serve(sys.version.split()[0], loaded, missing)
+    session.serve(native, workspace, scratch)
 
 
 main()

@@ -152,7 +152,7 @@ def open_streams():
 def reseed():
     """Makes this session's randomness its own: forks share whatever state the nest had.
 
-    The `random` module reseeds itself after a fork; these do not, or go by the process id, which is always 1.
+    The `random` module reseeds itself after a fork; these do not, or go by the process id, which is 1 in nest and session alike.
     """
     tempfile._name_sequence = None
     if "numpy.random" in sys.modules:
@@ -181,13 +181,23 @@ def exercise(native):
         linecache.cache.clear()
 
 
-def serve(native):
+def settle(workspace, scratch):
+    """Makes the session at home in its folders, which are /workspace and /tmp wherever it has mounts of its own."""
+    sys.path.insert(0, workspace)
+    if workspace != os.environ["HOME"]:
+        os.environ["HOME"] = workspace
+    if scratch != "/tmp":
+        os.environ.update(TMPDIR=scratch, MPLCONFIGDIR=os.path.join(scratch, "matplotlib"))
+        tempfile.tempdir = None
+
+
+def serve(native, workspace, scratch):
     """Runs one request after another; never returns."""
     open_streams()
     reseed()
+    settle(workspace, scratch)
     interpreter = Interpreter()
     sys.modules["__main__"] = interpreter.main
-    sys.path.insert(0, "/workspace")
     native.ready()
     while True:
         try:

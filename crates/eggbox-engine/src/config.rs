@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use eggbox_sandbox::policy::Policy;
+use eggbox_sandbox::policy::{Isolation, Policy};
 
 /// Everything an [`Engine`](crate::Engine) needs to start.
 #[derive(Debug, Clone)]
@@ -11,6 +11,8 @@ pub struct EngineConfig {
     /// The server's own folder, made if missing; one server at a time uses it.
     pub state_dir: PathBuf,
     pub environment: EnvironmentConfig,
+    /// How much of the wall must stand.
+    pub isolation: Isolation,
     pub policy: Policy,
     pub limits: Limits,
 }

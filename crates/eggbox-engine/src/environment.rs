@@ -75,6 +75,8 @@ impl Environment {
         let mut nest = self.nest.lock().await;
         if !nest.is_up() {
             tracing::warn!("the nest is gone; starting another");
+            // Until it has cleared away what it shares with its successor.
+            nest.end().await;
             *nest = Arc::new(Nest::start(&self.plan, self.limits.sessions_max, self.limits.nest_start_max).await?);
         }
         Ok(Arc::clone(&nest))
@@ -87,9 +89,9 @@ impl Environment {
 }
 
 fn make_plan(config: &EngineConfig, limits: &Limits, interpreter: &Interpreter) -> Result<Plan, EnvironmentError> {
-    let Policy { trees, devices, .. } = &config.policy;
+    let Policy { trees, devices, proc_files, .. } = &config.policy;
     let architecture = seccomp::native_arch().ok_or(EnvironmentError::Architecture)?;
-    let filter = seccomp::compile(&seccomp::shipped(architecture)?)?;
+    let filter = seccomp::compile(&seccomp::shipped(architecture, config.isolation)?)?;
     let interpreter_paths = interpreter.paths();
     let paths = trees.iter().map(|tree| &tree.path).chain(&interpreter_paths);
     let runner_arguments = match &config.environment.preload {
@@ -99,11 +101,14 @@ fn make_plan(config: &EngineConfig, limits: &Limits, interpreter: &Interpreter) 
         Preload::Named(modules) => [&["named".to_owned()][..], modules].concat(),
     };
     Ok(plan(PlanInput {
+        isolation: config.isolation,
+        state_dir: &config.state_dir,
         policy: &config.policy,
         host: &Host::probe().map_err(EnvironmentError::Host)?,
         interpreter,
         trees: &follow_all(paths)?,
         devices: &follow_all(devices.iter().map(|device| &device.path))?,
+        proc_files: &follow_all(proc_files.iter().map(|file| &file.path))?,
         seccomp: &filter.instructions,
         sessions_max: limits.sessions_max,
         runner_arguments: &runner_arguments,

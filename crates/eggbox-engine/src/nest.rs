@@ -260,8 +260,8 @@ async fn hear(shared: Arc<Shared>) {
                 }
                 // Drops every sender: whoever waits hears that the nest is gone.
                 *shared.state() = State::Gone;
-                // Whatever state it is in, nothing of it may outlive this.
-                let _ = pidfd_send_signal(&shared.pidfd, Signal::KILL);
+                // It ends itself and its sessions; nothing of it may outlive this in whatever state.
+                tokio::task::spawn_blocking(move || shared.wait_for_end());
                 return;
             }
         }

@@ -27,11 +27,11 @@ pub enum StateDirError {
 }
 
 impl StateDir {
-    /// Makes the folder if it is missing, for its owner alone, and locks it until the value is dropped or the process
+    /// Makes the folder if it is missing (others may pass through it, to folders of sessions, but not list it) and locks it until the value is dropped or the process
     /// ends in whatever way.
     pub(crate) fn lock(path: &Path) -> Result<Self, StateDirError> {
         let unusable = |source| StateDirError::Unusable { path: path.to_owned(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        fs::DirBuilder::new().recursive(true).mode(0o711).create(path).map_err(unusable)?;
         let mut lock = File::options()
             .read(true)
             .write(true)

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
-use crate::layers::{capabilities, files, identity, mounts, network, rlimits};
-use crate::plan::{SessionPlan, WORKSPACE};
+use crate::layers::{capabilities, files, folders, identity, mounts, network, rlimits};
+use crate::plan::{OwnTrees, SessionNamespaces, SessionPlan};
 use crate::status::{Layer, LayerStatus, State, Status};
 use crate::steps::SessionStep;
 use crate::sys;
@@ -46,8 +46,12 @@ pub fn lock_down(
     slot: u32,
     descriptors: Descriptors,
 ) -> Result<Status, StepError> {
-    let mut session =
-        Session { plan, id: plan.id_first + if plan.id_is_own { slot } else { 0 }, descriptors: Some(descriptors) };
+    let mut session = Session {
+        plan,
+        id: plan.id_first + if plan.id_is_own { slot } else { 0 },
+        trees: plan.trees.of(slot),
+        descriptors: Some(descriptors),
+    };
     let mut layers = plan.inherited.clone();
     for &step in steps {
         let done = session.perform(step).map_err(|cause| StepError { step: step.to_string(), cause })?;
@@ -59,6 +63,7 @@ pub fn lock_down(
 struct Session<'a> {
     plan: &'a SessionPlan,
     id: u32,
+    trees: OwnTrees,
     descriptors: Option<Descriptors>,
 }
 
@@ -79,12 +84,30 @@ impl Session<'_> {
                 vec![enforced(Layer::UtsNamespace, "host name eggbox")]
             }
             SessionStep::MountOwnFileSystems => {
-                mounts::mount_own(&plan.file_systems, self.id)?;
-                rustix::process::chdir(WORKSPACE)?;
+                mounts::mount_own(&plan.trees, self.id)?;
                 vec![
                     enforced(Layer::MountNamespace, "read-only root; /workspace, /tmp, /dev/shm and /proc of its own"),
                     enforced(Layer::IpcNamespace, "own message queues, semaphores, shared memory"),
                 ]
+            }
+            SessionStep::MakeOwnFolders => {
+                folders::make_own(&self.trees, plan.id_is_own.then_some(self.id))?;
+                vec![]
+            }
+            SessionStep::EnterWorkspace => {
+                let workspace = &self.trees.workspace.path;
+                // By its whole path, to be sure that this identity can come back to it.
+                rustix::process::chdir(workspace).map_err(|error| {
+                    let mend = "the state directory must be in a place that every user may pass through";
+                    io::Error::other(format!("{}: {error}; {mend}", workspace.display()))
+                })?;
+                vec![]
+            }
+            SessionStep::AdoptOrphans => {
+                rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+                // The nest may be killed where no namespace would end this process with it.
+                rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+                vec![]
             }
             SessionStep::RaiseLoopback => {
                 network::raise_loopback()?;
@@ -96,7 +119,7 @@ impl Session<'_> {
             }
             SessionStep::TakeOwnIdentity => vec![self.take_own_identity()?],
             SessionStep::DropCapabilities => {
-                capabilities::drop_all()?;
+                capabilities::drop_all(plan.may_drop_bounding_set)?;
                 vec![enforced(Layer::Capabilities, "none, in any set")]
             }
             SessionStep::ForbidNewPrivileges => {
@@ -105,7 +128,8 @@ impl Session<'_> {
             }
             SessionStep::JoinOwnKeyring => vec![join_own_keyring()?],
             SessionStep::RestrictFiles => {
-                files::restrict(plan.landlock_abi, &plan.landlock_rules)?;
+                let own = [&self.trees.workspace].into_iter().chain(&self.trees.scratch);
+                files::restrict(plan.landlock_abi, plan.landlock_rules.iter().chain(own))?;
                 vec![self.landlock()]
             }
             SessionStep::StandInForSignals => {
@@ -119,7 +143,10 @@ impl Session<'_> {
             }
             SessionStep::CheckFromInside => {
                 check_from_inside(plan)?;
-                vec![enforced(Layer::PidNamespace, "pid 1 of its own")]
+                match plan.namespaces {
+                    SessionNamespaces::Own => vec![enforced(Layer::PidNamespace, "pid 1 of its own")],
+                    SessionNamespaces::Shared => vec![],
+                }
             }
         })
     }
@@ -153,6 +180,9 @@ impl Session<'_> {
 
     fn take_own_identity(&self) -> io::Result<LayerStatus> {
         if self.plan.id_is_own {
+            if self.plan.may_drop_bounding_set {
+                capabilities::keep_over_identity()?;
+            }
             identity::become_id(self.id)?;
             return Ok(enforced(Layer::Identity, "uid and gid of its own, no supplementary groups"));
         }
@@ -189,18 +219,18 @@ fn check_from_inside(plan: &SessionPlan) -> io::Result<()> {
         line.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default()
     };
     const NO_CAPABILITIES: &str = "0000000000000000";
+    let pid = (plan.namespaces == SessionNamespaces::Own).then_some(("Pid", "1"));
+    let bounding = plan.may_drop_bounding_set.then_some(("CapBnd", NO_CAPABILITIES));
     let wanted = [
-        ("Pid", "1"),
         ("Threads", "1"),
         ("NoNewPrivs", "1"),
         ("Seccomp", "2"),
         ("CapInh", NO_CAPABILITIES),
         ("CapPrm", NO_CAPABILITIES),
         ("CapEff", NO_CAPABILITIES),
-        ("CapBnd", NO_CAPABILITIES),
         ("CapAmb", NO_CAPABILITIES),
     ];
-    for (name, value) in wanted {
+    for (name, value) in wanted.into_iter().chain(pid).chain(bounding) {
         let found = field(name);
         if found != value {
             return Err(io::Error::other(format!("{name} is {found:?} inside, not {value:?}")));

@@ -13,8 +13,12 @@ pub struct Host {
     pub kernel: String,
     pub uid: u32,
     pub gid: u32,
-    /// The server may write id maps and switch to any id that its user namespace maps.
-    pub privileged: bool,
+    /// The server may switch to any id that its user namespace maps, and write such maps.
+    pub may_switch_ids: bool,
+    /// The server may set secure bits and empty the bounding set.
+    pub may_set_capabilities: bool,
+    /// The server may make namespaces and mounts without a user namespace.
+    pub may_administrate: bool,
     /// First and last uid of each range that the server's user namespace maps.
     pub mapped_uids: Vec<(u32, u32)>,
     /// 0 where the kernel has no Landlock.
@@ -33,6 +37,12 @@ pub struct Followed {
     pub is_folder: bool,
 }
 
+// capabilities(7), by number.
+const CAP_SETGID: u32 = 6;
+const CAP_SETUID: u32 = 7;
+const CAP_SETPCAP: u32 = 8;
+const CAP_SYS_ADMIN: u32 = 21;
+
 /// As many links as the kernel follows in one look-up (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
@@ -42,21 +52,20 @@ impl Host {
     /// # Errors
     /// Where /proc cannot be read.
     pub fn probe() -> io::Result<Self> {
-        const CAP_SETGID: u64 = 1 << 6;
-        const CAP_SETUID: u64 = 1 << 7;
-        const CAP_SYS_ADMIN: u64 = 1 << 21;
-        const NEEDED: u64 = CAP_SETGID | CAP_SETUID | CAP_SYS_ADMIN;
         let status = fs::read_to_string("/proc/self/status")?;
         let effective = status
             .lines()
             .find_map(|line| line.strip_prefix("CapEff:"))
             .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
             .ok_or_else(|| io::Error::other("/proc/self/status shows no CapEff"))?;
+        let has = |capability: u32| effective >> capability & 1 == 1;
         Ok(Self {
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
-            privileged: effective & NEEDED == NEEDED,
+            may_switch_ids: has(CAP_SETGID) && has(CAP_SETUID),
+            may_set_capabilities: has(CAP_SETPCAP),
+            may_administrate: has(CAP_SYS_ADMIN),
             mapped_uids: parse_id_map(&fs::read_to_string("/proc/self/uid_map")?),
             landlock_abi: sys::landlock_abi(),
             seccomp_errno: sys::seccomp_knows(libc::SECCOMP_RET_ERRNO),

@@ -2,6 +2,7 @@
 
 pub(crate) mod capabilities;
 pub(crate) mod files;
+pub(crate) mod folders;
 pub(crate) mod identity;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;

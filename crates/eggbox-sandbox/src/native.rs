@@ -6,4 +6,5 @@
 mod channel;
 mod denial;
 mod forker;
+mod leftovers;
 mod python;

@@ -12,8 +12,10 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use rustix::process::Pid;
+
 use crate::control;
-use crate::layers::{capabilities, identity, mounts, namespaces};
+use crate::layers::{capabilities, folders, identity, mounts, namespaces};
 use crate::plan::Plan;
 use crate::steps::NestStep;
 use crate::sys;
@@ -71,7 +73,7 @@ impl Nest<'_> {
             NestStep::EnterAllNamespaces => namespaces::enter_all(&self.plan.identity),
             NestStep::Fork => self.fork(),
             NestStep::BuildRoot => {
-                self.root = Some(mounts::build_root(&self.plan.root, self.runtime)?);
+                self.root = Some(mounts::build_root(self.plan, self.runtime)?);
                 Ok(())
             }
             NestStep::PivotRoot => {
@@ -80,8 +82,10 @@ impl Nest<'_> {
             }
             NestStep::EnterUserNamespace => self.enter_user_namespace(),
             NestStep::TakeNestIdentity => identity::become_id(self.plan.identity.nest_id),
-            NestStep::LimitCapabilities => capabilities::limit_to_nest(),
+            NestStep::LimitCapabilities => capabilities::limit_to_nest(self.plan.session.may_drop_bounding_set),
             NestStep::ForbidNewPrivileges => Ok(rustix::thread::set_no_new_privs(true)?),
+            NestStep::PrepareFolders => folders::prepare(self.plan, self.runtime),
+            NestStep::AdoptOrphans => Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?),
             NestStep::ExecuteInterpreter => self.execute_interpreter(),
         }
     }
@@ -95,18 +99,18 @@ impl Nest<'_> {
                 self.outside = Some((request_out, answer_in));
                 Ok(())
             }
-            sys::Forked::Parent { child } => {
+            sys::Forked::Parent { child, pid } => {
                 drop(request_out);
                 control::send(self.control.as_fd(), &FromNest::Started, &[child.as_fd()])?;
-                self.map_ids_on_request(request_in, answer_out, &child)
+                self.map_ids_on_request(request_in, answer_out, pid)
             }
         }
     }
 
-    fn map_ids_on_request(&self, mut request: PipeReader, mut answer: PipeWriter, child: &OwnedFd) -> io::Result<()> {
+    fn map_ids_on_request(&self, mut request: PipeReader, mut answer: PipeWriter, child: Pid) -> io::Result<()> {
         // It asks with one byte, or closes the pipe where it needs no maps.
         if request.read(&mut [0])? == 1 {
-            namespaces::map_ids(&pid_of(child)?, &self.plan.identity)?;
+            namespaces::map_ids(&child.to_string(), &self.plan.identity)?;
             answer.write_all(&[0])?;
         }
         sys::exit_now(0)
@@ -146,12 +150,4 @@ fn detach() -> io::Result<()> {
     let files = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum })?;
     Ok(())
-}
-
-/// The process id that this process knows `child` by, as fdinfo shows it (pidfd_open(2)).
-fn pid_of(child: &OwnedFd) -> io::Result<String> {
-    use std::os::fd::AsRawFd;
-    let shown = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", child.as_raw_fd()))?;
-    let pid = shown.lines().find_map(|line| line.strip_prefix("Pid:"));
-    Ok(pid.ok_or_else(|| io::Error::other("fdinfo shows no Pid"))?.trim().to_owned())
 }

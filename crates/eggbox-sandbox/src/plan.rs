@@ -1,24 +1,25 @@
 //! Policy and host in, plan out: every decision about the wall is made here, by a pure function, and nothing here
 //! touches the kernel. [`enforce`](crate::enforce) carries a plan out step by step.
 
-use std::collections::BTreeSet;
+mod strict;
+mod reduced;
+
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::host::{Followed, Host};
 use crate::interpreter::Interpreter;
-use crate::policy::{Policy, WorkspacePolicy};
+use crate::policy::{Isolation, Policy, WorkspacePolicy};
 use crate::seccomp::Instruction;
-use crate::status::{Layer, LayerStatus, State};
-use crate::steps::{NEST_STEPS_PRIVILEGED, NEST_STEPS_UNPRIVILEGED, NestStep, SESSION_STEPS, SessionStep};
+use crate::status::LayerStatus;
+use crate::steps::{NestStep, SessionStep};
 
 /// Where the runner and the native library stand inside.
-pub const RUNTIME_FOLDER: &str = "/run/eggbox";
-/// The working directory of every session.
-pub const WORKSPACE: &str = "/workspace";
-/// The uid and gid of slot 0 inside; the nest has the one below it.
-const SESSION_ID_FIRST: u32 = 1000;
+const RUNTIME_FOLDER: &str = "/run/eggbox";
+/// The working directory of every session that has mounts of its own.
+const WORKSPACE: &str = "/workspace";
 
 /// All that a nest and its sessions need to put up the wall.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Plan {
     pub nest_steps: Vec<NestStep>,
     /// Carried out in this order by each session, before it is offered.
     pub session_steps: Vec<SessionStep>,
+    /// Where the runner and the native library are put, as the interpreter sees it.
+    pub runtime_folder: PathBuf,
+    /// Empty where sessions see the host's own root.
     pub root: RootPlan,
     pub identity: IdentityPlan,
     pub program: ProgramPlan,
@@ -34,7 +38,7 @@ pub struct Plan {
 }
 
 /// The read-only root that nest and sessions see.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootPlan {
     /// Parts of the host, mounted at their own paths, parents before children.
     pub mounts: Vec<MountPlan>,
@@ -89,13 +93,37 @@ pub struct SessionPlan {
     /// The uid and gid inside of slot 0, and whether other slots count on from it.
     pub id_first: u32,
     pub id_is_own: bool,
-    pub file_systems: Vec<FileSystemPlan>,
+    /// The nest may set secure bits and empty the bounding set.
+    pub may_drop_bounding_set: bool,
+    pub namespaces: SessionNamespaces,
+    pub trees: TreesPlan,
     pub rlimits: RlimitPlan,
     pub landlock_abi: u32,
+    /// Beside those of the session's own trees.
     pub landlock_rules: Vec<LandlockRule>,
     pub seccomp: Vec<Instruction>,
-    /// What the layers that the nest put up amount to.
+    /// What the layers that no step of the session's puts up amount to.
     pub inherited: Vec<LayerStatus>,
+}
+
+/// What a session is forked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionNamespaces {
+    /// Mount, pid, ipc, uts and network namespaces of its own.
+    Own,
+    /// The nest's, which are the host's.
+    Shared,
+}
+
+/// Where a session may write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TreesPlan {
+    /// File systems in memory, at the same paths in every session.
+    Mounted { workspace: FileSystemPlan, scratch: Vec<FileSystemPlan> },
+    /// Folders of the host, `workspace` and `tmp` in one for each slot.
+    Folders { beneath: PathBuf, workspace_access: FileAccess },
 }
 
 /// A private, writable file system in memory.
@@ -106,6 +134,36 @@ pub struct FileSystemPlan {
     pub files_max: u64,
     /// The permission bits of its root.
     pub mode: u32,
+    pub access: FileAccess,
+}
+
+/// The writable trees of one session, with what its code may do in each. The first is the workspace, the second what
+/// programs take for `/tmp`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnTrees {
+    pub workspace: LandlockRule,
+    pub scratch: Vec<LandlockRule>,
+}
+
+impl TreesPlan {
+    /// Those of the session of `slot`.
+    #[must_use]
+    pub fn of(&self, slot: u32) -> OwnTrees {
+        match self {
+            Self::Mounted { workspace, scratch } => {
+                let rule = |tree: &FileSystemPlan| LandlockRule { path: tree.path.clone(), access: tree.access };
+                OwnTrees { workspace: rule(workspace), scratch: scratch.iter().map(rule).collect() }
+            }
+            Self::Folders { beneath, workspace_access } => {
+                let folder = beneath.join(slot.to_string());
+                let rule = |name, access| LandlockRule { path: folder.join(name), access };
+                OwnTrees {
+                    workspace: rule("workspace", *workspace_access),
+                    scratch: vec![rule("tmp", FileAccess::Full)],
+                }
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,19 +210,29 @@ pub enum PlanError {
     Uids { first: u64, last: u64 },
     #[error("the interpreter's {path} would show the whole host; use an interpreter with a folder of its own")]
     WholeHost { path: PathBuf },
+    #[error(
+        "landlock of ABI {abi} cannot confine signals, and without namespaces nothing else would keep sessions of one \
+         uid from ending each other and the server; use a kernel from 6.12 on, run eggbox as root, or leave \
+         --isolation strict"
+    )]
+    Signals { abi: u32 },
 }
 
 /// What the plan is made for, beside policy and host.
 #[derive(Debug, Clone, Copy)]
 pub struct PlanInput<'a> {
+    pub isolation: Isolation,
     pub policy: &'a Policy,
     pub host: &'a Host,
     pub interpreter: &'a Interpreter,
-    /// The paths of policy and interpreter that exist, followed; devices apart.
+    /// The paths of policy and interpreter that exist, followed; devices and files of /proc apart.
     pub trees: &'a [Followed],
     pub devices: &'a [Followed],
+    pub proc_files: &'a [Followed],
     pub seccomp: &'a [Instruction],
     pub sessions_max: u32,
+    /// The server's own folder, for what has to lie on the host's file systems.
+    pub state_dir: &'a Path,
     /// Arguments for the runner after its own path.
     pub runner_arguments: &'a [String],
 }
@@ -174,170 +242,75 @@ pub struct PlanInput<'a> {
 /// # Errors
 /// Where a layer cannot be had on this host.
 pub fn plan(input: PlanInput<'_>) -> Result<Plan, PlanError> {
-    let PlanInput { policy, host, .. } = input;
+    let PlanInput { host, .. } = input;
     if host.landlock_abi == 0 {
         return Err(PlanError::Landlock { kernel: host.kernel.clone() });
     }
     if !host.seccomp_errno {
         return Err(PlanError::Seccomp { kernel: host.kernel.clone() });
     }
-    let identity = plan_identity(policy, host, input.sessions_max)?;
-    let own_ids = identity.count > 1;
-    let id_first = if own_ids { identity.nest_id + 1 } else { identity.nest_id };
-    Ok(Plan {
-        nest_steps: if own_ids { NEST_STEPS_PRIVILEGED } else { NEST_STEPS_UNPRIVILEGED }.to_vec(),
-        session_steps: SESSION_STEPS.to_vec(),
-        root: plan_root(input, &identity)?,
-        identity,
-        program: plan_program(input),
-        session: SessionPlan {
-            id_first,
-            id_is_own: own_ids,
-            file_systems: plan_file_systems(policy),
-            rlimits: RlimitPlan {
-                open_files_max: policy.rlimits.open_files_max,
-                processes_max: own_ids.then_some(policy.rlimits.processes_max),
-                stack_bytes_max: policy.rlimits.stack_bytes_max,
-                locked_bytes_max: policy.rlimits.locked_bytes_max,
-                file_bytes_max: policy.files.workspace_bytes_max,
-            },
-            landlock_abi: host.landlock_abi,
-            landlock_rules: plan_landlock(policy),
-            seccomp: input.seccomp.to_vec(),
-            inherited: inherited_layers(&identity),
-        },
-    })
+    match input.isolation {
+        Isolation::Strict => strict::plan(input),
+        Isolation::Reduced => reduced::plan(input),
+    }
 }
 
-fn plan_identity(policy: &Policy, host: &Host, sessions_max: u32) -> Result<IdentityPlan, PlanError> {
+/// The ids from the nest's on, one more than there are sessions.
+fn id_range(policy: &Policy, sessions_max: u32) -> Result<RangeInclusive<u32>, PlanError> {
     let first = policy.identity.uid_first;
     let (wide_first, wide_last) = (u64::from(first), u64::from(first) + u64::from(sessions_max));
     let last = u32::try_from(wide_last).ok().filter(|&last| last < u32::MAX);
-    let last = last.ok_or(PlanError::Uids { first: wide_first, last: wide_last })?;
-    let mapped = host.mapped_uids.iter().any(|&(from, to)| from <= first && last <= to);
-    Ok(if host.privileged && mapped {
-        IdentityPlan { nest_id: SESSION_ID_FIRST - 1, outside_uid: first, outside_gid: first, count: sessions_max + 1 }
-    } else {
-        IdentityPlan { nest_id: SESSION_ID_FIRST, outside_uid: host.uid, outside_gid: host.gid, count: 1 }
-    })
+    Ok(first..=last.ok_or(PlanError::Uids { first: wide_first, last: wide_last })?)
 }
 
-fn plan_root(input: PlanInput<'_>, identity: &IdentityPlan) -> Result<RootPlan, PlanError> {
-    let mut mounts: Vec<MountPlan> = Vec::new();
-    let mut targets: Vec<&Followed> = input.trees.iter().collect();
-    targets.sort_by(|a, b| a.target.cmp(&b.target));
-    for tree in targets {
-        if tree.target == Path::new("/") {
-            return Err(PlanError::WholeHost { path: tree.target.clone() });
-        }
-        if !is_shown(&mounts, &tree.target) {
-            let kind = if tree.is_folder { MountKind::Folder } else { MountKind::File };
-            mounts.push(MountPlan { path: tree.target.clone(), kind });
-        }
-    }
-    let links: BTreeSet<_> = input
-        .trees
-        .iter()
-        .flat_map(|tree| tree.links.iter().cloned())
-        .filter(|(at, _)| !is_shown(&mounts, at))
-        .collect();
-    let devices = input.devices.iter().map(|device| MountPlan { path: device.target.clone(), kind: MountKind::Device });
-    mounts.extend(devices);
-    let own = ["/proc", "/tmp", "/dev/shm", WORKSPACE].map(PathBuf::from).to_vec();
-    let mut links: Vec<_> = links.into_iter().collect();
-    links.extend(
-        [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")]
-            .map(|(name, end)| (PathBuf::from(format!("/dev/{name}")), PathBuf::from(format!("/proc/self/fd{end}")))),
-    );
-    Ok(RootPlan { mounts, links, folders: own, files: plan_files(identity) })
+/// Whether the server's user namespace has all of these ids.
+fn has_ids(host: &Host, ids: &RangeInclusive<u32>) -> bool {
+    host.mapped_uids.iter().any(|(from, to)| from <= ids.start() && ids.end() <= to)
 }
 
-/// `path` is, or is beneath, something already mounted.
-fn is_shown(mounts: &[MountPlan], path: &Path) -> bool {
-    mounts.iter().any(|mount| path.starts_with(&mount.path))
-}
-
-fn plan_files(identity: &IdentityPlan) -> Vec<(PathBuf, String)> {
-    use std::fmt::Write;
-    let mut users = String::new();
-    let mut groups = String::new();
-    for id in identity.nest_id..identity.nest_id + identity.count {
-        // Writing to a string cannot fail.
-        let _ = writeln!(users, "eggbox:x:{id}:{id}::{WORKSPACE}:/bin/sh");
-        let _ = writeln!(groups, "eggbox:x:{id}:");
-    }
-    let files = [
-        ("/etc/passwd", users),
-        ("/etc/group", groups),
-        ("/etc/hosts", "127.0.0.1 localhost eggbox\n::1 localhost eggbox\n".to_owned()),
-        ("/etc/hostname", "eggbox\n".to_owned()),
-        ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n".to_owned()),
-        ("/etc/resolv.conf", String::new()),
-    ];
-    files.map(|(path, text)| (PathBuf::from(path), text)).to_vec()
-}
-
-fn plan_program(input: PlanInput<'_>) -> ProgramPlan {
+fn program(input: PlanInput<'_>, runtime_folder: &Path) -> ProgramPlan {
     let executable = input.interpreter.executable.clone();
     let folder = executable.parent().unwrap_or(Path::new("/usr/bin"));
     let path = format!("{}:/usr/local/bin:/usr/bin:/bin", folder.display());
     let mut environment: Vec<_> =
         input.policy.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     environment.push(("PATH".to_owned(), path));
-    let mut arguments = vec![format!("{RUNTIME_FOLDER}/nest.py")];
+    let mut arguments = vec![runtime_folder.join("nest.py").display().to_string()];
     arguments.extend_from_slice(input.runner_arguments);
     ProgramPlan { executable, arguments, environment }
 }
 
-fn plan_file_systems(policy: &Policy) -> Vec<FileSystemPlan> {
-    let file_system = |path: &str, bytes_max, mode| FileSystemPlan {
-        path: PathBuf::from(path),
-        bytes_max,
-        files_max: policy.files.files_max,
-        mode,
-    };
-    vec![
-        file_system(WORKSPACE, policy.files.workspace_bytes_max, 0o755),
-        file_system("/tmp", policy.files.scratch_bytes_max, 0o1777),
-        file_system("/dev/shm", policy.files.scratch_bytes_max, 0o1777),
-    ]
+fn rlimits(policy: &Policy, own_ids: bool) -> RlimitPlan {
+    RlimitPlan {
+        open_files_max: policy.rlimits.open_files_max,
+        processes_max: own_ids.then_some(policy.rlimits.processes_max),
+        stack_bytes_max: policy.rlimits.stack_bytes_max,
+        locked_bytes_max: policy.rlimits.locked_bytes_max,
+        file_bytes_max: policy.files.workspace_bytes_max,
+    }
 }
 
-fn plan_landlock(policy: &Policy) -> Vec<LandlockRule> {
-    let rule = |path: &Path, access| LandlockRule { path: path.to_owned(), access };
-    let workspace = match policy.files.workspace {
+fn workspace_access(policy: &Policy) -> FileAccess {
+    match policy.files.workspace {
         WorkspacePolicy::Keep => FileAccess::Keep,
         WorkspacePolicy::Full => FileAccess::Full,
-    };
-    vec![
-        rule(Path::new("/"), FileAccess::Read),
-        rule(Path::new("/dev"), FileAccess::Device),
-        rule(Path::new(WORKSPACE), workspace),
-        rule(Path::new("/tmp"), FileAccess::Full),
-        rule(Path::new("/dev/shm"), FileAccess::Full),
-    ]
-}
-
-fn inherited_layers(identity: &IdentityPlan) -> Vec<LayerStatus> {
-    let own_ids = identity.count > 1;
-    let ids = if own_ids {
-        format!("host uids {} to {} stand behind", identity.outside_uid, identity.outside_uid + identity.count - 1)
-    } else {
-        format!("host uid {} stands behind", identity.outside_uid)
-    };
-    vec![LayerStatus { layer: Layer::UserNamespace, state: State::Enforced, detail: ids }]
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::State;
+    use crate::steps::{NEST_STEPS_PRIVILEGED, NEST_STEPS_REDUCED, NEST_STEPS_UNPRIVILEGED};
 
     fn host() -> Host {
         Host {
             kernel: "6.1.0".into(),
             uid: 0,
             gid: 0,
-            privileged: true,
+            may_switch_ids: true,
+            may_set_capabilities: true,
+            may_administrate: true,
             mapped_uids: vec![(0, u32::MAX - 1)],
             landlock_abi: 7,
             seccomp_errno: true,
@@ -350,7 +323,14 @@ mod tests {
     }
 
     fn plan_for(host: &Host, trees: &[Followed], sessions_max: u32) -> Result<Plan, PlanError> {
+        plan_with(Isolation::Strict, host, trees, sessions_max)
+    }
+
+    fn plan_with(isolation: Isolation, host: &Host, trees: &[Followed], sessions_max: u32) -> Result<Plan, PlanError> {
         plan(PlanInput {
+            isolation,
+            state_dir: Path::new("/var/lib/eggbox"),
+            proc_files: &[],
             policy: &Policy::shipped().unwrap(),
             host,
             interpreter: &Interpreter::describe(Path::new("python3")).unwrap(),
@@ -368,7 +348,9 @@ mod tests {
         assert_eq!((root.identity.count, root.session.id_first), (9, 1000));
         assert!(root.session.id_is_own && root.session.rlimits.processes_max.is_some());
         assert_eq!(root.nest_steps, NEST_STEPS_PRIVILEGED);
-        let user = plan_for(&Host { uid: 1234, gid: 5, privileged: false, ..host() }, &[], 8).unwrap();
+        let user =
+            plan_for(&Host { uid: 1234, gid: 5, may_switch_ids: false, may_administrate: false, ..host() }, &[], 8)
+                .unwrap();
         assert_eq!((user.identity.count, user.identity.outside_uid, user.identity.outside_gid), (1, 1234, 5));
         assert!(!user.session.id_is_own && user.session.rlimits.processes_max.is_none());
         assert_eq!(user.nest_steps, NEST_STEPS_UNPRIVILEGED);
@@ -407,5 +389,25 @@ mod tests {
     #[test]
     fn the_whole_host_is_never_shown() {
         assert!(matches!(plan_for(&host(), &[folder("/", &[])], 1), Err(PlanError::WholeHost { .. })));
+    }
+
+    #[test]
+    fn reduced_does_without_namespaces_and_says_so() {
+        let root = plan_with(Isolation::Reduced, &host(), &[folder("/usr", &[])], 8).unwrap();
+        assert_eq!(root.nest_steps, NEST_STEPS_REDUCED);
+        assert_eq!((root.session.id_is_own, root.session.id_first), (true, 0x7000_0001));
+        let absent = |layer: &LayerStatus| matches!(layer.state, State::Absent { .. });
+        assert_eq!(root.session.inherited.iter().filter(|layer| absent(layer)).count(), 6);
+        let (first, second) = (root.session.trees.of(0), root.session.trees.of(1));
+        assert_ne!(first.workspace.path, second.workspace.path);
+        let read_only = |rule: &LandlockRule| matches!(rule.access, FileAccess::Read | FileAccess::Device);
+        assert!(root.session.landlock_rules.iter().all(|rule| read_only(rule) && rule.path != Path::new("/")));
+    }
+
+    #[test]
+    fn reduced_with_one_uid_needs_landlock_to_confine_signals() {
+        let user = Host { uid: 1234, may_switch_ids: false, landlock_abi: 5, ..host() };
+        assert_eq!(plan_with(Isolation::Reduced, &user, &[], 8), Err(PlanError::Signals { abi: 5 }));
+        assert!(plan_with(Isolation::Reduced, &Host { landlock_abi: 5, ..host() }, &[], 8).is_ok());
     }
 }

@@ -3,9 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const SHIPPED: &str = include_str!("../../../policy/default.toml");
+
+/// How much of the wall must stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// Every layer, or the server does not start.
+    #[default]
+    Strict,
+    /// What can be had without namespaces and mounts.
+    Reduced,
+}
 
 /// The wall's policy, apart from seccomp's, which is per architecture.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,6 +29,9 @@ pub struct Policy {
     pub trees: Vec<PathPolicy>,
     #[serde(rename = "device")]
     pub devices: Vec<PathPolicy>,
+    /// Files of the host's /proc that sessions may read where they have none of their own.
+    #[serde(rename = "proc_file")]
+    pub proc_files: Vec<PathPolicy>,
     pub environment: BTreeMap<String, String>,
 }
 
@@ -104,7 +118,7 @@ impl Policy {
     }
 
     fn validate(&self) -> Result<(), PolicyError> {
-        let paths = self.trees.iter().chain(&self.devices);
+        let paths = self.trees.iter().chain(&self.devices).chain(&self.proc_files);
         let sections = [("files", &self.files.why), ("identity", &self.identity.why), ("rlimits", &self.rlimits.why)];
         let explained = sections
             .into_iter()

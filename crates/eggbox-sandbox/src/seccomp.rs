@@ -12,7 +12,8 @@
 //! - Conditions look at the bits that the kernel looks at and no others (`argument.rs`).
 //! - It is the last filter: seccomp(2) is among the calls that it refuses.
 //!
-//! The policies shipped are `policy/seccomp/<arch>.toml`, with a reason for every entry.
+//! The policies shipped are `policy/seccomp/<arch>.toml`, with a reason for every entry, and `reduced.toml` beside
+//! them, which is laid over either where no namespaces stand behind it.
 
 mod arch;
 mod argument;
@@ -31,13 +32,22 @@ pub use errno::Errno;
 pub use policy::{PolicyError, SeccompPolicy};
 pub use program::{Instruction, Program};
 
-/// The policy that this build ships for `arch`.
-pub fn shipped(arch: Arch) -> Result<SeccompPolicy, PolicyError> {
+use crate::policy::Isolation;
+
+/// The policy that this build ships for `arch`, as it is for `isolation`.
+pub fn shipped(arch: Arch, isolation: Isolation) -> Result<SeccompPolicy, PolicyError> {
     let text = match arch {
         Arch::X86_64 => include_str!("../../../policy/seccomp/x86_64.toml"),
         Arch::Aarch64 => include_str!("../../../policy/seccomp/aarch64.toml"),
     };
-    SeccompPolicy::parse(text, arch)
+    let policy = SeccompPolicy::parse(text, arch)?;
+    Ok(match isolation {
+        Isolation::Strict => policy,
+        Isolation::Reduced => {
+            let reduced = include_str!("../../../policy/seccomp/reduced.toml");
+            policy.overlaid_with(SeccompPolicy::parse(reduced, arch)?)
+        }
+    })
 }
 
 #[cfg(test)]

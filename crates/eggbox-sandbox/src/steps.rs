@@ -22,6 +22,8 @@ pub enum NestStep {
     TakeNestIdentity,
     LimitCapabilities,
     ForbidNewPrivileges,
+    PrepareFolders,
+    AdoptOrphans,
     ExecuteInterpreter,
 }
 
@@ -40,6 +42,9 @@ pub enum SessionStep {
     JoinOwnKeyring,
     RestrictFiles,
     StandInForSignals,
+    MakeOwnFolders,
+    EnterWorkspace,
+    AdoptOrphans,
     FilterSystemCalls,
     CheckFromInside,
 }
@@ -72,11 +77,23 @@ pub const NEST_STEPS_UNPRIVILEGED: &[NestStep] = &[
     NestStep::ExecuteInterpreter,
 ];
 
+/// On the host's own root and in its namespaces, for `--isolation reduced`.
+pub const NEST_STEPS_REDUCED: &[NestStep] = &[
+    NestStep::Detach,
+    NestStep::Fork,
+    NestStep::PrepareFolders,
+    NestStep::LimitCapabilities,
+    NestStep::ForbidNewPrivileges,
+    NestStep::AdoptOrphans,
+    NestStep::ExecuteInterpreter,
+];
+
 /// What each session does between its fork and the first byte of user code.
 pub const SESSION_STEPS: &[SessionStep] = &[
     SessionStep::PlaceDescriptors,
     SessionStep::NameHost,
     SessionStep::MountOwnFileSystems,
+    SessionStep::EnterWorkspace,
     SessionStep::RaiseLoopback,
     SessionStep::LimitResources,
     SessionStep::TakeOwnIdentity,
@@ -85,6 +102,22 @@ pub const SESSION_STEPS: &[SessionStep] = &[
     SessionStep::JoinOwnKeyring,
     SessionStep::RestrictFiles,
     SessionStep::StandInForSignals,
+    SessionStep::FilterSystemCalls,
+    SessionStep::CheckFromInside,
+];
+
+/// The same for `--isolation reduced`.
+pub const SESSION_STEPS_REDUCED: &[SessionStep] = &[
+    SessionStep::PlaceDescriptors,
+    SessionStep::MakeOwnFolders,
+    SessionStep::LimitResources,
+    SessionStep::TakeOwnIdentity,
+    SessionStep::DropCapabilities,
+    SessionStep::ForbidNewPrivileges,
+    SessionStep::JoinOwnKeyring,
+    SessionStep::AdoptOrphans,
+    SessionStep::EnterWorkspace,
+    SessionStep::RestrictFiles,
     SessionStep::FilterSystemCalls,
     SessionStep::CheckFromInside,
 ];
@@ -100,7 +133,7 @@ impl NestStep {
             Self::TakeNestIdentity => Some(Layer::Identity),
             Self::LimitCapabilities => Some(Layer::Capabilities),
             Self::ForbidNewPrivileges => Some(Layer::NoNewPrivileges),
-            Self::Detach | Self::Fork | Self::ExecuteInterpreter => None,
+            Self::Detach | Self::Fork | Self::PrepareFolders | Self::AdoptOrphans | Self::ExecuteInterpreter => None,
         }
     }
 
@@ -128,7 +161,12 @@ impl NestStep {
             Self::TakeNestIdentity | Self::LimitCapabilities | Self::ForbidNewPrivileges => {
                 "something outside eggbox confines it: run it as root, or as an ordinary user, without a wrapper"
             }
-            Self::Detach | Self::Fork => "the host is out of processes or descriptors; raise its limits",
+            Self::PrepareFolders => {
+                "the state directory must be writable for the server; name another with --state-dir"
+            }
+            Self::Detach | Self::Fork | Self::AdoptOrphans => {
+                "the host is out of processes or descriptors; raise its limits"
+            }
         }
     }
 }
@@ -157,10 +195,9 @@ mod tests {
 
     #[test]
     fn seccomp_comes_last_but_for_the_check() {
-        assert_eq!(
-            SESSION_STEPS[SESSION_STEPS.len() - 2..],
-            [SessionStep::FilterSystemCalls, SessionStep::CheckFromInside]
-        );
+        for steps in [SESSION_STEPS, SESSION_STEPS_REDUCED] {
+            assert_eq!(steps[steps.len() - 2..], [SessionStep::FilterSystemCalls, SessionStep::CheckFromInside]);
+        }
     }
 
     #[test]
@@ -174,6 +211,8 @@ mod tests {
         let names = |steps: serde_json::Value| serde_json::from_value::<Vec<String>>(steps).unwrap();
         assert_eq!(sections[0], names(serde_json::json!(NEST_STEPS_PRIVILEGED)));
         assert_eq!(sections[1], names(serde_json::json!(NEST_STEPS_UNPRIVILEGED)));
-        assert_eq!(sections[2], names(serde_json::json!(SESSION_STEPS)));
+        assert_eq!(sections[2], names(serde_json::json!(NEST_STEPS_REDUCED)));
+        assert_eq!(sections[3], names(serde_json::json!(SESSION_STEPS)));
+        assert_eq!(sections[4], names(serde_json::json!(SESSION_STEPS_REDUCED)));
     }
 }

@@ -11,13 +11,15 @@ use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use rustix::process::Pid;
+
 use crate::seccomp::Instruction;
 
 /// Which side of a fork the caller is on.
 #[derive(Debug)]
 pub(crate) enum Forked {
     Child,
-    Parent { child: OwnedFd },
+    Parent { child: OwnedFd, pid: Pid },
 }
 
 fn check(result: c_long) -> io::Result<c_long> {
@@ -39,12 +41,10 @@ pub(crate) fn clone3(namespaces: u64) -> io::Result<Forked> {
     // SAFETY: the arguments outlive the call and have the size given. Without CLONE_VM and a stack the child goes on
     // here, on its own copy of this stack.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) })?;
-    if pid == 0 {
-        return Ok(Forked::Child);
-    }
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(Forked::Child) };
     // SAFETY: the kernel has just put a new descriptor there, which nobody else owns.
     let child = unsafe { OwnedFd::from_raw_fd(child) };
-    Ok(Forked::Parent { child })
+    Ok(Forked::Parent { child, pid })
 }
 
 /// Moves this process into new namespaces (a set of `CLONE_NEW*`).

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
+use eggbox_sandbox::policy::Isolation;
 use eggbox_server::AllowedHost;
 use tracing_subscriber::EnvFilter;
 
@@ -32,7 +33,8 @@ pub(crate) enum Command {
     /// Say what of the sandbox stands on this host, and how to mend what does not
     ///
     /// Starts a session exactly as serve would with the same options, and prints what that session found from the
-    /// inside. Exits with status 1 if it does not start or if a layer is absent.
+    /// inside. Exits with status 0 if every layer stands, 1 if sessions do not start, and 3 if they do but a layer is
+    /// absent, as with --isolation reduced.
     Doctor(Doctor),
 }
 
@@ -44,6 +46,11 @@ pub(crate) struct Doctor {
 
     #[command(flatten)]
     pub(crate) options: Options,
+}
+
+/// The value of `--isolation`, spelled as in the file.
+fn isolation(text: &str) -> Result<Isolation, String> {
+    serde_json::from_value(text.into()).map_err(|_| "must be strict or reduced".to_owned())
 }
 
 /// Every setting, as an option or its variable gives it.
@@ -74,6 +81,12 @@ pub(crate) struct Options {
     /// $XDG_STATE_HOME/eggbox or ~/.local/state/eggbox]
     #[arg(long, env = "EGGBOX_STATE_DIR", hide_env_values = true, value_name = "DIR", help_heading = "Server")]
     pub(crate) state_dir: Option<PathBuf>,
+
+    /// How much of the sandbox must stand: with `strict` every layer, or the server does not start; `reduced` does
+    /// without namespaces and mounts, for hosts that refuse them, and says what is missing [default: strict]
+    #[arg(long, env = "EGGBOX_ISOLATION", hide_env_values = true, value_name = "strict|reduced",
+        help_heading = "Server", value_parser = isolation)]
+    pub(crate) isolation: Option<Isolation>,
 
     /// What to log, as `level` or `target=level`, separated by commas; levels are error, warn, info, debug, trace
     /// [default: info]

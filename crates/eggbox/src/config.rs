@@ -124,6 +124,7 @@ impl Config {
                     python: python(options.python.or(file.environment.python))?,
                     preload: preload(options.preload.map(|List(modules)| modules).or(file.environment.preload))?,
                 },
+                isolation: options.isolation.or(file.server.isolation).unwrap_or_default(),
                 policy: Policy::shipped().map_err(ConfigError::Policy)?,
                 limits: Limits {
                     sessions_max: setting::SESSIONS_MAX

@@ -57,7 +57,7 @@ pub(crate) fn doctor(config: Config, json: bool) -> anyhow::Result<ExitCode> {
     } else {
         cli::print(&report.to_string());
     }
-    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(report.status())
 }
 
 /// Starts an engine beside the one that may be running in the same state directory, and ends it again.
@@ -100,6 +100,17 @@ impl Report {
         let ok = failure.is_none() && !isolation.layers.iter().any(|layer| is_absent(&layer.state));
         let mends = if ok { Vec::new() } else { facts.mends() };
         Self { version: env!("CARGO_PKG_VERSION"), kernel, python, interpreter, ok, isolation, failure, mends }
+    }
+}
+
+impl Report {
+    /// For scripts: 1 where sessions do not start, 3 where they do without a layer (2 is a wrong option's).
+    fn status(&self) -> ExitCode {
+        match (&self.failure, self.ok) {
+            (Some(_), _) => ExitCode::FAILURE,
+            (None, true) => ExitCode::SUCCESS,
+            (None, false) => ExitCode::from(3),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use eggbox_sandbox::policy::Isolation;
 use eggbox_server::AllowedHost;
 use serde::Deserialize;
 
@@ -22,6 +23,7 @@ pub(crate) struct Server {
     pub(crate) insecure: Option<bool>,
     pub(crate) allowed_hosts: Option<Vec<AllowedHost>>,
     pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) isolation: Option<Isolation>,
     pub(crate) log_filter: Option<String>,
     pub(crate) shutdown_grace_seconds: Option<f64>,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use eggbox_engine::{Engine, StartError};
+use eggbox_sandbox::status::{LayerStatus, State, Status};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -46,6 +47,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         started = Engine::start(config.engine) => started.map_err(with_mends)?,
         status = signals.next() => return Ok(status),
     };
+    warn_of_absent_layers(engine.status());
 
     let (stop, stopped) = oneshot::channel::<()>();
     let mut server =
@@ -68,6 +70,15 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("stopped");
     Ok(status)
+}
+
+/// Never less in silence: a layer can be absent only because the operator asked for `--isolation reduced`.
+fn warn_of_absent_layers(status: &Status) {
+    for LayerStatus { layer, state, .. } in &status.layers {
+        if let State::Absent { why } = state {
+            tracing::warn!(%layer, why, "a layer of the sandbox is absent");
+        }
+    }
 }
 
 /// Adds what to change on this host to the reason why nothing could be started.

@@ -7,6 +7,8 @@ use landlock::{
     RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
+use rustix::fs::{FileType, fstat};
+
 use crate::plan::{FileAccess, LandlockRule};
 
 /// The newest ABI whose rights this code handles.
@@ -16,7 +18,7 @@ pub(crate) const ABI_SCOPES: u32 = 6;
 
 /// Restricts this thread, and all it starts, for good. Everything that the kernel's ABI can handle is handled, and
 /// the lack of any of it is an error.
-pub(crate) fn restrict(abi: u32, rules: &[LandlockRule]) -> io::Result<()> {
+pub(crate) fn restrict<'a>(abi: u32, rules: impl Iterator<Item = &'a LandlockRule>) -> io::Result<()> {
     let enforced = build(abi, rules).map_err(io::Error::other)?;
     match enforced {
         RulesetStatus::FullyEnforced => Ok(()),
@@ -24,7 +26,10 @@ pub(crate) fn restrict(abi: u32, rules: &[LandlockRule]) -> io::Result<()> {
     }
 }
 
-fn build(abi: u32, rules: &[LandlockRule]) -> Result<RulesetStatus, Box<dyn std::error::Error + Send + Sync>> {
+fn build<'a>(
+    abi: u32,
+    rules: impl Iterator<Item = &'a LandlockRule>,
+) -> Result<RulesetStatus, Box<dyn std::error::Error + Send + Sync>> {
     let version = ABI::from(abi.min(ABI_HANDLED_MAX).cast_signed());
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
@@ -34,7 +39,13 @@ fn build(abi: u32, rules: &[LandlockRule]) -> Result<RulesetStatus, Box<dyn std:
     }
     let mut ruleset = ruleset.create()?;
     for rule in rules {
-        ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(&rule.path)?, rights(rule.access, version)))?;
+        let path = PathFd::new(&rule.path)?;
+        let mut rights = rights(rule.access, version);
+        // A file has no folder's rights to give.
+        if !FileType::from_raw_mode(fstat(&path)?.st_mode).is_dir() {
+            rights &= AccessFs::from_file(version);
+        }
+        ruleset = ruleset.add_rule(PathBeneath::new(path, rights))?;
     }
     Ok(ruleset.restrict_self()?.ruleset)
 }

@@ -13,7 +13,7 @@ use rustix::mount::{
     open_tree, unmount,
 };
 
-use crate::plan::{FileSystemPlan, MountKind, MountPlan, RUNTIME_FOLDER, RootPlan};
+use crate::plan::{FileSystemPlan, MountKind, MountPlan, Plan, TreesPlan};
 use crate::sys;
 
 const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY;
@@ -34,7 +34,8 @@ fn at<T>(path: &Path, result: io::Result<T>) -> io::Result<T> {
 
 /// Builds the root on a file system in memory and leaves it attached, with `runtime` in its runtime folder.
 /// Returns where.
-pub(crate) fn build_root(plan: &RootPlan, runtime: &[(&str, &[u8])]) -> io::Result<PathBuf> {
+pub(crate) fn build_root(plan: &Plan, runtime: &[(&str, &[u8])]) -> io::Result<PathBuf> {
+    let (runtime_folder, plan) = (&plan.runtime_folder, &plan.root);
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     // Taken before anything is covered by the new root.
     let trees = plan.mounts.iter().map(clone_tree).collect::<io::Result<Vec<OwnedFd>>>()?;
@@ -58,7 +59,7 @@ pub(crate) fn build_root(plan: &RootPlan, runtime: &[(&str, &[u8])]) -> io::Resu
         at(path, make_parent(&target).and_then(|()| symlink(says, &target)))?;
     }
     let files = plan.files.iter().map(|(path, text)| (path.clone(), text.as_bytes()));
-    let runtime = runtime.iter().map(|(name, bytes)| (Path::new(RUNTIME_FOLDER).join(name), *bytes));
+    let runtime = runtime.iter().map(|(name, bytes)| (runtime_folder.join(name), *bytes));
     for (path, bytes) in files.chain(runtime) {
         let target = beneath(&root, &path);
         at(&path, make_parent(&target).and_then(|()| fs::write(&target, bytes)))?;
@@ -88,11 +89,14 @@ pub(crate) fn pivot(root: &Path) -> io::Result<()> {
 }
 
 /// Mounts a session's own file systems and its own /proc.
-pub(crate) fn mount_own(file_systems: &[FileSystemPlan], id: u32) -> io::Result<()> {
+pub(crate) fn mount_own(trees: &TreesPlan, id: u32) -> io::Result<()> {
+    let TreesPlan::Mounted { workspace, scratch } = trees else {
+        return Err(io::Error::other("the plan has folders, not file systems"));
+    };
     let no_extras = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     at(Path::new("/proc"), mount("proc", "/proc", "proc", no_extras, None).map_err(Into::into))?;
-    for plan in file_systems {
-        let FileSystemPlan { path, bytes_max, files_max, mode } = plan;
+    for plan in [workspace].into_iter().chain(scratch) {
+        let FileSystemPlan { path, bytes_max, files_max, mode, .. } = plan;
         let options = format!("mode={mode:o},uid={id},gid={id},size={bytes_max},nr_inodes={files_max}");
         at(path, mount_memory(path, &options))?;
     }

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 
 use crate::plan::IdentityPlan;
+#[cfg(feature = "native")]
+use crate::plan::SessionNamespaces;
 use crate::sys;
 
 const MOUNT: u64 = libc::CLONE_NEWNS as u64;
@@ -14,8 +16,13 @@ const NETWORK: u64 = libc::CLONE_NEWNET as u64;
 const USER: u64 = libc::CLONE_NEWUSER as u64;
 
 #[cfg(feature = "native")]
-/// What every session is forked into. The user namespace is the nest's.
-pub(crate) const SESSION: u64 = MOUNT | PID | IPC | UTS | NETWORK;
+/// The flags of a session's fork. The user namespace is the nest's.
+pub(crate) fn of_session(namespaces: SessionNamespaces) -> u64 {
+    match namespaces {
+        SessionNamespaces::Own => MOUNT | PID | IPC | UTS | NETWORK,
+        SessionNamespaces::Shared => 0,
+    }
+}
 
 /// For a privileged nest: its next child is pid 1.
 pub(crate) fn enter_pid() -> io::Result<()> {

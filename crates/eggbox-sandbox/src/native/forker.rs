@@ -3,17 +3,19 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::epoll;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use super::channel::Channel;
+use super::leftovers::end_orphans;
 use super::python;
 use crate::control;
 use crate::enforce::{Descriptors, lock_down};
-use crate::layers::namespaces;
-use crate::plan::{Plan, SessionPlan};
+use crate::layers::{folders, namespaces};
+use crate::plan::{OwnTrees, Plan, TreesPlan};
 use crate::status::Status;
 use crate::sys;
 use crate::wire::{Exit, FromNest, FromSession, NEST_CONTROL_FD, NEST_PLAN_FD, NestFailure, ToNest};
@@ -30,13 +32,28 @@ pub(super) struct Nest {
 pub(super) struct Session {
     pub(super) channel: Channel,
     pub(super) status: Status,
-    pub(super) plan: SessionPlan,
+    pub(super) trees: OwnTrees,
+}
+
+/// A fork of the nest.
+#[derive(Debug)]
+struct Child {
+    pidfd: OwnedFd,
+    pid: Pid,
+    role: Role,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    Session,
+    /// Removes the folders of a session that ended so.
+    Cleaner(Exit),
 }
 
 /// The two returns of a fork.
 enum Spawned {
     Session(Box<Session>),
-    Child(OwnedFd),
+    Child(Child),
 }
 
 /// What a session exits with that could not be locked down.
@@ -64,40 +81,94 @@ impl Nest {
 
     /// Forks sessions until the server is gone, which ends this process and with it all of them.
     /// Returns in each session, locked down.
-    pub(super) fn serve(self, up: &FromNest) -> io::Result<Session> {
+    pub(super) fn serve(self, up: &FromNest) -> Session {
+        let mut children = HashMap::new();
+        match self.run(up, &mut children) {
+            Ok(Some(session)) => {
+                // Their descriptors are closed already, and the numbers may be in use again.
+                std::mem::forget((self, children));
+                session
+            }
+            // The server is gone, or cannot be talked to.
+            Ok(None) | Err(_) => {
+                // Nobody is left to hear of a failure.
+                let _ = self.leave(&children);
+                sys::exit_now(0)
+            }
+        }
+    }
+
+    /// The loop; ends in a session, or where the server is gone.
+    fn run(&self, up: &FromNest, children: &mut HashMap<u32, Child>) -> io::Result<Option<Session>> {
         let events = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&events, &self.control, epoll::EventData::new_u64(CONTROL), epoll::EventFlags::IN)?;
         self.tell(up)?;
-        let mut children: HashMap<u32, OwnedFd> = HashMap::new();
+        let watch = |slot: u32, child: &Child| {
+            epoll::add(&events, &child.pidfd, epoll::EventData::new_u64(slot.into()), epoll::EventFlags::IN)
+        };
         loop {
-            let mut ready = [const { std::mem::MaybeUninit::uninit() }; 64];
+            let mut ready = [const { MaybeUninit::uninit() }; 64];
             let ready = match epoll::wait(&events, &mut ready, None) {
                 Err(rustix::io::Errno::INTR) => continue,
                 other => other?.0,
             };
             for event in ready {
-                match u32::try_from(event.data.u64()) {
-                    Ok(slot) => self.report_end(slot, children.remove(&slot))?,
-                    Err(_) => match control::receive(self.control.as_fd())? {
-                        None => sys::exit_now(0),
-                        Some((ToNest::Spawn { slot }, descriptors)) => match self.spawn(slot, descriptors) {
-                            Ok(Spawned::Session(session)) => {
-                                // Their descriptors are closed already, and the numbers may be in use again.
-                                std::mem::forget((self, events, children));
-                                return Ok(*session);
-                            }
-                            Ok(Spawned::Child(child)) => {
-                                let tag = epoll::EventData::new_u64(slot.into());
-                                epoll::add(&events, &child, tag, epoll::EventFlags::IN)?;
-                                control::send(self.control.as_fd(), &FromNest::Spawned { slot }, &[child.as_fd()])?;
-                                children.insert(slot, child);
-                            }
-                            Err(error) => self.tell(&FromNest::NotSpawned { slot, cause: error.to_string() })?,
-                        },
-                    },
+                let Ok(slot) = u32::try_from(event.data.u64()) else {
+                    let Some((ToNest::Spawn { slot }, descriptors)) = control::receive(self.control.as_fd())? else {
+                        return Ok(None);
+                    };
+                    match self.spawn(slot, descriptors) {
+                        Ok(Spawned::Session(session)) => {
+                            std::mem::forget(events);
+                            return Ok(Some(*session));
+                        }
+                        Ok(Spawned::Child(child)) => {
+                            watch(slot, &child)?;
+                            let pidfd = child.pidfd.as_fd();
+                            control::send(self.control.as_fd(), &FromNest::Spawned { slot }, &[pidfd])?;
+                            children.insert(slot, child);
+                        }
+                        Err(error) => self.tell(&FromNest::NotSpawned { slot, cause: error.to_string() })?,
+                    }
+                    continue;
+                };
+                let Some(ended) = children.remove(&slot) else { continue };
+                let exit = reap(&ended.pidfd)?;
+                match (ended.role, &self.plan.session.trees) {
+                    (Role::Session, TreesPlan::Folders { .. }) => {
+                        end_orphans(&children.values().map(|child| child.pid).collect::<Vec<_>>())?;
+                        let cleaner = self.start_cleaner(slot, exit)?;
+                        watch(slot, &cleaner)?;
+                        children.insert(slot, cleaner);
+                    }
+                    (Role::Session, TreesPlan::Mounted { .. }) => self.tell(&FromNest::Ended { slot, exit })?,
+                    (Role::Cleaner(exit), _) => self.tell(&FromNest::Ended { slot, exit })?,
                 }
             }
         }
+    }
+
+    /// A process that removes the folders of a session, however long that takes.
+    fn start_cleaner(&self, slot: u32, exit: Exit) -> io::Result<Child> {
+        match sys::clone3(0)? {
+            sys::Forked::Parent { child, pid } => Ok(Child { pidfd: child, pid, role: Role::Cleaner(exit) }),
+            sys::Forked::Child => {
+                let folder = self.plan.session.trees.of(slot).workspace.path;
+                let removed = folder.parent().map_or(Ok(()), folders::remove);
+                sys::exit_now(removed.is_err().into())
+            }
+        }
+    }
+
+    /// Ends what no namespace ends with this process.
+    fn leave(&self, children: &HashMap<u32, Child>) -> io::Result<()> {
+        let TreesPlan::Folders { beneath, .. } = &self.plan.session.trees else { return Ok(()) };
+        for child in children.values() {
+            // One that has ended is what we want.
+            let _ = rustix::process::pidfd_send_signal(&child.pidfd, Signal::KILL);
+        }
+        end_orphans(&[])?;
+        folders::remove(beneath)
     }
 
     fn spawn(&self, slot: u32, descriptors: Vec<OwnedFd>) -> io::Result<Spawned> {
@@ -109,8 +180,8 @@ impl Nest {
             let cause = format!("the nest has {threads} threads, so a fork of it would be broken; preload less");
             return Err(io::Error::other(cause));
         }
-        match python::fork(|| sys::clone3(namespaces::SESSION))? {
-            sys::Forked::Parent { child } => Ok(Spawned::Child(child)),
+        match python::fork(|| sys::clone3(namespaces::of_session(self.plan.session.namespaces)))? {
+            sys::Forked::Parent { child, pid } => Ok(Spawned::Child(Child { pidfd: child, pid, role: Role::Session })),
             sys::Forked::Child => {
                 Ok(Spawned::Session(Box::new(self.become_session(slot, Descriptors { channel, stdout, stderr }))))
             }
@@ -126,7 +197,7 @@ impl Nest {
         match locked {
             Ok(status) => {
                 sys::inside::mark_session_process();
-                Session { channel, status, plan: plan.clone() }
+                Session { channel, status, trees: plan.trees.of(slot) }
             }
             Err(failure) => {
                 // The server hears of it by the exit where even this fails.
@@ -135,14 +206,13 @@ impl Nest {
             }
         }
     }
+}
 
-    fn report_end(&self, slot: u32, child: Option<OwnedFd>) -> io::Result<()> {
-        let Some(child) = child else { return Ok(()) };
-        let Some(status) = waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED)? else { return Ok(()) };
-        let exit = match (status.exit_status(), status.terminating_signal()) {
-            (Some(status), _) => Exit::Status(status),
-            (None, signal) => Exit::Signal(signal.unwrap_or_default()),
-        };
-        self.tell(&FromNest::Ended { slot, exit })
-    }
+fn reap(pidfd: &OwnedFd) -> io::Result<Exit> {
+    let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)?;
+    let status = status.ok_or_else(|| io::Error::other("a process that had ended has not"))?;
+    Ok(match (status.exit_status(), status.terminating_signal()) {
+        (Some(status), _) => Exit::Status(status),
+        (None, signal) => Exit::Signal(signal.unwrap_or_default()),
+    })
 }

@@ -21,7 +21,7 @@ use pyo3_ffi::{
 
 use super::channel::{Channel, end_if_forked};
 use super::denial;
-use super::forker::Nest;
+use super::forker::{Nest, Session};
 use crate::status::Status;
 use crate::sys;
 use crate::wire::{Ending, FromNest, FromSession};
@@ -118,7 +118,8 @@ unsafe fn texts(list: *mut PyObject) -> Option<Vec<String>> {
     unsafe { (0..PyList_Size(list)).map(|index| text(PyList_GetItem(list, index))).collect() }
 }
 
-/// `serve(version: str, loaded: list[str], missing: list[str])`: the nest's loop; returns in each session.
+/// `serve(version: str, loaded: list[str], missing: list[str]) -> (workspace, scratch)`: the nest's loop; returns in each
+/// session, with the paths of its own folders.
 unsafe extern "C" fn serve(_module: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject {
     let (mut version, mut loaded, mut missing) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
     // SAFETY: three places for the three objects that the format asks for, all borrowed from the tuple.
@@ -134,18 +135,23 @@ unsafe extern "C" fn serve(_module: *mut PyObject, arguments: *mut PyObject) -> 
     let Some(nest) = NEST.lock().ok().and_then(|mut nest| nest.take()) else {
         return raise(&io::Error::other("there is no nest to serve"));
     };
-    match nest.serve(&up) {
-        Err(error) => raise(&error),
-        Ok(session) => {
-            denial::start(&session.plan);
-            if let Ok(mut status) = STATUS.lock() {
-                *status = Some(session.status);
-            }
-            // Set once: a process becomes a session once.
-            let _ = CHANNEL.set(session.channel);
-            none()
-        }
+    let Session { channel, status, trees } = nest.serve(&up);
+    denial::start(&trees);
+    if let Ok(mut place) = STATUS.lock() {
+        *place = Some(status);
     }
+    // Set once: a process becomes a session once.
+    let _ = CHANNEL.set(channel);
+    let scratch = trees.scratch.first().map(|rule| rule.path.as_path()).unwrap_or(Path::new("/tmp"));
+    paths(&trees.workspace.path, scratch)
+}
+
+/// A tuple of two paths as `str`.
+fn paths(first: &Path, second: &Path) -> *mut PyObject {
+    let c_path = |path: &Path| std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
+    let (first, second) = (c_path(first), c_path(second));
+    // SAFETY: the format asks for two C strings, which outlive the call.
+    unsafe { pyo3_ffi::Py_BuildValue(c"(ss)".as_ptr(), first.as_ptr(), second.as_ptr()) }
 }
 
 /// `refuse(why: str)`: tells the server that there will be no nest, and ends it.

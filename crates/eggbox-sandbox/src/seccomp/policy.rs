@@ -153,6 +153,17 @@ impl SeccompPolicy {
         Ok(Self { arch, default_errno, rules })
     }
 
+    /// The same policy, but for the calls that `other` names, which are answered as that has it.
+    #[must_use]
+    pub fn overlaid_with(mut self, other: Self) -> Self {
+        let replaced: BTreeSet<u32> = other.rules.iter().flat_map(|rule| rule.numbers.iter().copied()).collect();
+        for rule in &mut self.rules {
+            rule.numbers.retain(|number| !replaced.contains(number));
+        }
+        self.rules.extend(other.rules);
+        self
+    }
+
     /// The architecture whose syscalls it names.
     pub fn arch(&self) -> Arch {
         self.arch

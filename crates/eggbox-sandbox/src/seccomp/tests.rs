@@ -32,7 +32,7 @@ const NEEDED: &str = "
 ";
 
 fn program(arch: Arch) -> Program {
-    compile(&shipped(arch).unwrap()).unwrap()
+    compile(&shipped(arch, crate::policy::Isolation::Strict).unwrap()).unwrap()
 }
 
 /// The errno that a call gets, or [`ALLOWED`].

@@ -1,8 +1,10 @@
 //! Calls that only the native library makes, in the nest or inside a session.
 
+use std::ffi::OsString;
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
-use std::path::Path;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -65,9 +67,14 @@ pub(crate) fn is_inside_session() -> bool {
     SESSION_PID.load(Ordering::Relaxed) != 0
 }
 
-/// The device that holds `directory` (relative to `base`), or none where it does not exist.
-pub(crate) fn device_of(base: RawFd, directory: &Path) -> Option<u64> {
+/// Where the folder `path` (relative to `base`, or to the working directory where that is negative) really is, without
+/// links; none where it does not exist.
+pub(crate) fn real_path_of(base: RawFd, path: &Path) -> Option<PathBuf> {
+    use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
     // SAFETY: only asks about a descriptor number; a number that is not open is answered with EBADF.
-    let base = if base < 0 { rustix::fs::CWD } else { unsafe { BorrowedFd::borrow_raw(base) } };
-    rustix::fs::statat(base, directory, rustix::fs::AtFlags::empty()).ok().map(|found| found.st_dev)
+    let base = if base < 0 { CWD } else { unsafe { BorrowedFd::borrow_raw(base) } };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = openat(base, path, flags, Mode::empty()).ok()?;
+    let real = readlinkat(CWD, format!("/proc/self/fd/{}", folder.as_raw_fd()), Vec::new()).ok()?;
+    Some(PathBuf::from(OsString::from_vec(real.into_bytes())))
 }
