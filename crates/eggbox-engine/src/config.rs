@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use eggbox_sandbox::policy::{Isolation, Policy};
+use eggbox_sandbox::steps::FailStep;
 
 /// Everything an [`Engine`](crate::Engine) needs to start.
 #[derive(Debug, Clone)]
@@ -13,6 +14,8 @@ pub struct EngineConfig {
     pub environment: EnvironmentConfig,
     /// How much of the wall must stand.
     pub isolation: Isolation,
+    /// For tests: a step of the wall that fails.
+    pub fail_step: Option<FailStep>,
     pub policy: Policy,
     pub limits: Limits,
 }

@@ -102,6 +102,7 @@ fn make_plan(config: &EngineConfig, limits: &Limits, interpreter: &Interpreter) 
     };
     Ok(plan(PlanInput {
         isolation: config.isolation,
+        fail_step: config.fail_step,
         state_dir: &config.state_dir,
         policy: &config.policy,
         host: &Host::probe().map_err(EnvironmentError::Host)?,

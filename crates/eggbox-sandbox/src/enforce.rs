@@ -6,9 +6,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use crate::layers::{capabilities, files, folders, identity, mounts, network, rlimits};
-use crate::plan::{OwnTrees, SessionNamespaces, SessionPlan};
+use crate::plan::{OwnTrees, Plan, SessionNamespaces, SessionPlan};
 use crate::status::{Layer, LayerStatus, State, Status};
-use crate::steps::SessionStep;
+use crate::steps::{FailStep, SessionStep, made_to_fail};
 use crate::sys;
 
 /// A step that failed, and why: enough for the log line that an operator reads.
@@ -40,22 +40,20 @@ impl SessionPlan {
 ///
 /// # Errors
 /// The first step that failed. The process must then end: part of the wall is up, part is not.
-pub fn lock_down(
-    plan: &SessionPlan,
-    steps: &[SessionStep],
-    slot: u32,
-    descriptors: Descriptors,
-) -> Result<Status, StepError> {
+pub fn lock_down(plan: &Plan, slot: u32, descriptors: Descriptors) -> Result<Status, StepError> {
+    let Plan { session: session_plan, session_steps, fail_step, .. } = plan;
+    let own_id = if session_plan.id_is_own { slot } else { 0 };
     let mut session = Session {
-        plan,
-        id: plan.id_first + if plan.id_is_own { slot } else { 0 },
-        trees: plan.trees.of(slot),
+        plan: session_plan,
+        id: session_plan.id_first + own_id,
+        trees: session_plan.trees.of(slot),
         descriptors: Some(descriptors),
     };
-    let mut layers = plan.inherited.clone();
-    for &step in steps {
-        let done = session.perform(step).map_err(|cause| StepError { step: step.to_string(), cause })?;
-        layers.extend(done);
+    let mut layers = session_plan.inherited.clone();
+    for &step in session_steps {
+        let fails = *fail_step == Some(FailStep::Session(step));
+        let done = if fails { Err(made_to_fail()) } else { session.perform(step) };
+        layers.extend(done.map_err(|cause| StepError { step: step.to_string(), cause })?);
     }
     Ok(Status { layers })
 }

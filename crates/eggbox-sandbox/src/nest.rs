@@ -17,7 +17,7 @@ use rustix::process::Pid;
 use crate::control;
 use crate::layers::{capabilities, folders, identity, mounts, namespaces};
 use crate::plan::Plan;
-use crate::steps::NestStep;
+use crate::steps::{FailStep, NestStep, made_to_fail};
 use crate::sys;
 use crate::wire::{
     FromNest, NEST_CONTROL_AT_START_FD, NEST_CONTROL_FD, NEST_PLAN_AT_START_FD, NEST_PLAN_FD, NestFailure,
@@ -44,7 +44,9 @@ fn run(control: &OwnedFd, runtime: Runtime<'_>) -> Result<Infallible, NestFailur
     let plan = read_plan().map_err(unplanned)?;
     let mut nest = Nest { control, plan: &plan, runtime, root: None, outside: None };
     for &step in &plan.nest_steps {
-        nest.perform(step).map_err(|cause| NestFailure::Step { step, cause: cause.to_string() })?;
+        let fails = plan.fail_step == Some(FailStep::Nest(step));
+        let done = if fails { Err(made_to_fail()) } else { nest.perform(step) };
+        done.map_err(|cause| NestFailure::Step { step, cause: cause.to_string() })?;
     }
     Err(unplanned(io::Error::other("it does not end in an interpreter")))
 }

@@ -14,7 +14,7 @@ use crate::interpreter::Interpreter;
 use crate::policy::{Isolation, Policy, WorkspacePolicy};
 use crate::seccomp::Instruction;
 use crate::status::LayerStatus;
-use crate::steps::{NestStep, SessionStep};
+use crate::steps::{FailStep, NestStep, SessionStep};
 
 /// Where the runner and the native library stand inside.
 const RUNTIME_FOLDER: &str = "/run/eggbox";
@@ -28,6 +28,8 @@ pub struct Plan {
     pub nest_steps: Vec<NestStep>,
     /// Carried out in this order by each session, before it is offered.
     pub session_steps: Vec<SessionStep>,
+    /// For tests of what happens when a step fails: this one does, without being tried.
+    pub fail_step: Option<FailStep>,
     /// Where the runner and the native library are put, as the interpreter sees it.
     pub runtime_folder: PathBuf,
     /// Empty where sessions see the host's own root.
@@ -231,6 +233,7 @@ pub struct PlanInput<'a> {
     pub proc_files: &'a [Followed],
     pub seccomp: &'a [Instruction],
     pub sessions_max: u32,
+    pub fail_step: Option<FailStep>,
     /// The server's own folder, for what has to lie on the host's file systems.
     pub state_dir: &'a Path,
     /// Arguments for the runner after its own path.
@@ -329,6 +332,7 @@ mod tests {
     fn plan_with(isolation: Isolation, host: &Host, trees: &[Followed], sessions_max: u32) -> Result<Plan, PlanError> {
         plan(PlanInput {
             isolation,
+            fail_step: None,
             state_dir: Path::new("/var/lib/eggbox"),
             proc_files: &[],
             policy: &Policy::shipped().unwrap(),

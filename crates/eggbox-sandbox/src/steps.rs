@@ -2,6 +2,8 @@
 //! to people, and a test compares the two.
 
 use std::fmt;
+use std::io;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +49,34 @@ pub enum SessionStep {
     AdoptOrphans,
     FilterSystemCalls,
     CheckFromInside,
+}
+
+/// A step that a test wants to fail, written `nest.fork` or `session.restrict_files`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailStep {
+    Nest(NestStep),
+    Session(SessionStep),
+}
+
+impl FromStr for FailStep {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.split_once('.').and_then(|(who, step)| match who {
+            "nest" => serde_json::from_value(step.into()).map(Self::Nest).ok(),
+            "session" => serde_json::from_value(step.into()).map(Self::Session).ok(),
+            _ => None,
+        });
+        parsed.ok_or_else(|| {
+            format!("`{text}` is no step: docs/sandbox.md lists them, as `nest.fork` or `session.name_host`")
+        })
+    }
+}
+
+/// What a step answers that was made to fail.
+pub(crate) fn made_to_fail() -> io::Error {
+    io::Error::other("made to fail by --fail-step")
 }
 
 /// As root the tree of mounts is built with the host's own rights, so that interpreters under closed folders can be

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use eggbox_sandbox::policy::Isolation;
+use eggbox_sandbox::steps::FailStep;
 use eggbox_server::AllowedHost;
 use tracing_subscriber::EnvFilter;
 
@@ -87,6 +88,10 @@ pub(crate) struct Options {
     #[arg(long, env = "EGGBOX_ISOLATION", hide_env_values = true, value_name = "strict|reduced",
         help_heading = "Server", value_parser = isolation)]
     pub(crate) isolation: Option<Isolation>,
+
+    // For tests of what happens when the wall cannot be put up. It can only ever make a start fail.
+    #[arg(long, hide = true)]
+    pub(crate) fail_step: Option<FailStep>,
 
     /// What to log, as `level` or `target=level`, separated by commas; levels are error, warn, info, debug, trace
     /// [default: info]

@@ -125,6 +125,7 @@ impl Config {
                     preload: preload(options.preload.map(|List(modules)| modules).or(file.environment.preload))?,
                 },
                 isolation: options.isolation.or(file.server.isolation).unwrap_or_default(),
+                fail_step: options.fail_step,
                 policy: Policy::shipped().map_err(ConfigError::Policy)?,
                 limits: Limits {
                     sessions_max: setting::SESSIONS_MAX

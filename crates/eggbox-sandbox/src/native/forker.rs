@@ -189,8 +189,8 @@ impl Nest {
     }
 
     fn become_session(&self, slot: u32, descriptors: Descriptors) -> Session {
-        let Plan { session: plan, session_steps: steps, .. } = &self.plan;
-        let locked = lock_down(plan, steps, slot, descriptors);
+        let plan = &self.plan.session;
+        let locked = lock_down(&self.plan, slot, descriptors);
         let Ok(channel) = sys::adopt_inherited(plan.channel_fd()).map(Channel::new) else {
             sys::exit_now(NOT_LOCKED_DOWN)
         };

@@ -26,6 +26,7 @@ pub(super) fn plan(input: PlanInput<'_>) -> Result<Plan, PlanError> {
     Ok(Plan {
         nest_steps: NEST_STEPS_REDUCED.to_vec(),
         session_steps: SESSION_STEPS_REDUCED.to_vec(),
+        fail_step: input.fail_step,
         root: RootPlan::default(),
         // No ids are mapped: inside and outside are the same.
         identity: IdentityPlan { nest_id: host.uid, outside_uid: host.uid, outside_gid: host.gid, count: 1 },

@@ -25,6 +25,7 @@ pub(super) fn plan(input: PlanInput<'_>) -> Result<Plan, PlanError> {
     Ok(Plan {
         nest_steps: if own_ids { NEST_STEPS_PRIVILEGED } else { NEST_STEPS_UNPRIVILEGED }.to_vec(),
         session_steps: SESSION_STEPS.to_vec(),
+        fail_step: input.fail_step,
         root: root(input, &identity)?,
         identity,
         program: program(input, &runtime_folder),
