@@ -187,7 +187,9 @@ def settle(workspace, scratch):
     if workspace != os.environ["HOME"]:
         os.environ["HOME"] = workspace
     if scratch != "/tmp":
-        os.environ.update(TMPDIR=scratch, MPLCONFIGDIR=os.path.join(scratch, "matplotlib"))
+        os.environ["TMPDIR"] = scratch
+        for name in ("MPLCONFIGDIR", "XDG_CACHE_HOME"):
+            os.environ[name] = os.path.join(scratch, os.path.basename(os.environ[name]))
         tempfile.tempdir = None
 
 

@@ -8,6 +8,7 @@ pub mod host;
 pub mod interpreter;
 pub mod seccomp;
 pub mod plan;
+pub mod prepare;
 pub mod steps;
 pub mod status;
 pub mod enforce;
