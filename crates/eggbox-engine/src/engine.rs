@@ -65,7 +65,13 @@ impl Engine {
         let state_dir = StateDir::lock(&config.state_dir)?;
         let limits = Arc::new(config.limits.clone());
         let environment = Environment::start(&config, Arc::clone(&limits)).await?;
-        let mut first = environment.start_session(&limits).await?;
+        let mut first = match environment.start_session(&limits).await {
+            Ok(first) => first,
+            Err(error) => {
+                environment.end().await;
+                return Err(error.into());
+            }
+        };
         let status = std::mem::take(&mut first.status);
         first.end(Death::Idle { idle_max: Duration::ZERO }).await;
         let registry = Arc::new(Registry::new(environment, limits));

@@ -97,12 +97,26 @@ struct Shared {
     state: Mutex<State>,
 }
 
+/// A nest that is not up yet. Dropped with its process, it kills that: an import that hangs would not see the control
+/// channel close.
+#[derive(Debug)]
+struct Starting(Option<OwnedFd>);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(pidfd) = &self.0 {
+            // One that has ended is what we want.
+            let _ = pidfd_send_signal(pidfd, Signal::KILL);
+        }
+    }
+}
+
 /// Who waits for what from the nest. None once it is gone.
 #[derive(Debug)]
 struct Waiting {
     /// For the fork of the session of a slot.
     forks: HashMap<u32, oneshot::Sender<Result<OwnedFd, SpawnError>>>,
-    /// For its end; an entry means that the slot is taken.
+    /// For its end.
     ends: HashMap<u32, oneshot::Sender<Exit>>,
     free_slots: Vec<u32>,
 }
@@ -153,14 +167,13 @@ impl Nest {
         }
     }
 
-    /// Dropped half-way, it closes the control channel, at which the nest ends itself.
     async fn start_unbounded(plan: &Plan, sessions_max: u32) -> Result<Self, NestError> {
         let control = start_process(plan).map_err(NestError::Process)?;
-        let mut pidfd = None;
+        let mut process = Starting(None);
         let description = loop {
             match receive(&control).await? {
                 None => return Err(NestError::Ended),
-                Some((FromNest::Started, descriptors)) => pidfd = descriptors.into_iter().next(),
+                Some((FromNest::Started, descriptors)) => process = Starting(descriptors.into_iter().next()),
                 Some((FromNest::Failed(failure), _)) => return Err(failure.into()),
                 Some((FromNest::Up { python, preloaded, missing }, _)) => {
                     break Description { python, preloaded, missing };
@@ -170,7 +183,7 @@ impl Nest {
                 }
             }
         };
-        let pidfd = pidfd.ok_or_else(|| io::Error::other("it gave no handle on its process"))?;
+        let pidfd = process.0.take().ok_or_else(|| io::Error::other("it gave no handle on its process"))?;
         let waiting = Waiting {
             forks: HashMap::new(),
             ends: HashMap::new(),
@@ -286,11 +299,11 @@ impl Waiting {
             }
             FromNest::Ended { slot, exit } => {
                 if let Some(end) = self.ends.remove(&slot) {
-                    self.free_slots.push(slot);
                     // A session that nobody holds any more.
                     let _ = end.send(exit);
                 }
             }
+            FromNest::Cleared { slot } => self.free_slots.push(slot),
             FromNest::Started | FromNest::Failed(_) | FromNest::Up { .. } => {
                 tracing::warn!(?message, "the nest said something out of turn");
             }

@@ -1,18 +1,19 @@
 //! Which names stand for which sessions, and the tasks that serve them.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry as MapEntry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Limits;
-use crate::engine::ExecuteError;
+use crate::engine::{ExecuteError, chain};
 use crate::environment::Environment;
+use crate::nest::SpawnError;
 use crate::outcome::{Death, Execution, Outcome, Output, SessionState};
-use crate::session::Ran;
+use crate::session::{Ran, SessionError};
 use crate::session_id::SessionId;
 
 /// Every session of the server.
@@ -20,19 +21,37 @@ use crate::session_id::SessionId;
 pub(crate) struct Registry {
     environment: Environment,
     limits: Arc<Limits>,
-    sessions: Mutex<HashMap<SessionId, Entry>>,
+    names: Mutex<Names>,
     /// Executions that were taken on and are not answered yet.
     in_flight: AtomicUsize,
     /// Told whenever one is answered.
     answered: Notify,
 }
 
-#[derive(Debug)]
-enum Entry {
-    /// A task serves the requests that are sent here; it closes the channel only under the registry's lock.
-    Live(mpsc::Sender<Request>),
-    /// It ended between executions, and nobody has been told yet.
-    Gone(Death),
+/// The sessions that are named now.
+#[derive(Debug, Default)]
+struct Names {
+    /// Where the requests of a living session are sent. Its task closes the queue only under the registry's lock.
+    live: HashMap<SessionId, mpsc::Sender<Request>>,
+    /// Those that ended between executions, of which nobody has been told yet.
+    gone: HashMap<SessionId, Death>,
+    /// The same in the order of their ends, with some that have been told of since.
+    gone_order: VecDeque<SessionId>,
+}
+
+/// How many ended sessions are remembered for clients who may never ask; beyond that the oldest are forgotten.
+const GONE_MAX: usize = 16 * 1024;
+
+impl Names {
+    fn bury(&mut self, id: SessionId, death: Death) {
+        self.gone.insert(id.clone(), death);
+        self.gone_order.push_back(id);
+        while self.gone_order.len() > GONE_MAX {
+            if let Some(oldest) = self.gone_order.pop_front() {
+                self.gone.remove(&oldest);
+            }
+        }
+    }
 }
 
 type Reply = Result<Execution, ExecuteError>;
@@ -42,6 +61,18 @@ struct Request {
     code: String,
     reply: oneshot::Sender<Reply>,
     _in_flight: InFlight,
+}
+
+impl Request {
+    fn answer_gone(self, id: &SessionId, death: Death) {
+        // A client that went away does not hear it.
+        let _ = self.reply.send(Ok(gone(id.clone(), death)));
+    }
+}
+
+/// The answer to the first request after the end of its session.
+fn gone(session: SessionId, death: Death) -> Execution {
+    Execution { session, stdout: Output::default(), stderr: Output::default(), outcome: Outcome::Gone(death) }
 }
 
 /// Counts an execution for as long as it is not answered.
@@ -56,13 +87,7 @@ impl Drop for InFlight {
 
 impl Registry {
     pub(crate) fn new(environment: Environment, limits: Arc<Limits>) -> Self {
-        Self {
-            environment,
-            limits,
-            sessions: Mutex::default(),
-            in_flight: AtomicUsize::new(0),
-            answered: Notify::new(),
-        }
+        Self { environment, limits, names: Mutex::default(), in_flight: AtomicUsize::new(0), answered: Notify::new() }
     }
 
     pub(crate) fn environment(&self) -> &Environment {
@@ -84,9 +109,9 @@ impl Registry {
         }
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, Entry>> {
-        // Every change is one call on the map: after a panic elsewhere it is whole.
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn names(&self) -> MutexGuard<'_, Names> {
+        // Every change leaves it whole: a panic elsewhere does not matter.
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs `code` in the session of that name, or in a new one. Goes on to the end even if the future is dropped.
@@ -95,12 +120,7 @@ impl Registry {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let request = Request { code, reply, _in_flight: InFlight(Arc::clone(self)) };
         if let Some(death) = self.admit(&id, request)? {
-            return Ok(Execution {
-                session: id,
-                stdout: Output::default(),
-                stderr: Output::default(),
-                outcome: Outcome::Gone(death),
-            });
+            return Ok(gone(id, death));
         }
         answer
             .await
@@ -109,23 +129,25 @@ impl Registry {
 
     /// Gives the request to its session, which it makes if need be; or returns why that session is gone.
     fn admit(self: &Arc<Self>, id: &SessionId, request: Request) -> Result<Option<Death>, ExecuteError> {
-        let mut sessions = self.sessions();
-        if let Some(Entry::Gone(death)) = sessions.get(id) {
-            let death = death.clone();
-            sessions.remove(id);
+        let mut names = self.names();
+        if let Some(death) = names.gone.remove(id) {
             return Ok(Some(death));
         }
-        if let Some(Entry::Live(queue)) = sessions.get(id) {
-            return match queue.try_send(request) {
-                Ok(()) => Ok(None),
-                Err(_) => Err(ExecuteError::QueueFull { queue_max: self.limits.queue_max }),
-            };
-        }
-        let live = sessions.values().filter(|entry| matches!(entry, Entry::Live(_))).count();
-        if live >= self.limits.sessions_max as usize {
-            return Err(ExecuteError::NoRoom { sessions_max: self.limits.sessions_max });
-        }
-        sessions.insert(id.clone(), Entry::Live(self.start_task(id, [request])));
+        let request = match names.live.get(id) {
+            Some(queue) => match queue.try_send(request) {
+                Ok(()) => return Ok(None),
+                Err(TrySendError::Full(_)) => {
+                    return Err(ExecuteError::QueueFull { queue_max: self.limits.queue_max });
+                }
+                // Its task has failed; it is replaced.
+                Err(TrySendError::Closed(request)) => request,
+            },
+            None if names.live.len() >= self.limits.sessions_max as usize => {
+                return Err(ExecuteError::NoRoom { sessions_max: self.limits.sessions_max });
+            }
+            None => request,
+        };
+        names.live.insert(id.clone(), self.start_task(id, [request]));
         Ok(None)
     }
 
@@ -150,8 +172,9 @@ impl Registry {
             let idle_end = Instant::now() + self.limits.idle_max;
             let request = tokio::select! {
                 biased;
-                request = queue.recv() => request,
+                // Looked at first: code is not given to a session that is known to have ended.
                 death = session.watch_idle() => break Some(death),
+                request = queue.recv() => request,
                 () = sleep_until(idle_end) => break Some(session.end(Death::Idle { idle_max: self.limits.idle_max }).await),
             };
             // The registry holds a sender while the entry is live.
@@ -175,39 +198,39 @@ impl Registry {
     /// Takes an ended session out. Requests that wait for it go to a new one of that name, in their order; where there
     /// are none, the next is told of `untold`.
     fn remove(self: &Arc<Self>, id: &SessionId, queue: &mut mpsc::Receiver<Request>, untold: Option<Death>) {
-        let mut sessions = self.sessions();
+        let mut names = self.names();
+        names.live.remove(id);
         queue.close();
-        let mut waiting = Vec::new();
+        let mut waiting: Vec<Request> = Vec::new();
         while let Ok(request) = queue.try_recv() {
             waiting.push(request);
         }
-        let MapEntry::Occupied(mut entry) = sessions.entry(id.clone()) else { return };
         let mut waiting = waiting.into_iter();
         if let Some(death) = untold {
-            let Some(told) = waiting.next() else {
-                entry.insert(Entry::Gone(death));
-                return;
-            };
-            let (stdout, stderr) = (Output::default(), Output::default());
-            let gone = Execution { session: id.clone(), stdout, stderr, outcome: Outcome::Gone(death) };
-            let _ = told.reply.send(Ok(gone));
+            let Some(told) = waiting.next() else { return names.bury(id.clone(), death) };
+            told.answer_gone(id, death);
         }
-        if waiting.len() == 0 {
-            entry.remove();
-        } else {
-            entry.insert(Entry::Live(self.start_task(id, waiting)));
+        if waiting.len() > 0 {
+            names.live.insert(id.clone(), self.start_task(id, waiting));
         }
     }
 
     /// No session could be had: everybody who waits for it is told that this is our fault.
-    fn fail(&self, id: &SessionId, mut queue: mpsc::Receiver<Request>, error: &(dyn std::error::Error + 'static)) {
-        tracing::error!(session = %id, error = crate::engine::chain(error), "failed to start a session");
-        let mut sessions = self.sessions();
-        sessions.remove(id);
+    fn fail(&self, id: &SessionId, mut queue: mpsc::Receiver<Request>, error: &SessionError) {
+        let is_full = matches!(error, SessionError::Spawn(SpawnError::NoSlot));
+        if !is_full {
+            tracing::error!(session = %id, error = chain(error), "failed to start a session");
+        }
+        let mut names = self.names();
+        names.live.remove(id);
         queue.close();
         while let Ok(request) = queue.try_recv() {
-            let cause = format!("failed to start a session: {}", crate::engine::chain(error));
-            let _ = request.reply.send(Err(ExecuteError::Internal(cause.into())));
+            let refusal = if is_full {
+                ExecuteError::NoRoom { sessions_max: self.limits.sessions_max }
+            } else {
+                ExecuteError::Internal(format!("failed to start a session: {}", chain(error)).into())
+            };
+            let _ = request.reply.send(Err(refusal));
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum SessionError {
     LockDown(String),
     #[error("the session was not ready after {} s", READY_MAX.as_secs())]
     Slow,
+    #[error("the session closed its channel before it was ready")]
+    Closed,
     #[error("the session ended before it was ready: {0:?}")]
     Ended(Option<Exit>),
     #[error("the session's first word was wrong")]
@@ -83,7 +85,11 @@ impl Session {
             }
             Err(error) => {
                 session.process.kill();
-                Err(error)
+                let exit = (&mut session.process.ended).await;
+                Err(match error {
+                    SessionError::Closed => SessionError::Ended(exit.ok()),
+                    other => other,
+                })
             }
         }
     }
@@ -97,7 +103,7 @@ impl Session {
                 None => {}
             }
             if read_some(&mut self.process.channel, &mut self.received).await? == 0 {
-                return Err(SessionError::Ended((&mut self.process.ended).await.ok()));
+                return Err(SessionError::Closed);
             }
         }
     }

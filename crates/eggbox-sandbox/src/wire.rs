@@ -171,6 +171,8 @@ pub enum FromNest {
     NotSpawned { slot: u32, cause: String },
     /// A session's process has ended and was reaped.
     Ended { slot: u32, exit: Exit },
+    /// Nothing of the session is left, and the slot can be used again.
+    Cleared { slot: u32 },
 }
 
 /// Why there is no nest.

@@ -46,8 +46,8 @@ struct Child {
 #[derive(Debug, Clone, Copy)]
 enum Role {
     Session,
-    /// Removes the folders of a session that ended so.
-    Cleaner(Exit),
+    /// Removes the folders of a session that has ended.
+    Cleaner,
 }
 
 /// The two returns of a fork.
@@ -134,24 +134,25 @@ impl Nest {
                 };
                 let Some(ended) = children.remove(&slot) else { continue };
                 let exit = reap(&ended.pidfd)?;
-                match (ended.role, &self.plan.session.trees) {
-                    (Role::Session, TreesPlan::Folders { .. }) => {
+                if let Role::Session = ended.role {
+                    self.tell(&FromNest::Ended { slot, exit })?;
+                    if let TreesPlan::Folders { .. } = self.plan.session.trees {
                         end_orphans(&children.values().map(|child| child.pid).collect::<Vec<_>>())?;
-                        let cleaner = self.start_cleaner(slot, exit)?;
+                        let cleaner = self.start_cleaner(slot)?;
                         watch(slot, &cleaner)?;
                         children.insert(slot, cleaner);
+                        continue;
                     }
-                    (Role::Session, TreesPlan::Mounted { .. }) => self.tell(&FromNest::Ended { slot, exit })?,
-                    (Role::Cleaner(exit), _) => self.tell(&FromNest::Ended { slot, exit })?,
                 }
+                self.tell(&FromNest::Cleared { slot })?;
             }
         }
     }
 
     /// A process that removes the folders of a session, however long that takes.
-    fn start_cleaner(&self, slot: u32, exit: Exit) -> io::Result<Child> {
+    fn start_cleaner(&self, slot: u32) -> io::Result<Child> {
         match sys::clone3(0)? {
-            sys::Forked::Parent { child, pid } => Ok(Child { pidfd: child, pid, role: Role::Cleaner(exit) }),
+            sys::Forked::Parent { child, pid } => Ok(Child { pidfd: child, pid, role: Role::Cleaner }),
             sys::Forked::Child => {
                 let folder = self.plan.session.trees.of(slot).workspace.path;
                 let removed = folder.parent().map_or(Ok(()), folders::remove);
