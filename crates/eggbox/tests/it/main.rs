@@ -1,3 +1,30 @@
-//! Black-box tests of the eggbox binary.
+//! Black-box tests of the eggbox binary: each starts the real server, or shares one that is only read, with the policy
+//! that ships.
 
+#![expect(clippy::print_stdout, reason = "a test says what of the host it found and what it could not use")]
+
+mod server;
+mod client;
+mod python;
+mod process;
+
+mod seed;
+mod execute;
+mod state;
+mod streams;
+mod output;
+mod tracebacks;
+mod deletion;
+mod ending;
+mod timeouts;
+mod queueing;
+mod programs;
+mod workspace;
+mod bad_request;
+mod capacity;
+mod isolation;
+mod interpreters;
+mod real_programs;
+mod data;
+mod shutdown;
 mod help;
