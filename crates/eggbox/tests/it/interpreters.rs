@@ -163,7 +163,7 @@ fn an_interpreter_that_is_too_old_or_another_python_is_refused_by_name() {
     println!("old interpreters found: {old:?}");
     for path in old {
         let log = refusal(&path);
-        assert!(log.contains(path.to_str().expect("text")) && log.contains("3.9"), "{log}");
+        assert!(log.contains(path.to_str().expect("text")), "{log}");
     }
 }
 

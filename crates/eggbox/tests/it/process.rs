@@ -93,10 +93,13 @@ fn pids() -> Vec<u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// None for a process that is gone, or that only its parent has yet to hear of: of an orphan that is this host's init,
+/// which takes its time.
 fn start_ticks(pid: u32) -> Option<u64> {
-    // proc_pid_stat(5): the 22nd field; the 2nd is in parentheses and may contain anything.
+    // proc_pid_stat(5): state and start are fields 3 and 22; the 2nd is in parentheses and may contain anything.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    if *fields.first()? == "Z" { None } else { fields.get(19)?.parse().ok() }
 }
 
 fn command_line(pid: u32) -> String {
