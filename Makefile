@@ -7,6 +7,7 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 VENV := .venv
+TEST_VENV := .venv-test
 
 .PHONY: serve test lint fuzz venv testsuite
 
@@ -15,7 +16,10 @@ serve: venv
 	exec target/release/eggbox serve --python $(VENV)/bin/python3 $(ARGS)
 
 test: venv testsuite lint fuzz
-	EGGBOX_TEST_DATA_PYTHON=$(CURDIR)/$(VENV)/bin/python3 $(CARGO) test --locked --workspace
+	scripts/make-venv $(TEST_VENV) environments/test.txt
+	EGGBOX_TEST_DATA_PYTHON=$(CURDIR)/$(VENV)/bin/python3 \
+	EGGBOX_TEST_PACKAGES_PYTHON=$(CURDIR)/$(TEST_VENV)/bin/python3 \
+	$(CARGO) test --locked --workspace
 
 lint:
 	$(CARGO) fmt --check

@@ -4,15 +4,18 @@ Everything here may be rebound by user code, so nothing here is relied on by the
 are seen from outside. The native module reads and writes the channel itself.
 """
 
+import _signal
 import ast
 import asyncio
+import contextlib
+import functools
 import io
 import linecache
 import os
 import random
 import sys
 import tempfile
-import traceback
+import threading
 import types
 
 # As `wire::Ending` numbers them.
@@ -48,9 +51,11 @@ class Interpreter:
         """Runs `source`; returns its ending. Raises nothing."""
         self.executions += 1
         self.status = 0
-        name = f"<execution {self.executions}>"
+        name = f"execution {self.executions}"
+        # As a file would have it.
+        source = source if source.endswith("\n") else source + "\n"
         # Without a time of change the cache never drops it: tracebacks find the source of any earlier execution.
-        linecache.cache[name] = (len(source), None, [line + "\n" for line in source.split("\n")], name)
+        linecache.cache[name] = (len(source), None, source.splitlines(True), name)
         try:
             try:
                 native.allow_interrupt(True)
@@ -79,12 +84,13 @@ class Interpreter:
         task = self.loop.create_task(coroutine)
         try:
             self.loop.run_until_complete(task)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             task.cancel()
             try:
                 self.loop.run_until_complete(task)
-            except asyncio.CancelledError:
-                pass
+            except asyncio.CancelledError as cancelled:
+                # Where the code was waiting, not where the loop was.
+                raise interrupt.with_traceback(cancelled.__traceback__) from None
             raise
 
     def leave(self, code):
@@ -96,21 +102,68 @@ class Interpreter:
             say(lambda: f"{code}\n", type(code).__name__)
 
     def report(self, error):
-        """Prints a traceback of the user's frames, as the interpreter would."""
+        """Prints a traceback of the user's frames, as the interpreter would for a file."""
         shown = error.__traceback__
         while shown is not None and shown.tb_frame.f_globals is not self.main.__dict__:
             shown = shown.tb_next
         error.__traceback__ = shown
+        if isinstance(error, SyntaxError) and error.text is None and error.lineno:
+            # The compiler looks for the line in the file.
+            error.text = linecache.getline(str(error.filename), error.lineno) or None
 
         def text():
             if sys.excepthook is not sys.__excepthook__:
                 sys.excepthook(type(error), error, shown)
                 return ""
-            if shown is None and error.__cause__ is None and error.__context__ is None:
-                return "".join(traceback.format_exception_only(type(error), error))
-            return "".join(traceback.format_exception(type(error), error, shown))
+            stderr, sys.stderr = sys.stderr, io.StringIO()
+            try:
+                with sources():
+                    sys.__excepthook__(type(error), error, shown)
+                return sys.stderr.getvalue()
+            finally:
+                sys.stderr = stderr
 
         say(text, type(error).__name__)
+
+
+@contextlib.contextmanager
+def sources():
+    """Lets the interpreter's own printing of tracebacks find the source of executions.
+
+    Before 3.13 it reads lines by `io.open` of the file's name and knows nothing of linecache.
+    """
+    real = io.open
+
+    def open_source(file, *arguments, **options):
+        cached = linecache.cache.get(file) if isinstance(file, str) and file.startswith("execution ") else None
+        if cached is None:
+            return real(file, *arguments, **options)
+        # It asks for the descriptor, so this has to be a file, if one without a name.
+        file = os.fdopen(os.memfd_create("source"), "w+b")
+        file.write("".join(cached[2]).encode("utf-8", "surrogatepass"))
+        file.seek(0)
+        return file
+
+    io.open = open_source
+    try:
+        yield
+    finally:
+        io.open = real
+
+
+def hook_other_reports():
+    """The same for exceptions that the interpreter reports by itself: in threads, and those that go nowhere."""
+
+    def with_sources(report):
+        @functools.wraps(report)
+        def wrapper(arguments):
+            with sources():
+                report(arguments)
+
+        return wrapper
+
+    threading.excepthook = with_sources(threading.excepthook)
+    sys.unraisablehook = with_sources(sys.unraisablehook)
 
 
 def say(text, fallback):
@@ -198,6 +251,10 @@ def serve(native, workspace, scratch):
     open_streams()
     reseed()
     settle(workspace, scratch)
+    hook_other_reports()
+    if os.getpid() == 1:
+        # Sets a default action's stand-in again, where code asks for the default action.
+        _signal.signal = native.signal
     interpreter = Interpreter()
     sys.modules["__main__"] = interpreter.main
     native.ready()

@@ -42,6 +42,18 @@ pub enum StartError {
     FirstSession(#[from] SessionError),
 }
 
+impl StartError {
+    /// A layer of the wall cannot be put up, so that a change of the host may help.
+    #[must_use]
+    pub fn is_of_the_wall(&self) -> bool {
+        match self {
+            Self::FirstSession(_) => true,
+            Self::Environment(error) => error.is_of_the_wall(),
+            Self::StateDir(_) => false,
+        }
+    }
+}
+
 /// Why code was not run. The first three are the client's to retry; `Internal` is ours, its chain is for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {

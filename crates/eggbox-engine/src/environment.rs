@@ -5,6 +5,7 @@ use std::sync::Arc;
 use eggbox_sandbox::interpreter::{Interpreter, InterpreterError};
 use eggbox_sandbox::plan::Plan;
 use eggbox_sandbox::prepare::{PrepareError, Wanted, prepare};
+use eggbox_sandbox::wire::NestFailure;
 use tokio::sync::Mutex;
 
 use crate::config::{EngineConfig, Limits, Preload};
@@ -17,7 +18,7 @@ const PRELOAD_AVAILABLE: [&str; 4] = ["numpy", "pandas", "matplotlib", "matplotl
 /// An interpreter behind a planned wall.
 #[derive(Debug)]
 pub(crate) struct Environment {
-    plan: Plan,
+    plan: Arc<Plan>,
     limits: Arc<Limits>,
     /// Replaced when it has died; held while another is being started.
     nest: Mutex<Arc<Nest>>,
@@ -41,7 +42,7 @@ impl Environment {
     pub(crate) async fn start(config: &EngineConfig, limits: Arc<Limits>) -> Result<Self, EnvironmentError> {
         let python = config.environment.python.clone();
         let interpreter = tokio::task::spawn_blocking(move || Interpreter::describe(&python)).await??;
-        let plan = make_plan(config, &limits, &interpreter)?;
+        let plan = Arc::new(make_plan(config, &limits, &interpreter)?);
         let nest = Nest::start(&plan, limits.sessions_max, limits.nest_start_max).await?;
         let Description { python, preloaded, missing } = &nest.description;
         tracing::info!(
@@ -89,4 +90,15 @@ fn make_plan(config: &EngineConfig, limits: &Limits, interpreter: &Interpreter) 
         runner_arguments: &runner_arguments,
         fail_step: config.fail_step,
     })
+}
+
+impl EnvironmentError {
+    /// A layer of the wall cannot be put up here.
+    pub(crate) fn is_of_the_wall(&self) -> bool {
+        match self {
+            Self::Prepare(_) => true,
+            Self::Nest(NestError::Failed(NestFailure::Step { step, .. })) => step.layer().is_some(),
+            Self::Nest(_) | Self::Task(_) | Self::Interpreter(_) => false,
+        }
+    }
 }

@@ -11,7 +11,7 @@ use eggbox_sandbox::control;
 use eggbox_sandbox::plan::Plan;
 use eggbox_sandbox::wire::{Exit, FromNest, NestFailure, ToNest};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::process::{Gid, Signal, Uid, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
@@ -91,6 +91,7 @@ pub(crate) struct Nest {
 
 #[derive(Debug)]
 struct Shared {
+    plan: Arc<Plan>,
     /// Of whole messages; tokio's stream only waits on it.
     control: UnixStream,
     pidfd: OwnedFd,
@@ -160,14 +161,14 @@ async fn receive(socket: &UnixStream) -> io::Result<Option<(FromNest, Vec<OwnedF
 
 impl Nest {
     /// Starts a nest and waits until it is up, at most for `wait_max`.
-    pub(crate) async fn start(plan: &Plan, sessions_max: u32, wait_max: Duration) -> Result<Self, NestError> {
+    pub(crate) async fn start(plan: &Arc<Plan>, sessions_max: u32, wait_max: Duration) -> Result<Self, NestError> {
         match timeout(wait_max, Self::start_unbounded(plan, sessions_max)).await {
             Ok(started) => started,
             Err(_) => Err(NestError::Slow { waited: wait_max }),
         }
     }
 
-    async fn start_unbounded(plan: &Plan, sessions_max: u32) -> Result<Self, NestError> {
+    async fn start_unbounded(plan: &Arc<Plan>, sessions_max: u32) -> Result<Self, NestError> {
         let control = start_process(plan).map_err(NestError::Process)?;
         let mut process = Starting(None);
         let description = loop {
@@ -190,7 +191,7 @@ impl Nest {
             // The lowest are taken first.
             free_slots: (0..sessions_max).rev().collect(),
         };
-        let shared = Arc::new(Shared { control, pidfd, state: Mutex::new(State::Up(waiting)) });
+        let shared = Arc::new(Shared { plan: Arc::clone(plan), control, pidfd, state: Mutex::new(State::Up(waiting)) });
         tokio::spawn(hear(Arc::clone(&shared)));
         Ok(Self { shared, description })
     }
@@ -216,6 +217,13 @@ impl Nest {
                 slot
             }
         };
+        if let Some(id) = self.shared.plan.outside_id(slot) {
+            let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
+            for pipe in [inner_stdout.as_fd(), inner_stderr.as_fd()] {
+                // So that it can be opened by name, as /dev/stdout. Where that fails, it cannot.
+                let _ = rustix::fs::fchown(pipe, Some(uid), Some(gid));
+            }
+        }
         let descriptors = [inner_channel.into(), inner_stdout.into(), inner_stderr.into()];
         // A nest that cannot be written to is gone, and `hear` tells everybody who waits.
         let _ = self.shared.send(&ToNest::Spawn { slot }, &descriptors).await;

@@ -118,6 +118,8 @@ impl Session {
     /// Can be dropped at any point.
     pub(crate) async fn watch_idle(&mut self) -> Death {
         let process = &mut self.process;
+        // Code can close its streams; a closed pipe is readable for ever.
+        let (mut stdout_is_open, mut stderr_is_open) = (true, true);
         loop {
             tokio::select! {
                 biased;
@@ -128,8 +130,8 @@ impl Session {
                     Ok(1..) => return self.end(Death::Protocol).await,
                     Ok(0) | Err(_) => return self.end_after_close().await,
                 },
-                Ok(()) = process.stdout.readable() => discard(&process.stdout),
-                Ok(()) = process.stderr.readable() => discard(&process.stderr),
+                _ = process.stdout.readable(), if stdout_is_open => stdout_is_open = discard(&process.stdout),
+                _ = process.stderr.readable(), if stderr_is_open => stderr_is_open = discard(&process.stderr),
             }
         }
     }

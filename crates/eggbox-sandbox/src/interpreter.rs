@@ -28,9 +28,16 @@ pub struct Interpreter {
 pub enum InterpreterError {
     #[error("cannot run the interpreter {}: {source}; name another with --python", path.display())]
     Run { path: PathBuf, source: std::io::Error },
-    #[error("the interpreter {} did not describe itself ({status}): {stderr}", path.display())]
+    #[error(
+        "the interpreter {} did not describe itself ({status}): {stderr}; eggbox needs CPython {}.{} or later: name one \
+         with --python",
+        path.display(), PYTHON_MINIMUM.0, PYTHON_MINIMUM.1
+    )]
     Describe { path: PathBuf, status: std::process::ExitStatus, stderr: String },
-    #[error("the interpreter {} gave no valid description of itself: {source}", path.display())]
+    #[error(
+        "the interpreter {} gave no valid description of itself: {source}; name a CPython with --python",
+        path.display()
+    )]
     Description { path: PathBuf, source: serde_json::Error },
     #[error(
         "the interpreter {} is {found}; eggbox needs CPython {}.{} or later: name one with --python",
@@ -44,7 +51,7 @@ import json, platform, sys
 print(json.dumps({
     'executable': sys.executable,
     'version': platform.python_version(),
-    'implementation': sys.implementation.name,
+    'implementation': platform.python_implementation(),
     'prefixes': sorted({sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}),
     'module_path': [p for p in sys.path if p],
 }))";
@@ -71,7 +78,7 @@ impl Interpreter {
         }
         let interpreter: Self = serde_json::from_slice(&output.stdout)
             .map_err(|source| InterpreterError::Description { path: path(), source })?;
-        if interpreter.implementation != "cpython" || interpreter.minor_version() < Some(PYTHON_MINIMUM) {
+        if interpreter.implementation != "CPython" || interpreter.minor_version() < Some(PYTHON_MINIMUM) {
             let found = format!("{} {}", interpreter.implementation, interpreter.version);
             return Err(InterpreterError::Unsupported { path: path(), found });
         }

@@ -28,7 +28,7 @@ pub type Runtime<'a> = &'a [(&'a str, &'a [u8])];
 
 /// Turns this process into a nest. Returns only where not even the control channel works, with the reason.
 pub fn main(runtime: Runtime<'_>) -> io::Error {
-    let control = match sys::adopt_inherited(NEST_CONTROL_AT_START_FD) {
+    let control = match adopt_control() {
         Ok(control) => control,
         Err(error) => return io::Error::other(format!("a nest is started by the server alone: {error}")),
     };
@@ -49,6 +49,12 @@ fn run(control: &OwnedFd, runtime: Runtime<'_>) -> Result<Infallible, NestFailur
         done.map_err(|cause| NestFailure::Step { step, cause: cause.to_string() })?;
     }
     Err(unplanned(io::Error::other("it does not end in an interpreter")))
+}
+
+/// Away from the standard streams, which the interpreter gets others for: should that fail, it has to be said here.
+fn adopt_control() -> io::Result<OwnedFd> {
+    let control = sys::adopt_inherited(NEST_CONTROL_AT_START_FD)?;
+    Ok(rustix::io::fcntl_dupfd_cloexec(control, NEST_PLAN_FD + 1)?)
 }
 
 fn read_plan() -> io::Result<Plan> {

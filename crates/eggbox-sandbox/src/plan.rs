@@ -137,6 +137,8 @@ pub struct FileSystemPlan {
     /// The permission bits of its root.
     pub mode: u32,
     pub access: FileAccess,
+    /// Parts of the host that lie beneath it and stay in sight: an interpreter's folders, where it lives under /tmp.
+    pub shown: RootPlan,
 }
 
 /// The writable trees of one session, with what its code may do in each. The first is the workspace, the second what
@@ -145,6 +147,19 @@ pub struct FileSystemPlan {
 pub struct OwnTrees {
     pub workspace: LandlockRule,
     pub scratch: Vec<LandlockRule>,
+}
+
+impl Plan {
+    /// The uid and gid that the session of `slot` has on the host; none where it has the server's.
+    #[must_use]
+    pub fn outside_id(&self, slot: u32) -> Option<u32> {
+        let nest = self.identity;
+        let above_nest = match self.session.namespaces {
+            SessionNamespaces::Own => self.session.id_first - nest.nest_id + nest.outside_uid,
+            SessionNamespaces::Shared => self.session.id_first,
+        };
+        self.session.id_is_own.then_some(above_nest + slot)
+    }
 }
 
 impl TreesPlan {
@@ -350,11 +365,13 @@ mod tests {
     fn root_gives_every_session_a_uid_and_a_user_shares_the_one_it_has() {
         let root = plan_for(&host(), &[], 8).unwrap();
         assert_eq!((root.identity.count, root.session.id_first), (9, 1000));
+        assert_eq!(root.outside_id(2), Some(0x7000_0003));
         assert!(root.session.id_is_own && root.session.rlimits.processes_max.is_some());
         assert_eq!(root.nest_steps, NEST_STEPS_PRIVILEGED);
         let user =
             plan_for(&Host { uid: 1234, gid: 5, may_switch_ids: false, may_administrate: false, ..host() }, &[], 8)
                 .unwrap();
+        assert_eq!(user.outside_id(2), None);
         assert_eq!((user.identity.count, user.identity.outside_uid, user.identity.outside_gid), (1, 1234, 5));
         assert!(!user.session.id_is_own && user.session.rlimits.processes_max.is_none());
         assert_eq!(user.nest_steps, NEST_STEPS_UNPRIVILEGED);
@@ -400,6 +417,7 @@ mod tests {
         let root = plan_with(Isolation::Reduced, &host(), &[folder("/usr", &[])], 8).unwrap();
         assert_eq!(root.nest_steps, NEST_STEPS_REDUCED);
         assert_eq!((root.session.id_is_own, root.session.id_first), (true, 0x7000_0001));
+        assert_eq!(root.outside_id(2), Some(0x7000_0003));
         let absent = |layer: &LayerStatus| matches!(layer.state, State::Absent { .. });
         assert_eq!(root.session.inherited.iter().filter(|layer| absent(layer)).count(), 6);
         let (first, second) = (root.session.trees.of(0), root.session.trees.of(1));

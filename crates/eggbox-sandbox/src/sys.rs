@@ -161,51 +161,69 @@ pub(crate) fn landlock_abi() -> u32 {
     u32::try_from(abi).unwrap_or(0)
 }
 
-/// This process's own unblocked signals' default actions, carried out by hand.
+/// The signals that end a process by default, but for those that cannot be caught, that Python or the real-time range
+/// handles, or that nobody sends.
+const DEADLY: [c_int; 19] = [
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGABRT,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGUSR1,
+    libc::SIGSEGV,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGTERM,
+    libc::SIGSTKFLT,
+    libc::SIGXCPU,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
+    libc::SIGSYS,
+];
+
+/// Carries the default actions of signals out by hand.
 ///
 /// The kernel spares pid 1 of a pid namespace every signal whose action is the default (pid_namespaces(7)), so that
 /// `os.abort()` or an alarm would be lost. A handler stands in: it ends pid 1 with status 128 + number, as a shell
-/// reports such a death; any other process (a fork) falls back to the default action.
+/// reports such a death. Any other process (a fork) falls back to the default action, and so does a fault of the
+/// processor's own, which ends pid 1 too.
 pub(crate) fn stand_in_for_default_actions() -> io::Result<()> {
-    extern "C" fn act(number: c_int) {
-        // SAFETY: getpid, signal, raise, sigprocmask and _exit are async-signal-safe.
+    DEADLY.into_iter().try_for_each(stand_in_for)
+}
+
+/// The same for one signal, also for one that is ignored at first; one that does not end a process is left alone.
+pub(crate) fn stand_in_for(number: c_int) -> io::Result<()> {
+    extern "C" fn act(number: c_int, information: *mut libc::siginfo_t, _context: *mut c_void) {
+        // SAFETY: getpid, _exit, signal and raise are async-signal-safe; the kernel passes the information.
         unsafe {
-            if libc::getpid() == 1 {
+            // sigaction(2): positive where the kernel itself, not a process, had the reason. SIGALRM's kind is positive
+            // too, but does not come back when the handler returns.
+            let is_fault = matches!(number, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP)
+                && (*information).si_code > 0;
+            if libc::getpid() == 1 && !is_fault {
                 libc::_exit(128 + number);
             }
             libc::signal(number, libc::SIG_DFL);
-            let mut only_this: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&raw mut only_this);
-            libc::sigaddset(&raw mut only_this, number);
-            libc::raise(number);
-            libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const only_this, ptr::null_mut());
+            // A fault happens again; everything else is sent again, and arrives when the handler has returned.
+            if !is_fault {
+                libc::raise(number);
+            }
         }
     }
-    const DEADLY: [c_int; 14] = [
-        libc::SIGHUP,
-        libc::SIGQUIT,
-        libc::SIGTRAP,
-        libc::SIGABRT,
-        libc::SIGUSR1,
-        libc::SIGUSR2,
-        libc::SIGALRM,
-        libc::SIGTERM,
-        libc::SIGSTKFLT,
-        libc::SIGVTALRM,
-        libc::SIGPROF,
-        libc::SIGIO,
-        libc::SIGPWR,
-        libc::SIGXCPU,
-    ];
-    for number in DEADLY {
-        // SAFETY: all-zero is a valid `sigaction`: no flags, nothing masked.
-        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        let handler: extern "C" fn(c_int) = act;
-        action.sa_sigaction = handler as usize;
-        // SAFETY: the handler is async-signal-safe and has the signature of one.
-        check(unsafe { libc::sigaction(number, &raw const action, ptr::null_mut()) }.into())?;
+    if !DEADLY.contains(&number) && !matches!(number, libc::SIGINT | libc::SIGPIPE | libc::SIGXFSZ) {
+        return Ok(());
     }
-    Ok(())
+    // SAFETY: all-zero is a valid `sigaction`: nothing masked.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = act;
+    action.sa_sigaction = handler as usize;
+    action.sa_flags = libc::SA_SIGINFO;
+    // SAFETY: the handler is async-signal-safe and has the signature that SA_SIGINFO asks for.
+    check(unsafe { libc::sigaction(number, &raw const action, ptr::null_mut()) }.into()).map(drop)
 }
 
 /// Unblocks every signal: a mask survives exec, so a nest must not keep whatever its starter had.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use eggbox_engine::{Engine, EngineConfig};
+use eggbox_engine::{Engine, EngineConfig, StartError};
 use eggbox_sandbox::status::{State, Status};
 use serde::Serialize;
 
@@ -92,13 +92,17 @@ impl Report {
     fn new(python: PathBuf, found: anyhow::Result<Finding>, facts: &Facts) -> Self {
         let uname = rustix::system::uname();
         let kernel = [uname.sysname(), uname.release(), uname.machine()].map(|part| part.to_string_lossy()).join(" ");
+        let is_of_the_wall = match &found {
+            Ok(_) => true,
+            Err(error) => error.downcast_ref::<StartError>().is_none_or(StartError::is_of_the_wall),
+        };
         let (interpreter, isolation, failure) = match found {
             Ok(Finding { interpreter, isolation }) => (Some(interpreter), isolation, None),
             Err(error) => (None, Status::default(), Some(format!("{error:#}"))),
         };
         let is_absent = |state: &State| matches!(state, State::Absent { .. });
         let ok = failure.is_none() && !isolation.layers.iter().any(|layer| is_absent(&layer.state));
-        let mends = if ok { Vec::new() } else { facts.mends() };
+        let mends = if ok || !is_of_the_wall { Vec::new() } else { facts.mends() };
         Self { version: env!("CARGO_PKG_VERSION"), kernel, python, interpreter, ok, isolation, failure, mends }
     }
 }

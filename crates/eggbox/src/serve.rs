@@ -83,7 +83,7 @@ fn warn_of_absent_layers(status: &Status) {
 
 /// Adds what to change on this host to the reason why nothing could be started.
 fn with_mends(error: StartError) -> anyhow::Error {
-    let mends = Facts::read().mends();
+    let mends = if error.is_of_the_wall() { Facts::read().mends() } else { Vec::new() };
     let hint = if mends.is_empty() { String::new() } else { format!(" (mend: {})", mends.join("; or: ")) };
     anyhow::Error::new(error).context(format!("failed to start{hint}"))
 }

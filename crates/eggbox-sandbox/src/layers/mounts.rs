@@ -13,7 +13,7 @@ use rustix::mount::{
     open_tree, unmount,
 };
 
-use crate::plan::{FileSystemPlan, MountKind, MountPlan, Plan, TreesPlan};
+use crate::plan::{FileSystemPlan, MountKind, MountPlan, Plan, RootPlan, TreesPlan};
 use crate::sys;
 
 const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY;
@@ -45,19 +45,15 @@ pub(crate) fn build_root(plan: &Plan, runtime: &[(&str, &[u8])]) -> io::Result<P
         .find(|folder| folder.is_dir())
         .ok_or_else(|| io::Error::other("the host has none of /tmp, /mnt, /run, /usr to attach a new root to"))?;
     mount_memory(&root, "mode=0755,size=16m")?;
-    for (entry, tree) in plan.mounts.iter().zip(&trees) {
-        let target = beneath(&root, &entry.path);
-        at(&entry.path, make_mount_point(&target, entry.kind))?;
-        let attached = move_mount(tree, "", CWD, &target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH);
-        at(&entry.path, attached.map_err(Into::into))?;
-    }
     for folder in &plan.folders {
         at(folder, make_folder(&beneath(&root, folder)))?;
     }
-    for (path, says) in &plan.links {
-        let target = beneath(&root, path);
-        at(path, make_parent(&target).and_then(|()| symlink(says, &target)))?;
+    // Before the trees, of which some may lie beneath.
+    for scratch in ["/tmp", "/dev/shm"] {
+        let options = format!("mode=1777,size={NEST_SCRATCH_BYTES_MAX}");
+        at(Path::new(scratch), mount_memory(&beneath(&root, Path::new(scratch)), &options))?;
     }
+    show(plan, &trees, &root)?;
     let files = plan.files.iter().map(|(path, text)| (path.clone(), text.as_bytes()));
     let runtime = runtime.iter().map(|(name, bytes)| (runtime_folder.join(name), *bytes));
     for (path, bytes) in files.chain(runtime) {
@@ -70,11 +66,22 @@ pub(crate) fn build_root(plan: &Plan, runtime: &[(&str, &[u8])]) -> io::Result<P
         Path::new("/proc"),
         mount("proc", beneath(&root, Path::new("/proc")), "proc", no_extras, None).map_err(Into::into),
     )?;
-    for scratch in ["/tmp", "/dev/shm"] {
-        let options = format!("mode=1777,size={NEST_SCRATCH_BYTES_MAX}");
-        at(Path::new(scratch), mount_memory(&beneath(&root, Path::new(scratch)), &options))?;
-    }
     Ok(root)
+}
+
+/// Attaches the trees of a plan at their paths beneath `root`, and makes its links there.
+fn show(plan: &RootPlan, trees: &[OwnedFd], root: &Path) -> io::Result<()> {
+    for (entry, tree) in plan.mounts.iter().zip(trees) {
+        let target = beneath(root, &entry.path);
+        at(&entry.path, make_mount_point(&target, entry.kind))?;
+        let attached = move_mount(tree, "", CWD, &target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH);
+        at(&entry.path, attached.map_err(Into::into))?;
+    }
+    for (path, says) in &plan.links {
+        let target = beneath(root, path);
+        at(path, make_parent(&target).and_then(|()| symlink(says, &target)))?;
+    }
+    Ok(())
 }
 
 /// Makes `root` the root of this mount namespace, read-only, and lets go of the old one.
@@ -96,9 +103,11 @@ pub(crate) fn mount_own(trees: &TreesPlan, id: u32) -> io::Result<()> {
     let no_extras = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     at(Path::new("/proc"), mount("proc", "/proc", "proc", no_extras, None).map_err(Into::into))?;
     for plan in [workspace].into_iter().chain(scratch) {
-        let FileSystemPlan { path, bytes_max, files_max, mode, .. } = plan;
+        let FileSystemPlan { path, bytes_max, files_max, mode, shown, .. } = plan;
+        let covered = shown.mounts.iter().map(clone_tree).collect::<io::Result<Vec<OwnedFd>>>()?;
         let options = format!("mode={mode:o},uid={id},gid={id},size={bytes_max},nr_inodes={files_max}");
         at(path, mount_memory(path, &options))?;
+        show(shown, &covered, Path::new("/"))?;
     }
     Ok(())
 }

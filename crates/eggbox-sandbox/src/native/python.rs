@@ -3,20 +3,22 @@
 //!
 //! Every function here is called by the interpreter with its lock held, and holds it but where it says otherwise.
 
-use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_long, c_void};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use pyo3_ffi::{
     METH_NOARGS, METH_VARARGS, Py_DECREF, Py_None, PyArg_ParseTuple, PyBytes_AsString, PyBytes_Size,
     PyErr_CheckSignals, PyErr_Clear, PyErr_Occurred, PyErr_SetObject, PyErr_SetString, PyErr_WriteUnraisable,
-    PyEval_RestoreThread, PyEval_SaveThread, PyExc_PermissionError, PyExc_RuntimeError, PyList_GetItem, PyList_Size,
-    PyLong_AsLong, PyMethodDef, PyMethodDefPointer, PyModule_Create2, PyModuleDef, PyModuleDef_HEAD_INIT,
-    PyOS_AfterFork_Child, PyOS_AfterFork_Parent, PyOS_BeforeFork, PyObject, PyTuple_GetItem, PyTuple_Size,
-    PyUnicode_AsUTF8String, PyUnicode_DecodeUTF8, PyUnicode_FSConverter,
+    PyEval_RestoreThread, PyEval_SaveThread, PyExc_PermissionError, PyExc_RuntimeError, PyImport_ImportModule,
+    PyList_GetItem, PyList_Size, PyLong_AsLong, PyLong_Check, PyMethodDef, PyMethodDefPointer, PyModule_Create2,
+    PyModuleDef, PyModuleDef_HEAD_INIT, PyOS_AfterFork_Child, PyOS_AfterFork_Parent, PyOS_BeforeFork, PyObject,
+    PyObject_CallObject, PyObject_GetAttrString, PyTuple_GetItem, PyTuple_Size, PyUnicode_AsUTF8String,
+    PyUnicode_DecodeUTF8, PyUnicode_FSConverter,
 };
 
 use super::channel::{Channel, end_if_forked};
@@ -41,6 +43,8 @@ static NEST: Mutex<Option<Nest>> = Mutex::new(None);
 /// From the moment that this process is a session.
 static CHANNEL: OnceLock<Channel> = OnceLock::new();
 static STATUS: Mutex<Option<Status>> = Mutex::new(None);
+/// `_signal.signal` as the interpreter brought it.
+static SIGNAL: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
 
 /// Runs `clone` between CPython's hooks for a fork.
 pub(super) fn fork(clone: impl FnOnce() -> io::Result<sys::Forked>) -> io::Result<sys::Forked> {
@@ -241,6 +245,31 @@ unsafe extern "C" fn allow_interrupt(_module: *mut PyObject, arguments: *mut PyO
     answer(masked)
 }
 
+/// `signal(number, handler)`: `_signal.signal`, and where the handler is the default action its stand-in, since pid 1
+/// has no default actions. A Python function in its place would show in tracebacks.
+unsafe extern "C" fn signal(_module: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject {
+    const SIG_DFL: c_long = 0;
+    // SAFETY: the original is a live object for good; the arguments are borrowed, and their types were checked by the
+    // original if it succeeded.
+    unsafe {
+        let original = SIGNAL.load(Ordering::Relaxed);
+        if original.is_null() {
+            return raise(&io::Error::other("signals have no original"));
+        }
+        let before = PyObject_CallObject(original, arguments);
+        if before.is_null() {
+            return before;
+        }
+        let handler = PyTuple_GetItem(arguments, 1);
+        if PyLong_Check(handler) != 0 && PyLong_AsLong(handler) == SIG_DFL {
+            let number = i32::try_from(PyLong_AsLong(PyTuple_GetItem(arguments, 0))).unwrap_or_default();
+            // Without it the signal is ignored, as the kernel has it for pid 1.
+            let _ = sys::stand_in_for(number);
+        }
+        before
+    }
+}
+
 /// Runs the Python handlers of signals that have arrived; what they raise has nobody left to go to.
 fn run_signal_handlers() {
     // SAFETY: the interpreter's lock is held. An exception that is being carried elsewhere is not touched: nothing is
@@ -296,7 +325,7 @@ unsafe extern "C" fn audit(event: *const c_char, arguments: *mut PyObject, _data
 }
 
 /// A method table that is never written to after it is made.
-struct Methods([PyMethodDef; 7]);
+struct Methods([PyMethodDef; 8]);
 // SAFETY: only names, function pointers and flags, all constant.
 unsafe impl Sync for Methods {}
 
@@ -311,6 +340,7 @@ static METHODS: Methods = Methods([
     method(c"receive", PyMethodDefPointer { PyCFunction: receive }, METH_NOARGS),
     method(c"finish", PyMethodDefPointer { PyCFunction: finish }, METH_VARARGS),
     method(c"allow_interrupt", PyMethodDefPointer { PyCFunction: allow_interrupt }, METH_VARARGS),
+    method(c"signal", PyMethodDefPointer { PyCFunction: signal }, METH_VARARGS),
     PyMethodDef::zeroed(),
 ]);
 
@@ -330,6 +360,12 @@ unsafe extern "C" fn PyInit_eggbox_native() -> *mut PyObject {
         if PySys_AddAuditHook(audit, ptr::null_mut()) != 0 {
             return ptr::null_mut();
         }
+        let signals = PyImport_ImportModule(c"_signal".as_ptr());
+        if signals.is_null() {
+            return ptr::null_mut();
+        }
+        // Both are kept for good.
+        SIGNAL.store(PyObject_GetAttrString(signals, c"signal".as_ptr()), Ordering::Relaxed);
         let definition = Box::leak(Box::new(PyModuleDef {
             m_base: PyModuleDef_HEAD_INIT,
             m_name: c"eggbox_native".as_ptr(),

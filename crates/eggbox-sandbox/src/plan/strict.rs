@@ -22,11 +22,11 @@ pub(super) fn plan(input: PlanInput<'_>) -> Result<Plan, PlanError> {
     let own_ids = identity.count > 1;
     let runtime_folder = PathBuf::from(RUNTIME_FOLDER);
     let rule = |path: &str, access| LandlockRule { path: path.into(), access };
+    let root = root(input, &identity)?;
     Ok(Plan {
         nest_steps: if own_ids { NEST_STEPS_PRIVILEGED } else { NEST_STEPS_UNPRIVILEGED }.to_vec(),
         session_steps: SESSION_STEPS.to_vec(),
         fail_step: input.fail_step,
-        root: root(input, &identity)?,
         identity,
         program: program(input, &runtime_folder),
         runtime_folder,
@@ -35,13 +35,14 @@ pub(super) fn plan(input: PlanInput<'_>) -> Result<Plan, PlanError> {
             id_is_own: own_ids,
             may_drop_bounding_set: true,
             namespaces: SessionNamespaces::Own,
-            trees: trees(policy),
+            trees: trees(policy, &root),
             rlimits: rlimits(policy, own_ids),
             landlock_abi: host.landlock_abi,
             landlock_rules: vec![rule("/", FileAccess::Read), rule("/dev", FileAccess::Device)],
             seccomp: input.seccomp.to_vec(),
             inherited: vec![user_namespace(&identity)],
         },
+        root,
     })
 }
 
@@ -110,13 +111,19 @@ fn files(identity: &IdentityPlan) -> Vec<(PathBuf, String)> {
     files.map(|(path, text)| (PathBuf::from(path), text)).to_vec()
 }
 
-fn trees(policy: &Policy) -> TreesPlan {
+fn trees(policy: &Policy, root: &RootPlan) -> TreesPlan {
+    let shown_beneath = |path: &str| RootPlan {
+        mounts: root.mounts.iter().filter(|mount| mount.path.starts_with(path)).cloned().collect(),
+        links: root.links.iter().filter(|(at, _)| at.starts_with(path)).cloned().collect(),
+        ..RootPlan::default()
+    };
     let tree = |path: &str, bytes_max, mode, access| FileSystemPlan {
         path: PathBuf::from(path),
         bytes_max,
         files_max: policy.files.files_max,
         mode,
         access,
+        shown: shown_beneath(path),
     };
     let scratch = |path| tree(path, policy.files.scratch_bytes_max, 0o1777, FileAccess::Full);
     TreesPlan::Mounted {

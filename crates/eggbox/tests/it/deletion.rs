@@ -96,7 +96,9 @@ fn a_caught_refusal_is_an_ordinary_permission_error() {
     let session = prepared(&server);
     for call in CALLS {
         let code = format!(
-            "try:\n    {call}\nexcept OSError as e:\n    print(type(e).__name__, e.errno == errno.EACCES == e.args[0], e)\nelse:\n    print('no')"
+            "try:\n    {call}\n\
+                except OSError as e:\n    print(type(e).__name__, e.errno == errno.EACCES == e.args[0], e)\n\
+                    else:\n    print('no')"
         );
         assert_eq!(session.print(&code), format!("PermissionError True {DENIED}\n"), "{call}");
     }
@@ -107,7 +109,10 @@ fn a_caught_refusal_is_an_ordinary_permission_error() {
 fn code_that_looks_before_it_deletes_can_go_on() {
     let server = Server::bare();
     let session = prepared(&server);
-    session.print("shutil.rmtree('tree', ignore_errors=True)\nimport contextlib\nwith contextlib.suppress(OSError): os.remove('file')");
+    session.print(
+        "shutil.rmtree('tree', ignore_errors=True)\nimport contextlib\n\
+        with contextlib.suppress(OSError): os.remove('file')",
+    );
     session.print(STILL_THERE);
     let raised =
         session.run("try:\n    os.remove('file')\nexcept OSError as e:\n    raise RuntimeError('mine') from e");

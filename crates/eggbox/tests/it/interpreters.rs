@@ -137,8 +137,9 @@ fn an_interpreter_that_is_too_old_or_another_python_is_refused_by_name() {
     let folder = python::own_folder();
     let fake = |name: &str, implementation: &str, version: &str| {
         let path = folder.path().join(name);
+        let rest = r#""prefixes": [], "module_path": []"#;
         let says = format!(
-            "{{\"executable\": \"{}\", \"version\": \"{version}\", \"implementation\": \"{implementation}\", \"prefixes\": [], \"module_path\": []}}",
+            r#"{{"executable": "{}", "version": "{version}", "implementation": "{implementation}", {rest}}}"#,
             path.display()
         );
         std::fs::write(&path, format!("#!/bin/sh\necho '{says}'\n")).expect("a script can be written");

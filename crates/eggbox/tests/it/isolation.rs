@@ -68,7 +68,7 @@ t.start(); t.join()
 #[test]
 fn the_environment_is_an_allow_list() {
     let allowed: BTreeSet<&str> =
-        "HOME LANG LOGNAME USER PATH MPLBACKEND MPLCONFIGDIR MKL_NUM_THREADS NUMEXPR_NUM_THREADS \
+        "HOME LANG LOGNAME USER PATH XDG_CACHE_HOME MPLBACKEND MPLCONFIGDIR MKL_NUM_THREADS NUMEXPR_NUM_THREADS \
                                    OMP_NUM_THREADS OPENBLAS_NUM_THREADS PYTHONDONTWRITEBYTECODE"
             .split_whitespace()
             .collect();
@@ -77,7 +77,11 @@ fn the_environment_is_an_allow_list() {
         let names = session.print("import os; print(*os.environ)");
         assert_eq!(names.split_whitespace().collect::<BTreeSet<_>>(), allowed);
         // Where the kernel shows this process what it was started with, that is no more than it has now.
-        let raw = session.print("try: print(*(v.split('=')[0] for v in open('/proc/self/environ').read().split('\\0')))\nexcept PermissionError: print('closed')");
+        let code = "\
+try: print(*(v.split('=')[0] for v in open('/proc/self/environ').read().split('\\0')))
+except PermissionError: print('closed')
+";
+        let raw = session.print(code);
         assert!(raw == "closed\n" || raw.split_whitespace().collect::<BTreeSet<_>>() == allowed, "{raw}");
         let child = session
             .print("import subprocess; print(*(l.split('=')[0] for l in subprocess.getoutput('env').splitlines()))");
@@ -97,8 +101,10 @@ fn the_descriptors_are_the_streams_and_the_channel() {
     in_each_mode(|server| {
         let code = "\
 import os
-fds = {int(n): os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{n}') or os.path.lexists(f'/proc/self/fd/{n}')}
-print(fds[0], fds[1].split(':')[0], fds[2].split(':')[0], *(f'{n}={fds[n].split(\":\")[0]}' for n in sorted(fds) if n > 2))
+folder = '/proc/self/fd'
+fds = {int(n): os.readlink(f'{folder}/{n}') for n in os.listdir(folder) if os.path.lexists(f'{folder}/{n}')}
+kinds = {n: to.split(':')[0] for n, to in fds.items()}
+print(kinds[0], kinds[1], kinds[2], *(f'{n}={kinds[n]}' for n in sorted(kinds) if n > 2))
 ";
         assert_eq!(server.session().print(code), "/dev/null pipe pipe 256=socket\n");
         let inherited =
@@ -148,7 +154,16 @@ fn nothing_of_the_host_can_be_reached_over_the_network() {
     let abstracted = UnixListener::bind_addr(&name).expect("an abstract socket can be bound");
     in_each_mode(|server| {
         let session = server.session();
-        session.print("import socket, errno\ndef reach(family, address):\n    s = socket.socket(family); s.settimeout(3)\n    try:\n        s.connect(address); return 'REACHED'\n    except OSError as e:\n        return errno.errorcode.get(e.errno, repr(e))");
+        let reach = "\
+import socket, errno
+def reach(family, address):
+    s = socket.socket(family); s.settimeout(3)
+    try:
+        s.connect(address); return 'REACHED'
+    except OSError as e:
+        return errno.errorcode.get(e.errno, repr(e))
+";
+        session.print(reach);
         let port = tcp.local_addr().expect("it is bound").port();
         assert_eq!(session.print(&format!("print(reach(socket.AF_INET, ('127.0.0.1', {port})))")), "ECONNREFUSED\n");
         assert_eq!(

@@ -26,5 +26,6 @@ mod isolation;
 mod interpreters;
 mod real_programs;
 mod data;
+mod workloads;
 mod shutdown;
 mod help;

@@ -120,7 +120,7 @@ impl Setup {
         Stopped { status: output.status, log: String::from_utf8_lossy(&output.stderr).into_owned() }
     }
 
-    fn start_shared(self) -> Server {
+    pub(crate) fn start_shared(self) -> Server {
         let folder = self.folder().keep();
         let plain = self.command(&folder.join("state"));
         let mut keeper = Command::new("sh");

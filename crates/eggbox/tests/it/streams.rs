@@ -82,7 +82,8 @@ fn control_characters_and_nulls_arrive() {
 fn redirection_and_rebinding_work_as_in_a_script() {
     let server = Server::bare();
     let session = server.session();
-    let code = "import contextlib, io, sys\nb = io.StringIO()\nwith contextlib.redirect_stdout(b):\n    print('in')\nprint(repr(b.getvalue()))";
+    let code = "import contextlib, io, sys\nb = io.StringIO()\nwith contextlib.redirect_stdout(b):\n    print('in')\n\
+        print(repr(b.getvalue()))";
     assert_eq!(session.print(code), "'in\\n'\n");
     session.run("keep = sys.stdout; sys.stdout = io.StringIO(); print('lost')");
     assert_eq!(session.print("sys.stdout = keep; print('back')"), "back\n");
