@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -53,12 +52,12 @@ impl Nest {
 
     /// The time from the request to a session that is ready. The session is ended before this returns.
     fn spawn(&self) -> Outcome<Duration> {
-        let (mut channel, inner) = UnixStream::pair()?;
+        let ((inner_requests, requests), (mut answers, inner_answers)) = (io::pipe()?, io::pipe()?);
         let ((stdout, inner_stdout), (stderr, inner_stderr)) = (io::pipe()?, io::pipe()?);
         let start = Instant::now();
-        let descriptors = [inner.as_fd(), inner_stdout.as_fd(), inner_stderr.as_fd()];
+        let descriptors = [inner_requests.as_fd(), inner_answers.as_fd(), inner_stdout.as_fd(), inner_stderr.as_fd()];
         control::send(self.control.as_fd(), &ToNest::Spawn { slot: 0 }, &descriptors)?;
-        drop((inner, inner_stdout, inner_stderr));
+        drop((inner_requests, inner_answers, inner_stdout, inner_stderr));
         let mut received = Vec::new();
         let ready = loop {
             match FromSession::decode(&received)? {
@@ -67,13 +66,13 @@ impl Nest {
                 None => {}
             }
             let mut piece = [0; 4096];
-            match channel.read(&mut piece)? {
+            match answers.read(&mut piece)? {
                 0 => return Err("the session ended".into()),
                 count => received.extend_from_slice(&piece[..count]),
             }
         };
         // It ends when its channel does.
-        drop((channel, stdout, stderr));
+        drop((requests, answers, stdout, stderr));
         while !matches!(self.hear()?.0, FromNest::Ended { .. }) {}
         Ok(ready)
     }

@@ -48,14 +48,17 @@ class Interpreter:
         self.status = 0  # what a process that user code forked off exits with
 
     def run(self, source, native):
-        """Runs `source`; returns its ending. Raises nothing."""
+        """Runs `source`; returns its ending. Raises nothing, whatever the code has done to the modules used here."""
         self.executions += 1
         self.status = 0
         name = f"execution {self.executions}"
         # As a file would have it.
         source = source if source.endswith("\n") else source + "\n"
-        # Without a time of change the cache never drops it: tracebacks find the source of any earlier execution.
-        linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+        try:
+            prepare(name, source)
+        except BaseException:
+            # Tracebacks will lack their source lines.
+            pass
         try:
             try:
                 native.allow_interrupt(True)
@@ -63,15 +66,22 @@ class Interpreter:
             finally:
                 native.allow_interrupt(False)
         except SystemExit as leaving:
-            self.leave(leaving.code)
-            return OK
+            return self.guarded(self.leave, leaving.code, OK)
         except BaseException as error:
             self.status = 1
-            if type(error) is PermissionError and error.args == DENIAL:
-                return DENIED
-            self.report(error)
-            return INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXCEPTION
+            return self.guarded(self.report, error, EXCEPTION)
         return OK
+
+    def guarded(self, tell, what, otherwise):
+        """The ending that `tell(what)` gives, or `otherwise`, and a word about it, where that fails."""
+        try:
+            return tell(what)
+        except BaseException:
+            try:
+                os.write(2, b"an exception that cannot be shown\n")
+            except BaseException:
+                pass
+            return otherwise
 
     def execute(self, code):
         if not code.co_flags & COROUTINE:
@@ -99,31 +109,51 @@ class Interpreter:
             self.status = code & 0xFF
         elif code is not None:
             self.status = 1
-            say(lambda: f"{code}\n", type(code).__name__)
+            sys.stderr.write(f"{code}\n")
+        return OK
 
     def report(self, error):
         """Prints a traceback of the user's frames, as the interpreter would for a file."""
+        if type(error) is PermissionError and error.args == DENIAL:
+            return DENIED
         shown = error.__traceback__
         while shown is not None and shown.tb_frame.f_globals is not self.main.__dict__:
             shown = shown.tb_next
-        error.__traceback__ = shown
+        below = shown
+        while below is not None and below.tb_next is not None:
+            # Frames of this file lie between the user's where print was interrupted.
+            if below.tb_next.tb_frame.f_globals is globals():
+                below.tb_next = below.tb_next.tb_next
+            else:
+                below = below.tb_next
+        error = error.with_traceback(shown)
         if isinstance(error, SyntaxError) and error.text is None and error.lineno:
             # The compiler looks for the line in the file.
             error.text = linecache.getline(str(error.filename), error.lineno) or None
+        if sys.excepthook is not sys.__excepthook__:
+            sys.excepthook(type(error), error, shown)
+        else:
+            sys.stderr.write(standard_report(error, shown))
+        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXCEPTION
 
-        def text():
-            if sys.excepthook is not sys.__excepthook__:
-                sys.excepthook(type(error), error, shown)
-                return ""
-            stderr, sys.stderr = sys.stderr, io.StringIO()
-            try:
-                with sources():
-                    sys.__excepthook__(type(error), error, shown)
-                return sys.stderr.getvalue()
-            finally:
-                sys.stderr = stderr
 
-        say(text, type(error).__name__)
+def prepare(name, source):
+    # Without a time of change the cache never drops it: tracebacks find the source of any earlier execution.
+    linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+    if sys.stdin is not None and sys.stdin.closed:
+        # `exit()` closes it.
+        sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)
+
+
+def standard_report(error, shown):
+    """What the interpreter prints about an exception that nobody caught."""
+    stderr, sys.stderr = sys.stderr, io.StringIO()
+    try:
+        with sources():
+            sys.__excepthook__(type(error), error, shown)
+        return sys.stderr.getvalue()
+    finally:
+        sys.stderr = stderr
 
 
 @contextlib.contextmanager

@@ -52,7 +52,8 @@ pub enum SpawnError {
 /// A session's process, as the server holds it.
 #[derive(Debug)]
 pub(crate) struct SessionProcess {
-    pub(crate) channel: UnixStream,
+    pub(crate) requests: pipe::Sender,
+    pub(crate) answers: pipe::Receiver,
     pub(crate) stdout: pipe::Receiver,
     pub(crate) stderr: pipe::Receiver,
     /// How it ended, once the nest has reaped it; an error where the nest ended first.
@@ -202,8 +203,8 @@ impl Nest {
 
     /// Asks for a session; it is not yet known to be locked down.
     pub(crate) async fn spawn(&self) -> Result<SessionProcess, SpawnError> {
-        let (channel, inner_channel) = std::os::unix::net::UnixStream::pair()?;
-        channel.set_nonblocking(true)?;
+        let (inner_requests, requests) = io::pipe()?;
+        let (answers, inner_answers) = io::pipe()?;
         let (stdout, inner_stdout) = io::pipe()?;
         let (stderr, inner_stderr) = io::pipe()?;
         let (fork_sender, fork) = oneshot::channel();
@@ -224,13 +225,14 @@ impl Nest {
                 let _ = rustix::fs::fchown(pipe, Some(uid), Some(gid));
             }
         }
-        let descriptors = [inner_channel.into(), inner_stdout.into(), inner_stderr.into()];
+        let descriptors = [inner_requests.into(), inner_answers.into(), inner_stdout.into(), inner_stderr.into()];
         // A nest that cannot be written to is gone, and `hear` tells everybody who waits.
         let _ = self.shared.send(&ToNest::Spawn { slot }, &descriptors).await;
         drop(descriptors);
         let pidfd = fork.await.map_err(|_| SpawnError::NestGone)??;
         Ok(SessionProcess {
-            channel: UnixStream::from_std(channel)?,
+            requests: pipe::Sender::from_owned_fd(requests.into())?,
+            answers: pipe::Receiver::from_owned_fd(answers.into())?,
             stdout: pipe::Receiver::from_owned_fd(stdout.into())?,
             stderr: pipe::Receiver::from_owned_fd(stderr.into())?,
             ended,

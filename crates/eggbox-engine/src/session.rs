@@ -11,6 +11,7 @@ use eggbox_sandbox::wire::{
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::config::Limits;
@@ -75,7 +76,7 @@ enum Phase {
 impl Session {
     /// Forks a session from `nest` and waits until it stands behind its wall.
     pub(crate) async fn start(nest: &Nest, limits: Arc<Limits>) -> Result<Self, SessionError> {
-        let process = nest.spawn().await?;
+        let process = timeout(READY_MAX, nest.spawn()).await.map_err(|_| SessionError::Slow)??;
         let mut session = Self { process, limits, received: Vec::new(), sequence: 0, status: Status::default() };
         let first = timeout(READY_MAX, session.first_frame()).await;
         match first.unwrap_or(Err(SessionError::Slow)) {
@@ -102,7 +103,7 @@ impl Session {
                 Some(FromSession::Done { .. }) => return Err(FrameError::Kind { kind: KIND_EXECUTE }.into()),
                 None => {}
             }
-            if read_some(&mut self.process.channel, &mut self.received).await? == 0 {
+            if read_some(&mut self.process.answers, &mut self.received).await? == 0 {
                 return Err(SessionError::Closed);
             }
         }
@@ -114,24 +115,20 @@ impl Session {
         Ok(Some(frame))
     }
 
-    /// Waits until the session ends by itself, drops what it prints, and says why it ended.
-    /// Can be dropped at any point.
+    /// Waits until the session ends by itself and says why it ended. What it prints meanwhile stays in the pipes, which
+    /// hold up a writer that nobody listens to. Can be dropped at any point.
     pub(crate) async fn watch_idle(&mut self) -> Death {
         let process = &mut self.process;
-        // Code can close its streams; a closed pipe is readable for ever.
-        let (mut stdout_is_open, mut stderr_is_open) = (true, true);
         loop {
             tokio::select! {
                 biased;
                 exit = &mut process.ended => return death(exit),
-                Ok(()) = process.channel.readable() => match process.channel.try_read(&mut [0]) {
+                _ = process.answers.readable() => match process.answers.try_read(&mut [0]) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     // Between executions it has nothing to say.
                     Ok(1..) => return self.end(Death::Protocol).await,
                     Ok(0) | Err(_) => return self.end_after_close().await,
                 },
-                _ = process.stdout.readable(), if stdout_is_open => stdout_is_open = discard(&process.stdout),
-                _ = process.stderr.readable(), if stderr_is_open => stderr_is_open = discard(&process.stderr),
             }
         }
     }
@@ -170,13 +167,14 @@ impl Session {
     async fn run_to_outcome(&mut self, code: &str, stdout: &mut Collector, stderr: &mut Collector) -> Outcome {
         let Ok(request) = request(self.sequence, code) else { return Outcome::Died(self.end(Death::Protocol).await) };
         let mut unsent = &request[..];
+        // A channel that the code has closed, as by executing another program, leaves the process to be waited for.
+        let mut is_open = true;
         let mut phase = Phase::Running;
         let wall_max = self.limits.wall_max;
         let mut deadline = Instant::now() + wall_max;
         let timed_out = |state| Outcome::Timeout { wall_max, state };
         loop {
             let process = &mut self.process;
-            let (mut from_session, mut to_session) = process.channel.split();
             tokio::select! {
                 biased;
                 exit = &mut process.ended => {
@@ -185,13 +183,24 @@ impl Session {
                         Phase::Running | Phase::Interrupted => Outcome::Died(death(exit)),
                     };
                 }
-                sent = to_session.write(unsent), if !unsent.is_empty() => match sent {
+                () = sleep_until(deadline), if phase != Phase::Killed => {
+                    if phase == Phase::Running {
+                        phase = Phase::Interrupted;
+                        deadline = Instant::now() + self.limits.interrupt_grace;
+                        process.interrupt();
+                    } else {
+                        phase = Phase::Killed;
+                        process.kill();
+                    }
+                }
+                sent = process.requests.write(unsent), if is_open && !unsent.is_empty() => match sent {
                     Ok(count) => unsent = &unsent[count..],
-                    Err(_) => return Outcome::Died(self.end_after_close().await),
+                    Err(_) => is_open = false,
                 },
-                read = read_some(&mut from_session, &mut self.received), if phase != Phase::Killed => {
+                read = read_some(&mut process.answers, &mut self.received), if is_open && phase != Phase::Killed => {
                     if !matches!(read, Ok(1..)) {
-                        return Outcome::Died(self.end_after_close().await);
+                        is_open = false;
+                        continue;
                     }
                     match self.take_frame() {
                         Ok(None) => {}
@@ -206,18 +215,9 @@ impl Session {
                         Ok(Some(_)) | Err(_) => return Outcome::Died(self.end(Death::Protocol).await),
                     }
                 }
-                () = stdout.read(&process.stdout) => {}
-                () = stderr.read(&process.stderr) => {}
-                () = sleep_until(deadline), if phase != Phase::Killed => {
-                    if phase == Phase::Running {
-                        phase = Phase::Interrupted;
-                        deadline = Instant::now() + self.limits.interrupt_grace;
-                        process.interrupt();
-                    } else {
-                        phase = Phase::Killed;
-                        process.kill();
-                    }
-                }
+                // A flood must not keep this thread from everybody else.
+                () = stdout.read(&process.stdout) => consume_budget().await,
+                () = stderr.read(&process.stderr) => consume_budget().await,
             }
         }
     }

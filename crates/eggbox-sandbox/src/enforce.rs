@@ -22,17 +22,19 @@ pub struct StepError {
 /// What a session is handed when it is forked.
 #[derive(Debug)]
 pub struct Descriptors {
-    pub channel: OwnedFd,
+    pub requests: OwnedFd,
+    pub answers: OwnedFd,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
 }
 
 impl SessionPlan {
-    /// The number of the channel's descriptor in a session: just past the limit of open files, where code that closes
-    /// "all" descriptors does not reach it.
+    /// The numbers in a session of the pipe that requests come from and of the one that answers go to: just past the
+    /// limit of open files, where code that closes "all" descriptors does not reach them.
     #[must_use]
-    pub fn channel_fd(&self) -> RawFd {
-        self.rlimits.open_files_max.cast_signed()
+    pub fn channel_fds(&self) -> [RawFd; 2] {
+        let first = self.rlimits.open_files_max.cast_signed();
+        [first, first + 1]
     }
 }
 
@@ -151,17 +153,21 @@ impl Session<'_> {
 
     fn place_descriptors(&mut self) -> io::Result<()> {
         let Some(given) = self.descriptors.take() else { return Err(io::ErrorKind::NotConnected.into()) };
-        let channel = self.plan.channel_fd();
+        let [requests, answers] = self.plan.channel_fds();
         let nothing = fs::OpenOptions::new().read(true).open("/dev/null")?;
-        // The channel last: its number may be that of one of the others until those have moved.
+        // The channel's numbers may be those of others here until these have moved out of the way.
+        let [given_requests, given_answers] =
+            [&given.requests, &given.answers].map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, answers + 1));
         sys::place_at(nothing.as_fd(), 0, true)?;
         sys::place_at(given.stdout.as_fd(), 1, true)?;
         sys::place_at(given.stderr.as_fd(), 2, true)?;
-        sys::place_at(given.channel.as_fd(), channel, false)?;
+        let (given_requests, given_answers) = (given_requests?, given_answers?);
+        sys::place_at(given_requests.as_fd(), requests, false)?;
+        sys::place_at(given_answers.as_fd(), answers, false)?;
         // Their numbers are closed with everything else that the nest had open.
-        std::mem::forget((nothing, given));
-        sys::close_range(3, channel.cast_unsigned() - 1)?;
-        sys::close_range(channel.cast_unsigned() + 1, u32::MAX)?;
+        std::mem::forget((nothing, given, given_requests, given_answers));
+        sys::close_range(3, requests.cast_unsigned() - 1)?;
+        sys::close_range(answers.cast_unsigned() + 1, u32::MAX)?;
         rustix::process::setsid()?;
         Ok(())
     }
@@ -237,14 +243,14 @@ fn check_from_inside(plan: &SessionPlan) -> io::Result<()> {
     if plan.id_is_own && !field("Groups").is_empty() {
         return Err(io::Error::other(format!("supplementary groups {} are left", field("Groups"))));
     }
-    check_descriptors(plan.channel_fd())
+    check_descriptors(plan.channel_fds())
 }
 
-fn check_descriptors(channel: RawFd) -> io::Result<()> {
+fn check_descriptors(channel: [RawFd; 2]) -> io::Result<()> {
     for entry in fs::read_dir("/proc/self/fd")? {
         let entry = entry?;
         let number: RawFd = entry.file_name().to_string_lossy().parse().map_err(io::Error::other)?;
-        let stray = !(0..=2).contains(&number) && number != channel;
+        let stray = !(0..=2).contains(&number) && !channel.contains(&number);
         // The descriptor that lists the folder lists itself.
         if stray && !fs::read_link(entry.path()).is_ok_and(|to| to.starts_with("/proc")) {
             return Err(io::Error::other(format!("descriptor {number} of the nest is left open")));

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Pid;
 
 use crate::control;
-use crate::layers::{capabilities, folders, identity, mounts, namespaces};
+use crate::layers::{capabilities, folders, identity, mounts, namespaces, rlimits};
 use crate::plan::Plan;
 use crate::steps::{FailStep, NestStep, made_to_fail};
 use crate::sys;
@@ -89,7 +89,13 @@ impl Nest<'_> {
                 mounts::pivot(&root)
             }
             NestStep::EnterUserNamespace => self.enter_user_namespace(),
-            NestStep::TakeNestIdentity => identity::become_id(self.plan.identity.nest_id),
+            NestStep::TakeNestIdentity => {
+                // Before the user namespace is made, so that this id owns it: what a session uses up of the kernel's
+                // per-user objects counts towards the owner too, and must not be root's.
+                capabilities::keep_over_identity()?;
+                identity::become_id(self.plan.identity.outside_uid)
+            }
+            NestStep::LimitKernelObjects => rlimits::limit_kernel_objects(),
             NestStep::LimitCapabilities => capabilities::limit_to_nest(self.plan.session.may_drop_bounding_set),
             NestStep::ForbidNewPrivileges => Ok(rustix::thread::set_no_new_privs(true)?),
             NestStep::PrepareFolders => folders::prepare(self.plan, self.runtime),

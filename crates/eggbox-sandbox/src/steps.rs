@@ -22,6 +22,7 @@ pub enum NestStep {
     PivotRoot,
     EnterUserNamespace,
     TakeNestIdentity,
+    LimitKernelObjects,
     LimitCapabilities,
     ForbidNewPrivileges,
     PrepareFolders,
@@ -88,8 +89,9 @@ pub const NEST_STEPS_PRIVILEGED: &[NestStep] = &[
     NestStep::EnterMountNamespace,
     NestStep::BuildRoot,
     NestStep::PivotRoot,
-    NestStep::EnterUserNamespace,
     NestStep::TakeNestIdentity,
+    NestStep::EnterUserNamespace,
+    NestStep::LimitKernelObjects,
     NestStep::LimitCapabilities,
     NestStep::ForbidNewPrivileges,
     NestStep::ExecuteInterpreter,
@@ -102,6 +104,7 @@ pub const NEST_STEPS_UNPRIVILEGED: &[NestStep] = &[
     NestStep::Fork,
     NestStep::BuildRoot,
     NestStep::PivotRoot,
+    NestStep::LimitKernelObjects,
     NestStep::LimitCapabilities,
     NestStep::ForbidNewPrivileges,
     NestStep::ExecuteInterpreter,
@@ -161,6 +164,7 @@ impl NestStep {
             Self::EnterAllNamespaces | Self::EnterUserNamespace => Some(Layer::UserNamespace),
             Self::EnterMountNamespace | Self::BuildRoot | Self::PivotRoot => Some(Layer::MountNamespace),
             Self::TakeNestIdentity => Some(Layer::Identity),
+            Self::LimitKernelObjects => Some(Layer::Rlimits),
             Self::LimitCapabilities => Some(Layer::Capabilities),
             Self::ForbidNewPrivileges => Some(Layer::NoNewPrivileges),
             Self::Detach | Self::Fork | Self::PrepareFolders | Self::AdoptOrphans | Self::ExecuteInterpreter => None,
@@ -188,6 +192,7 @@ impl NestStep {
             Self::ExecuteInterpreter => {
                 "the interpreter must be readable and executable for everybody; name another with --python"
             }
+            Self::LimitKernelObjects => "the user namespace's own /proc/sys/user must be writable: do not mask it",
             Self::TakeNestIdentity | Self::LimitCapabilities | Self::ForbidNewPrivileges => {
                 "something outside eggbox confines it: run it as root, or as an ordinary user, without a wrapper"
             }

@@ -1,6 +1,7 @@
 //! What travels between server, nest and session, in the one place that both ends are built from.
 //!
-//! A session's channel is a byte stream of frames; whatever a session sends is hostile, so every length has a limit
+//! A session's channel is a pair of pipes (a socket would carry descriptors too, whose closing can hold the closer up),
+//! each a byte stream of frames; whatever a session sends is hostile, so every length has a limit
 //! and every frame is parsed into a value or refused. A nest's control channel is a SOCK_SEQPACKET of JSON messages
 //! between two programs of ours, with descriptors beside them.
 
@@ -150,7 +151,8 @@ impl FromSession {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToNest {
-    /// Fork a session. Beside it: the session's end of its channel, and the writing ends of stdout and stderr.
+    /// Fork a session. Beside it: the pipe that it reads requests from, the one that it writes answers to, and those for
+    /// stdout and stderr.
     /// No two living sessions have the same slot; it picks the session's uid.
     Spawn { slot: u32 },
 }

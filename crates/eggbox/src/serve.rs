@@ -25,8 +25,32 @@ const END_AT_ONCE_MAX: Duration = Duration::from_secs(2);
 /// How often the log says what a shutdown waits for.
 const WAIT_REPORT: Duration = Duration::from_secs(5);
 
+/// Descriptors that the server holds per session: two pipes for its channel, two for its output, its pidfd.
+const DESCRIPTORS_PER_SESSION: u64 = 5;
+/// Descriptors for everything else: the runtime, the nest, the log, sessions that are being made.
+const DESCRIPTORS_BESIDE: u64 = 128;
+
+/// Raises this process's limit of descriptors to what it may have, and makes sure that this is enough.
+fn allow_descriptors(config: &Config) -> anyhow::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+        .context("failed to raise the limit of open files")?;
+    let (sessions, connections) = (config.engine.limits.sessions_max, config.server.connections_max);
+    let needed = u64::from(sessions) * DESCRIPTORS_PER_SESSION + connections as u64 + DESCRIPTORS_BESIDE;
+    match limit.maximum {
+        Some(allowed) if allowed < needed => anyhow::bail!(
+            "failed to start: {sessions} sessions and {connections} connections need {needed} open files, and this \
+             process may have {allowed}; raise the hard limit (ulimit -Hn, LimitNOFILE=) or lower sessions_max or \
+             connections_max"
+        ),
+        _ => Ok(()),
+    }
+}
+
 pub(crate) fn serve(config: Config) -> anyhow::Result<ExitCode> {
     cli::log(&config.log_filter);
+    allow_descriptors(&config)?;
     std::panic::set_hook(Box::new(log_panic));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;

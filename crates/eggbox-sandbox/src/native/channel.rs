@@ -11,18 +11,19 @@ use crate::wire::{Ending, FromSession, HEADER_BYTES, KIND_EXECUTE, parse_header}
 /// The channel, and the execution that is still to be answered.
 #[derive(Debug)]
 pub(super) struct Channel {
-    socket: File,
+    requests: File,
+    answers: File,
     unanswered: Mutex<Option<u64>>,
 }
 
 impl Channel {
-    pub(super) fn new(socket: OwnedFd) -> Self {
-        Self { socket: File::from(socket), unanswered: Mutex::new(None) }
+    pub(super) fn new(requests: OwnedFd, answers: OwnedFd) -> Self {
+        Self { requests: File::from(requests), answers: File::from(answers), unanswered: Mutex::new(None) }
     }
 
     pub(super) fn send(&self, frame: &FromSession) -> io::Result<()> {
         let bytes = frame.encode().map_err(io::Error::other)?;
-        (&self.socket).write_all(&bytes)
+        (&self.answers).write_all(&bytes)
     }
 
     /// Answers the execution that runs, if one does.
@@ -39,15 +40,15 @@ impl Channel {
     pub(super) fn receive_header(&self) -> io::Result<Option<usize>> {
         let mut header = [0; HEADER_BYTES];
         // One call, so that a signal is reported and nothing is lost to it.
-        match rustix::io::read(self.socket.as_fd(), &mut header)? {
+        match rustix::io::read(self.requests.as_fd(), &mut header)? {
             0 => return Ok(None),
-            count => (&self.socket).read_exact(&mut header[count..])?,
+            count => (&self.requests).read_exact(&mut header[count..])?,
         }
         let (length, kind) = parse_header(header);
         let mut sequence = [0; size_of::<u64>()];
         let code_bytes = length.checked_sub(sequence.len()).filter(|_| kind == KIND_EXECUTE);
         let code_bytes = code_bytes.ok_or_else(|| io::Error::other("the server sent no execution"))?;
-        (&self.socket).read_exact(&mut sequence)?;
+        (&self.requests).read_exact(&mut sequence)?;
         if let Ok(mut unanswered) = self.unanswered.lock() {
             *unanswered = Some(u64::from_le_bytes(sequence));
         }
@@ -55,7 +56,7 @@ impl Channel {
     }
 
     pub(super) fn receive_code(&self, code: &mut [u8]) -> io::Result<()> {
-        (&self.socket).read_exact(code)
+        (&self.requests).read_exact(code)
     }
 }
 

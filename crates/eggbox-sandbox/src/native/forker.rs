@@ -40,6 +40,7 @@ pub(super) struct Session {
 struct Child {
     pidfd: OwnedFd,
     pid: Pid,
+    slot: u32,
     role: Role,
 }
 
@@ -59,7 +60,7 @@ enum Spawned {
 /// What a session exits with that could not be locked down.
 const NOT_LOCKED_DOWN: i32 = 70;
 
-/// The epoll tag of the control channel; sessions are tagged with their slots, which are 32 bits wide.
+/// The epoll tag of the control channel.
 const CONTROL: u64 = u64::MAX;
 
 impl Nest {
@@ -99,12 +100,16 @@ impl Nest {
     }
 
     /// The loop; ends in a session, or where the server is gone.
-    fn run(&self, up: &FromNest, children: &mut HashMap<u32, Child>) -> io::Result<Option<Session>> {
+    fn run(&self, up: &FromNest, children: &mut HashMap<u64, Child>) -> io::Result<Option<Session>> {
         let events = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&events, &self.control, epoll::EventData::new_u64(CONTROL), epoll::EventFlags::IN)?;
         self.tell(up)?;
-        let watch = |slot: u32, child: &Child| {
-            epoll::add(&events, &child.pidfd, epoll::EventData::new_u64(slot.into()), epoll::EventFlags::IN)
+        // A tag is never used twice: an event of a fork that is gone cannot be taken for its successor's.
+        let mut tags = 0_u64..CONTROL;
+        let mut watch = |child: &Child| -> io::Result<u64> {
+            let tag = tags.next().ok_or(io::ErrorKind::QuotaExceeded)?;
+            epoll::add(&events, &child.pidfd, epoll::EventData::new_u64(tag), epoll::EventFlags::IN)?;
+            Ok(tag)
         };
         loop {
             let mut ready = [const { MaybeUninit::uninit() }; 64];
@@ -113,7 +118,8 @@ impl Nest {
                 other => other?.0,
             };
             for event in ready {
-                let Ok(slot) = u32::try_from(event.data.u64()) else {
+                let tag = event.data.u64();
+                if tag == CONTROL {
                     let Some((ToNest::Spawn { slot }, descriptors)) = control::receive(self.control.as_fd())? else {
                         return Ok(None);
                     };
@@ -123,24 +129,28 @@ impl Nest {
                             return Ok(Some(*session));
                         }
                         Ok(Spawned::Child(child)) => {
-                            watch(slot, &child)?;
+                            let tag = watch(&child)?;
                             let pidfd = child.pidfd.as_fd();
                             control::send(self.control.as_fd(), &FromNest::Spawned { slot }, &[pidfd])?;
-                            children.insert(slot, child);
+                            children.insert(tag, child);
                         }
                         Err(error) => self.tell(&FromNest::NotSpawned { slot, cause: error.to_string() })?,
                     }
                     continue;
+                }
+                let Some(exit) = children.get(&tag).map(|child| reap(&child.pidfd)).transpose()?.flatten() else {
+                    continue;
                 };
-                let Some(ended) = children.remove(&slot) else { continue };
-                let exit = reap(&ended.pidfd)?;
+                let Some(ended) = children.remove(&tag) else { continue };
+                // The server holds the pidfd as well, so that closing ours does not take it out.
+                epoll::delete(&events, &ended.pidfd)?;
+                let slot = ended.slot;
                 if let Role::Session = ended.role {
                     self.tell(&FromNest::Ended { slot, exit })?;
                     if let TreesPlan::Folders { .. } = self.plan.session.trees {
                         end_orphans(&children.values().map(|child| child.pid).collect::<Vec<_>>())?;
                         let cleaner = self.start_cleaner(slot)?;
-                        watch(slot, &cleaner)?;
-                        children.insert(slot, cleaner);
+                        children.insert(watch(&cleaner)?, cleaner);
                         continue;
                     }
                 }
@@ -152,7 +162,7 @@ impl Nest {
     /// A process that removes the folders of a session, however long that takes.
     fn start_cleaner(&self, slot: u32) -> io::Result<Child> {
         match sys::clone3(0)? {
-            sys::Forked::Parent { child, pid } => Ok(Child { pidfd: child, pid, role: Role::Cleaner }),
+            sys::Forked::Parent { child, pid } => Ok(Child { pidfd: child, pid, slot, role: Role::Cleaner }),
             sys::Forked::Child => {
                 let folder = self.plan.session.trees.of(slot).workspace.path;
                 let removed = folder.parent().map_or(Ok(()), folders::remove);
@@ -162,7 +172,7 @@ impl Nest {
     }
 
     /// Ends what no namespace ends with this process.
-    fn leave(&self, children: &HashMap<u32, Child>) -> io::Result<()> {
+    fn leave(&self, children: &HashMap<u64, Child>) -> io::Result<()> {
         let TreesPlan::Folders { beneath, .. } = &self.plan.session.trees else { return Ok(()) };
         for child in children.values() {
             // One that has ended is what we want.
@@ -173,8 +183,8 @@ impl Nest {
     }
 
     fn spawn(&self, slot: u32, descriptors: Vec<OwnedFd>) -> io::Result<Spawned> {
-        let Ok([channel, stdout, stderr]) = <[OwnedFd; 3]>::try_from(descriptors) else {
-            return Err(io::Error::other("a request to fork came without its three descriptors"));
+        let Ok([requests, answers, stdout, stderr]) = <[OwnedFd; 4]>::try_from(descriptors) else {
+            return Err(io::Error::other("a request to fork came without its four descriptors"));
         };
         let threads = sys::inside::thread_count()?;
         if threads != 1 {
@@ -182,19 +192,22 @@ impl Nest {
             return Err(io::Error::other(cause));
         }
         match python::fork(|| sys::clone3(namespaces::of_session(self.plan.session.namespaces)))? {
-            sys::Forked::Parent { child, pid } => Ok(Spawned::Child(Child { pidfd: child, pid, role: Role::Session })),
-            sys::Forked::Child => {
-                Ok(Spawned::Session(Box::new(self.become_session(slot, Descriptors { channel, stdout, stderr }))))
+            sys::Forked::Parent { child, pid } => {
+                Ok(Spawned::Child(Child { pidfd: child, pid, slot, role: Role::Session }))
             }
+            sys::Forked::Child => Ok(Spawned::Session(Box::new(
+                self.become_session(slot, Descriptors { requests, answers, stdout, stderr }),
+            ))),
         }
     }
 
     fn become_session(&self, slot: u32, descriptors: Descriptors) -> Session {
         let plan = &self.plan.session;
         let locked = lock_down(&self.plan, slot, descriptors);
-        let Ok(channel) = sys::adopt_inherited(plan.channel_fd()).map(Channel::new) else {
+        let [Ok(requests), Ok(answers)] = plan.channel_fds().map(sys::adopt_inherited) else {
             sys::exit_now(NOT_LOCKED_DOWN)
         };
+        let channel = Channel::new(requests, answers);
         match locked {
             Ok(status) => {
                 sys::inside::mark_session_process();
@@ -209,11 +222,11 @@ impl Nest {
     }
 }
 
-fn reap(pidfd: &OwnedFd) -> io::Result<Exit> {
-    let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)?;
-    let status = status.ok_or_else(|| io::Error::other("a process that had ended has not"))?;
-    Ok(match (status.exit_status(), status.terminating_signal()) {
+/// How the process ended; none where it has not.
+fn reap(pidfd: &OwnedFd) -> io::Result<Option<Exit>> {
+    let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)?;
+    Ok(status.map(|status| match (status.exit_status(), status.terminating_signal()) {
         (Some(status), _) => Exit::Status(status),
         (None, signal) => Exit::Signal(signal.unwrap_or_default()),
-    })
+    }))
 }

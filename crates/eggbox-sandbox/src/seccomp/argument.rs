@@ -39,6 +39,7 @@ const ARGUMENTS: &[Argument] = &[
     Argument { syscalls: &["socket", "socketpair"], index: 1, constants: SOCKET_TYPES },
     Argument { syscalls: &["socket", "socketpair"], index: 2, constants: SOCKET_PROTOCOLS },
     Argument { syscalls: &["ioctl"], index: 1, constants: IOCTL_REQUESTS },
+    Argument { syscalls: &["fcntl"], index: 1, constants: FCNTL_COMMANDS },
     Argument { syscalls: &["personality"], index: 0, constants: PERSONALITIES },
     Argument { syscalls: &["prctl"], index: 0, constants: PRCTL_OPTIONS },
 ];
@@ -66,6 +67,9 @@ const SOCKET_PROTOCOLS: &[(&str, u32)] = &[("IPPROTO_IP", 0), ("IPPROTO_TCP", 6)
 
 const IOCTL_REQUESTS: &[(&str, u32)] =
     &[("TIOCSTI", 0x5412), ("TIOCLINUX", 0x541c), ("TIOCCONS", 0x541d), ("TIOCSETD", 0x5423)];
+
+/// `<linux/fcntl.h>`.
+const FCNTL_COMMANDS: &[(&str, u32)] = &[("F_SETLEASE", 1024), ("F_NOTIFY", 1026)];
 
 const PERSONALITIES: &[(&str, u32)] = &[("PER_LINUX", 0), ("PER_QUERY", 0xffff_ffff)];
 
