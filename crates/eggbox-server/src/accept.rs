@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::config::{HEAD_BYTES_MAX, ServerConfig};
+use crate::patience::Patience;
 
 /// The address that a connection came in on, as an extension of each of its requests.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +61,8 @@ pub(crate) async fn connections(
         }
         let router = TowerToHyperService::new(router.clone());
         let service = service_fn(move |request| respond(router.clone(), LocalAddress(local.ip()), request));
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let stream = TokioIo::new(Patience::new(stream, config.answer_stall_max));
+        let connection = graceful.watch(http.serve_connection(stream, service));
         connections.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection ended early");

@@ -26,6 +26,8 @@ pub struct ServerConfig {
     pub head_read_max: Duration,
     /// From the end of a request's head to the end of its body.
     pub body_read_max: Duration,
+    /// How long a client may take nothing of an answer that is there for it.
+    pub answer_stall_max: Duration,
     /// Names that `Host` and `Origin` may have beside the loopback's and the bound address.
     pub allowed_hosts: Vec<AllowedHost>,
 }
@@ -37,6 +39,7 @@ impl Default for ServerConfig {
             connections_max: 1024,
             head_read_max: Duration::from_secs(30),
             body_read_max: Duration::from_secs(60),
+            answer_stall_max: Duration::from_secs(30),
             allowed_hosts: Vec::new(),
         }
     }

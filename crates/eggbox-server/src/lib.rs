@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod patience;
 mod app;
 mod authority;
 mod body;

@@ -27,5 +27,6 @@ mod interpreters;
 mod real_programs;
 mod data;
 mod workloads;
+mod hostile;
 mod shutdown;
 mod help;

@@ -1,0 +1,118 @@
+//! Programs that hurt the server, or were answered wrongly, before it knew better.
+
+use std::time::{Duration, Instant};
+
+use crate::server::{Server, Setup};
+
+/// The server answers others, at once, and without working for what is idle.
+fn is_unharmed(server: &Server) {
+    let start = Instant::now();
+    assert_eq!(server.session().print("print('well')"), "well\n");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn deaths_with_requests_behind_them_are_all_reported() {
+    let server = Server::with("--wall-seconds-max 20");
+    for round in 0..20 {
+        std::thread::scope(|scope| {
+            for id in 0..4 {
+                let id = format!("dying-{id}");
+                let (first, second) = (id.clone(), id);
+                let server = &server;
+                scope.spawn(move || {
+                    let answer = server.run_in(&first, "import os, time; time.sleep(.02); os._exit(0)");
+                    assert!(answer.error().contains("session ended"), "{round}: {answer:?}");
+                });
+                scope.spawn(move || server.run_in(&second, "y = 1"));
+            }
+        });
+    }
+    is_unharmed(&server);
+}
+
+#[test]
+fn another_program_in_the_interpreters_place_is_heard_to_its_end() {
+    let server = Server::bare();
+    let code = "import os, sys; os.execv(sys.executable, ['python3', '-c', 'import time; print(\"x\" * 500000); time.sleep(1.5); print(\"end\")'])";
+    let answer = server.session().run(code);
+    assert_eq!((answer.stdout().len(), answer.stdout().ends_with("end\n")), (500_005, true));
+    assert!(answer.error().contains("exited with status 0"), "{answer:?}");
+}
+
+#[test]
+fn code_runs_though_the_runners_modules_are_broken() {
+    let server = Server::bare();
+    let session = server.session();
+    session.run(
+        "import linecache, traceback, io; linecache.cache = None; traceback.format_exception = io.StringIO = None",
+    );
+    assert_eq!(session.print("print('still')"), "still\n");
+    assert!(!session.run("1/0").stderr().is_empty());
+}
+
+#[test]
+fn an_exception_that_resists_is_not_lost() {
+    let server = Server::bare();
+    for class in [
+        "class A(Exception):\n    def __setattr__(self, *a): raise ValueError",
+        "class M(type):\n    @property\n    def __name__(self): raise ValueError\nclass A(Exception, metaclass=M): pass",
+        "class X(int):\n    def __eq__(self, other): raise ValueError\n    __hash__ = None\nA = lambda: PermissionError(X(13), 'no')",
+    ] {
+        let answer = server.session().run(&format!("{class}\nraise A()"));
+        assert!(!answer.stderr().is_empty(), "{class}: {answer:?}");
+    }
+}
+
+#[test]
+fn one_session_does_not_use_up_what_the_kernel_counts_per_user() {
+    let server = Server::bare();
+    let take = "import ctypes\nlibc = ctypes.CDLL(None)\ncount = 0\nwhile count < 200 and libc.inotify_init1(0) >= 0: count += 1\nprint(count)";
+    let (first, second) = (server.session(), server.session());
+    let taken: u32 = first.print(take).trim().parse().expect("a count is printed");
+    assert!((1..=16).contains(&taken), "{taken}");
+    assert_eq!(second.print("import ctypes; print(ctypes.CDLL(None).inotify_init1(0) >= 0)"), "True\n");
+}
+
+#[test]
+fn a_lease_on_a_shared_file_is_refused() {
+    let code = "import fcntl, os\nfd = os.open(os.__file__, os.O_RDONLY)\ntry: fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)\nexcept PermissionError: print('refused')";
+    assert_eq!(Server::bare().session().print(code), "refused\n");
+}
+
+#[test]
+fn the_channel_carries_no_descriptors() {
+    let code =
+        "import socket\ntry: socket.socket(fileno=257).getsockname()\nexcept OSError as error: print(error.strerror)";
+    assert_eq!(Server::bare().session().print(code), "Socket operation on non-socket\n");
+}
+
+#[test]
+fn a_flood_does_not_move_the_deadline_or_the_neighbours() {
+    let server = Server::with("--wall-seconds-max 1 --interrupt-grace-seconds 0.5");
+    let code = "import fcntl, os, signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nfcntl.fcntl(1, 1031, 1 << 20)\nfor _ in range(2): os.fork()\nblock = b'x' * (1 << 20)\nwhile True: os.write(1, block)";
+    std::thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            let start = Instant::now();
+            (server.run(code), start.elapsed())
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        is_unharmed(&server);
+        let (answer, elapsed) = flood.join().expect("the flood is answered");
+        assert!(answer.error().contains("execution timeout"), "{}", answer.error());
+        assert!(elapsed < Duration::from_secs(4), "{elapsed:?}");
+    });
+    is_unharmed(&server);
+}
+
+#[test]
+fn too_few_open_files_are_refused_by_number() {
+    let setup = Setup::bare().option("--sessions-max 60000");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let plain = setup.command(folder.path());
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "ulimit -n 4096; exec \"$@\"", "sh"]).arg(plain.get_program()).args(plain.get_args());
+    let output = limited.output().expect("a shell can be run");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("sessions_max") && said.contains("4096"), "{said}");
+}
