@@ -75,6 +75,8 @@ def main():
         traceback.print_exc()
         native.refuse("".join(traceback.format_exception_only(type(error), error)).strip())
     sys.argv[:] = [""]
+    # It remembers the host's name, which sessions have no other way to learn.
+    sys.modules["platform"]._uname_cache = None
     gc.collect()
     gc.freeze()
     workspace, scratch = native.serve(sys.version.split()[0], loaded, missing)
