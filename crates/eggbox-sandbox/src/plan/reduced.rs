@@ -70,6 +70,10 @@ fn absent_layers() -> Vec<LayerStatus> {
         ),
         absent(Layer::IpcNamespace, "System V objects and message queues are refused altogether", ""),
         absent(Layer::UtsNamespace, "the host's name can be seen", ""),
-        absent(Layer::NetworkNamespace, "sockets other than Unix ones are refused altogether, localhost included", ""),
+        absent(
+            Layer::NetworkNamespace,
+            "sockets are refused altogether, localhost included, but for connected pairs",
+            "",
+        ),
     ]
 }
