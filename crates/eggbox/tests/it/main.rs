@@ -29,4 +29,6 @@ mod data;
 mod workloads;
 mod hostile;
 mod shutdown;
+mod attacks;
+mod fail_closed;
 mod help;

@@ -1,0 +1,4 @@
+# tries: to run for ever
+# expect: error: execution timeout: 4 s of wall time are over; session state kept
+while True:
+    pass
