@@ -3,11 +3,13 @@ import ctypes, errno, os, platform, shutil, signal, socket, struct, subprocess, 
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
-CHANNEL = 256  # where a session's channel to the server is: just past the limit of open files
+REQUESTS, CHANNEL = 256, 257  # a session's pipes from and to the server: just past the limit of open files
 WORKSPACE = os.environ["HOME"]
 SCRATCH = os.environ.get("TMPDIR", "/tmp")
 WAY = "@WAY@"
 REDUCED = WAY.startswith("reduced")
+# A file of the host that all sessions of this server, and of no other that is attacked at the same time, read.
+SHARED = "/usr/bin/" + {"root": "env", "user": "id", "reduced": "tr"}.get(WAY, "wc")
 refusals, successes = [], []
 
 # System call numbers on x86_64 and aarch64.

@@ -1,5 +1,7 @@
 # tries: to close its own folders so that they cannot be removed, and the next session gets them
 # expect: held
+# expect reduced: refused: chmod
+# expect reduced-user: refused: chmod
 open("@MARKER@", "w").write("@MARKER@")
 os.mkdir("inner")
 open("inner/@MARKER@", "w").close()

@@ -1,5 +1,7 @@
 # tries: to delete by a program that it compiles itself
 # expect: held
+# expect reduced: refused: chmod, without which the program cannot be executed
+# expect reduced-user: refused: chmod, without which the program cannot be executed
 open("file", "w").write("egg")
 program = SCRATCH + "/program"
 open(program + ".c", "w").write('#include <unistd.h>\n#include <stdio.h>\nint main(){unlink("file");rename("file","new");return remove("file");}')

@@ -1,5 +1,7 @@
 # tries: to find a file of another session
 # expect: held
+# expect reduced: refused: chmod
+# expect reduced-user: refused: chmod
 for folder in {WORKSPACE, SCRATCH, "/tmp", "/dev/shm"}:
     try:
         with open(f"{folder}/@MARKER@", "w") as out:

@@ -1,5 +1,7 @@
 # tries: to leave trees, names and modes behind that stall or divert whoever clears up after it
 # expect: held
+# expect reduced: refused: chmod
+# expect reduced-user: refused: chmod
 os.chdir(SCRATCH)
 os.umask(0)
 for name in (b"line\nbreak", b"-rf", b"\xff\xfe", b"*", b" ", "ü🥚".encode(), b"x" * 255, b"$(reboot)", b"..."):

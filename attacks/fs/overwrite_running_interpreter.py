@@ -1,5 +1,7 @@
 # tries: to write into its interpreter's pages on disk through a shared mapping or /proc/self/mem
 # expect: held
+# expect reduced: refused: reading /proc
+# expect reduced-user: refused: reading /proc
 import mmap
 at = os.open(os.path.realpath(sys.executable), os.O_RDONLY)
 attempt("shared mapping", lambda: mmap.mmap(at, 4096, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE))

@@ -1,5 +1,7 @@
 # tries: to gain a capability in any set
 # expect: held
+# expect reduced: refused: reading /proc
+# expect reduced-user: refused: reading /proc
 header = struct.pack("Ii", 0x20080522, 0)
 for bits in (1, 1 << 21, 0xFFFFFFFF):
     attempt(f"capset {bits:x}", lambda: checked(libc.capset(header, struct.pack("6I", bits, bits, bits, 0, 0, 0))))

@@ -1,5 +1,7 @@
 # tries: to make a setuid program and gain by it
 # expect: held
+# expect reduced: refused: chmod, by which shutil.copy makes it a program
+# expect reduced-user: refused: chmod, by which shutil.copy makes it a program
 for folder in (SCRATCH, WORKSPACE):
     program = folder + "/id"
     shutil.copy("/usr/bin/id", program)

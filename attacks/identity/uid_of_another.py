@@ -1,7 +1,8 @@
 # tries: to be the same user as another session
 # expect: held
 # expect user: absent: the server is an ordinary user and has one uid for all (the status of the layer says so)
-# expect reduced-user: absent: the server is an ordinary user and has one uid for all (the status of the layer says so)
+# expect reduced: refused: reading /proc
+# expect reduced-user: refused: reading /proc
 open("uid-@MARKER@", "w").write("egg")
 os.setpriority(os.PRIO_PROCESS, 0, 7)
 # --- session b

@@ -1,7 +1,7 @@
 # tries: to wake a thread of another session by a futex on a page of a file that both map
 # expect: absent: a page of a file that all sessions read is one page, and a futex on it one futex
 import mmap
-at = os.open("/usr/bin/env", os.O_RDONLY)
+at = os.open(SHARED, os.O_RDONLY)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 page = libc.mmap(None, 4096, 1, 1, at, 0)
@@ -14,7 +14,7 @@ waiter = threading.Thread(target=wait, daemon=True)
 waiter.start()
 time.sleep(0.2)
 # --- session b
-at = os.open("/usr/bin/env", os.O_RDONLY)
+at = os.open(SHARED, os.O_RDONLY)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 page = libc.mmap(None, 4096, 1, 1, at, 0)

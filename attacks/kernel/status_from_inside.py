@@ -1,5 +1,7 @@
 # tries: to find a thread or child of its own that stands outside the wall
 # expect: held
+# expect reduced: refused: reading /proc
+# expect reduced-user: refused: reading /proc
 def look(path):
     fields = dict(line.split(":", 1) for line in open(path).read().splitlines() if ":" in line)
     return {name: fields[name].strip() for name in ("NoNewPrivs", "Seccomp", "CapEff", "CapPrm", "CapInh", "CapAmb")}

@@ -1,5 +1,7 @@
 # tries: to find what the server or the nest knew in the memory it was forked with
 # expect: held
+# expect reduced: refused: reading /proc
+# expect reduced-user: refused: reading /proc
 import re
 # Patterns that do not match themselves, as they lie in memory too.
 needles = [re.compile(text) for text in (b"marmalade-on-the-hos[t]", b"API_KE[Y]=", b"eggbox serv[e]")]

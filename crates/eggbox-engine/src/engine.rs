@@ -47,7 +47,8 @@ impl StartError {
     #[must_use]
     pub fn is_of_the_wall(&self) -> bool {
         match self {
-            Self::FirstSession(_) => true,
+            // A nest that stands has the host's leave; of a session's steps, only the mounts need more.
+            Self::FirstSession(error) => chain(error).contains("mount_own_file_systems"),
             Self::Environment(error) => error.is_of_the_wall(),
             Self::StateDir(_) => false,
         }

@@ -1,6 +1,7 @@
 //! An environment: the plan made for it, and the nest that sessions of it are forked from.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use eggbox_sandbox::interpreter::{Interpreter, InterpreterError};
 use eggbox_sandbox::plan::Plan;
@@ -22,6 +23,8 @@ pub(crate) struct Environment {
     limits: Arc<Limits>,
     /// Replaced when it has died; held while another is being started.
     nest: Mutex<Arc<Nest>>,
+    /// No nest is started any more.
+    closing: AtomicBool,
 }
 
 /// Why an environment cannot be used.
@@ -48,7 +51,7 @@ impl Environment {
         tracing::info!(
             interpreter = %interpreter.executable.display(), python, ?preloaded, not_installed = ?missing, "nest is up"
         );
-        Ok(Self { plan, limits, nest: Mutex::new(Arc::new(nest)) })
+        Ok(Self { plan, limits, nest: Mutex::new(Arc::new(nest)), closing: AtomicBool::new(false) })
     }
 
     /// A new session from a living nest.
@@ -59,6 +62,9 @@ impl Environment {
 
     async fn living_nest(&self) -> Result<Arc<Nest>, SessionError> {
         let mut nest = self.nest.lock().await;
+        if self.is_closing() {
+            return Err(SessionError::ShuttingDown);
+        }
         if !nest.is_up() {
             tracing::warn!("the nest is gone; starting another");
             // Until it has cleared away what it shares with its successor.
@@ -68,8 +74,13 @@ impl Environment {
         Ok(Arc::clone(&nest))
     }
 
-    /// Ends the nest and every session.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    /// Ends the nest and every session, for good.
     pub(crate) async fn end(&self) {
+        self.closing.store(true, Ordering::Relaxed);
         self.nest.lock().await.end().await;
     }
 }

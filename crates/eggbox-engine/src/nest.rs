@@ -314,6 +314,12 @@ impl Waiting {
                 }
             }
             FromNest::Cleared { slot } => self.free_slots.push(slot),
+            FromNest::NotCleared { slot } => {
+                tracing::error!(
+                    slot,
+                    "the folders of an ended session could not be removed; its slot is not used again"
+                );
+            }
             FromNest::Started | FromNest::Failed(_) | FromNest::Up { .. } => {
                 tracing::warn!(?message, "the nest said something out of turn");
             }

@@ -57,6 +57,8 @@ pub enum Death {
     Protocol,
     /// The nest that held the session ended.
     Nest,
+    /// The server was shut down and its grace was over.
+    Shutdown,
     /// Nobody used the session for this long.
     Idle { idle_max: Duration },
 }

@@ -180,6 +180,10 @@ impl Registry {
             // The registry holds a sender while the entry is live.
             let Some(request) = request else { break None };
             let Ran { stdout, stderr, outcome } = session.execute(&request.code).await;
+            let outcome = match outcome {
+                Outcome::Died(Death::Nest) if self.environment.is_closing() => Outcome::Died(Death::Shutdown),
+                other => other,
+            };
             let state = outcome.state();
             if state == SessionState::Lost {
                 // Before the answer is out, so that the next request starts afresh.
@@ -215,22 +219,21 @@ impl Registry {
         }
     }
 
-    /// No session could be had: everybody who waits for it is told that this is our fault.
+    /// No session could be had: everybody who waits for it is told why, or that it is our fault.
     fn fail(&self, id: &SessionId, mut queue: mpsc::Receiver<Request>, error: &SessionError) {
-        let is_full = matches!(error, SessionError::Spawn(SpawnError::NoSlot));
-        if !is_full {
+        let refusal = || match error {
+            SessionError::Spawn(SpawnError::NoSlot) => ExecuteError::NoRoom { sessions_max: self.limits.sessions_max },
+            SessionError::ShuttingDown => ExecuteError::ShuttingDown,
+            other => ExecuteError::Internal(format!("failed to start a session: {}", chain(other)).into()),
+        };
+        if let ExecuteError::Internal(_) = refusal() {
             tracing::error!(session = %id, error = chain(error), "failed to start a session");
         }
         let mut names = self.names();
         names.live.remove(id);
         queue.close();
         while let Ok(request) = queue.try_recv() {
-            let refusal = if is_full {
-                ExecuteError::NoRoom { sessions_max: self.limits.sessions_max }
-            } else {
-                ExecuteError::Internal(format!("failed to start a session: {}", chain(error)).into())
-            };
-            let _ = request.reply.send(Err(refusal));
+            let _ = request.reply.send(Err(refusal()));
         }
     }
 }

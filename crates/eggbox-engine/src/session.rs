@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eggbox_sandbox::status::Status;
 use eggbox_sandbox::wire::{
-    Exit, FrameError, FromSession, HEADER_BYTES, KIND_EXECUTE, SESSION_FRAME_BYTES_MAX, header,
+    CHANNEL_LOST_STATUS, Exit, FrameError, FromSession, HEADER_BYTES, KIND_EXECUTE, SESSION_FRAME_BYTES_MAX, header,
 };
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,6 +40,8 @@ pub enum SessionError {
     Ended(Option<Exit>),
     #[error("the session's first word was wrong")]
     Frame(#[from] FrameError),
+    #[error("the server is shutting down")]
+    ShuttingDown,
     #[error("failed to start another nest")]
     Nest(#[from] NestError),
     #[error("the session's channel broke")]
@@ -177,26 +179,7 @@ impl Session {
             let process = &mut self.process;
             tokio::select! {
                 biased;
-                exit = &mut process.ended => {
-                    return match phase {
-                        Phase::Killed => timed_out(SessionState::Lost),
-                        Phase::Running | Phase::Interrupted => Outcome::Died(death(exit)),
-                    };
-                }
-                () = sleep_until(deadline), if phase != Phase::Killed => {
-                    if phase == Phase::Running {
-                        phase = Phase::Interrupted;
-                        deadline = Instant::now() + self.limits.interrupt_grace;
-                        process.interrupt();
-                    } else {
-                        phase = Phase::Killed;
-                        process.kill();
-                    }
-                }
-                sent = process.requests.write(unsent), if is_open && !unsent.is_empty() => match sent {
-                    Ok(count) => unsent = &unsent[count..],
-                    Err(_) => is_open = false,
-                },
+                // An answer before the end that may follow it.
                 read = read_some(&mut process.answers, &mut self.received), if is_open && phase != Phase::Killed => {
                     if !matches!(read, Ok(1..)) {
                         is_open = false;
@@ -215,6 +198,29 @@ impl Session {
                         Ok(Some(_)) | Err(_) => return Outcome::Died(self.end(Death::Protocol).await),
                     }
                 }
+                exit = &mut process.ended => {
+                    return match phase {
+                        Phase::Killed => timed_out(SessionState::Lost),
+                        Phase::Running | Phase::Interrupted => Outcome::Died(match exit {
+                            Ok(Exit::Status(CHANNEL_LOST_STATUS)) if !is_open => Death::Protocol,
+                            exit => death(exit),
+                        }),
+                    };
+                }
+                () = sleep_until(deadline), if phase != Phase::Killed => {
+                    if phase == Phase::Running {
+                        phase = Phase::Interrupted;
+                        deadline = Instant::now() + self.limits.interrupt_grace;
+                        process.interrupt();
+                    } else {
+                        phase = Phase::Killed;
+                        process.kill();
+                    }
+                }
+                sent = process.requests.write(unsent), if is_open && !unsent.is_empty() => match sent {
+                    Ok(count) => unsent = &unsent[count..],
+                    Err(_) => is_open = false,
+                },
                 // A flood must not keep this thread from everybody else.
                 () = stdout.read(&process.stdout) => consume_budget().await,
                 () = stderr.read(&process.stderr) => consume_budget().await,

@@ -16,8 +16,8 @@ pub(crate) struct StateDir {
 /// Why the folder cannot be used; names the mend.
 #[derive(Debug, thiserror::Error)]
 pub enum StateDirError {
-    #[error("cannot use the state directory {}: {source}; name another with --state-dir", path.display())]
-    Unusable { path: PathBuf, source: std::io::Error },
+    #[error("cannot use the state directory {}: {cause}; name another with --state-dir", path.display())]
+    Unusable { path: PathBuf, cause: std::io::Error },
     #[error(
         "the state directory {} is in use by the server with process id {holder}; end that one, or name another with \
          --state-dir",
@@ -27,10 +27,10 @@ pub enum StateDirError {
 }
 
 impl StateDir {
-    /// Makes the folder if it is missing (others may pass through it, to folders of sessions, but not list it) and locks it until the value is dropped or the process
-    /// ends in whatever way.
+    /// Makes the folder if it is missing (others may pass through it, to folders of sessions, but not list it) and locks
+    /// it until the value is dropped or the process ends in whatever way.
     pub(crate) fn lock(path: &Path) -> Result<Self, StateDirError> {
-        let unusable = |source| StateDirError::Unusable { path: path.to_owned(), source };
+        let unusable = |cause| StateDirError::Unusable { path: path.to_owned(), cause };
         fs::DirBuilder::new().recursive(true).mode(0o711).create(path).map_err(unusable)?;
         let mut lock = File::options()
             .read(true)

@@ -2,8 +2,10 @@
 //! A nest's part is [`nest`](crate::nest)'s.
 
 use std::fs;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use rustix::fs::{Dir, Mode, OFlags};
 
 use crate::layers::{capabilities, files, folders, identity, mounts, network, rlimits};
 use crate::plan::{OwnTrees, Plan, SessionNamespaces, SessionPlan};
@@ -49,6 +51,7 @@ pub fn lock_down(plan: &Plan, slot: u32, descriptors: Descriptors) -> Result<Sta
         plan: session_plan,
         id: session_plan.id_first + own_id,
         trees: session_plan.trees.of(slot),
+        view: None,
         descriptors: Some(descriptors),
     };
     let mut layers = session_plan.inherited.clone();
@@ -64,6 +67,7 @@ struct Session<'a> {
     plan: &'a SessionPlan,
     id: u32,
     trees: OwnTrees,
+    view: Option<View>,
     descriptors: Option<Descriptors>,
 }
 
@@ -128,6 +132,7 @@ impl Session<'_> {
             }
             SessionStep::JoinOwnKeyring => vec![join_own_keyring()?],
             SessionStep::RestrictFiles => {
+                self.view = Some(View::open()?);
                 let own = [&self.trees.workspace].into_iter().chain(&self.trees.scratch);
                 files::restrict(plan.landlock_abi, plan.landlock_rules.iter().chain(own))?;
                 vec![self.landlock()]
@@ -142,7 +147,8 @@ impl Session<'_> {
                 vec![enforced(Layer::Seccomp, format!("allow-list of {} instructions", plan.seccomp.len()))]
             }
             SessionStep::CheckFromInside => {
-                check_from_inside(plan)?;
+                let view = self.view.take().ok_or_else(|| io::Error::other("nothing to check by"))?;
+                check_from_inside(plan, view)?;
                 match plan.namespaces {
                     SessionNamespaces::Own => vec![enforced(Layer::PidNamespace, "pid 1 of its own")],
                     SessionNamespaces::Shared => vec![],
@@ -215,9 +221,26 @@ fn join_own_keyring() -> io::Result<LayerStatus> {
     }
 }
 
+/// The kernel's view of this process: opened before Landlock, which may leave no /proc to open.
+struct View {
+    status: fs::File,
+    descriptors: OwnedFd,
+}
+
+impl View {
+    fn open() -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self {
+            status: fs::File::open("/proc/self/status")?,
+            descriptors: rustix::fs::open("/proc/self/fd", flags, Mode::empty())?,
+        })
+    }
+}
+
 /// Looks at this process as the kernel shows it: the last word on whether the wall stands.
-fn check_from_inside(plan: &SessionPlan) -> io::Result<()> {
-    let status = fs::read_to_string("/proc/self/status")?;
+fn check_from_inside(plan: &SessionPlan, mut view: View) -> io::Result<()> {
+    let mut status = String::new();
+    view.status.read_to_string(&mut status)?;
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default()
@@ -243,17 +266,17 @@ fn check_from_inside(plan: &SessionPlan) -> io::Result<()> {
     if plan.id_is_own && !field("Groups").is_empty() {
         return Err(io::Error::other(format!("supplementary groups {} are left", field("Groups"))));
     }
-    check_descriptors(plan.channel_fds())
+    check_descriptors(plan.channel_fds(), view)
 }
 
-fn check_descriptors(channel: [RawFd; 2]) -> io::Result<()> {
-    for entry in fs::read_dir("/proc/self/fd")? {
+fn check_descriptors([requests, answers]: [RawFd; 2], View { status, descriptors }: View) -> io::Result<()> {
+    let expected = [0, 1, 2, requests, answers, status.as_raw_fd(), descriptors.as_raw_fd()];
+    // Without opening the folder anew.
+    for entry in Dir::new(descriptors)? {
         let entry = entry?;
-        let number: RawFd = entry.file_name().to_string_lossy().parse().map_err(io::Error::other)?;
-        let stray = !(0..=2).contains(&number) && !channel.contains(&number);
-        // The descriptor that lists the folder lists itself.
-        if stray && !fs::read_link(entry.path()).is_ok_and(|to| to.starts_with("/proc")) {
-            return Err(io::Error::other(format!("descriptor {number} of the nest is left open")));
+        let number = entry.file_name().to_str().ok().and_then(|name| name.parse::<RawFd>().ok());
+        if let Some(stray) = number.filter(|number| !expected.contains(number)) {
+            return Err(io::Error::other(format!("descriptor {stray} of the nest is left open")));
         }
     }
     Ok(())

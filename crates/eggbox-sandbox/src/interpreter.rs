@@ -26,8 +26,10 @@ pub struct Interpreter {
 /// Why an interpreter cannot be used; names the path and the mend.
 #[derive(Debug, thiserror::Error)]
 pub enum InterpreterError {
-    #[error("cannot run the interpreter {}: {source}; name another with --python", path.display())]
-    Run { path: PathBuf, source: std::io::Error },
+    #[error("the interpreter {} does not know where it is; give its whole path with --python", path.display())]
+    Unlocated { path: PathBuf },
+    #[error("cannot run the interpreter {}: {cause}; name another with --python", path.display())]
+    Run { path: PathBuf, cause: std::io::Error },
     #[error(
         "the interpreter {} did not describe itself ({status}): {stderr}; eggbox needs CPython {}.{} or later: name one \
          with --python",
@@ -35,10 +37,10 @@ pub enum InterpreterError {
     )]
     Describe { path: PathBuf, status: std::process::ExitStatus, stderr: String },
     #[error(
-        "the interpreter {} gave no valid description of itself: {source}; name a CPython with --python",
+        "the interpreter {} gave no valid description of itself: {cause}; name a CPython with --python",
         path.display()
     )]
-    Description { path: PathBuf, source: serde_json::Error },
+    Description { path: PathBuf, cause: serde_json::Error },
     #[error(
         "the interpreter {} is {found}; eggbox needs CPython {}.{} or later: name one with --python",
         path.display(), PYTHON_MINIMUM.0, PYTHON_MINIMUM.1
@@ -71,13 +73,16 @@ impl Interpreter {
         let output = Command::new(python)
             .args(["-I", "-c", DESCRIBE])
             .output()
-            .map_err(|source| InterpreterError::Run { path: path(), source })?;
+            .map_err(|cause| InterpreterError::Run { path: path(), cause })?;
         if !output.status.success() {
             let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Err(InterpreterError::Describe { path: path(), status: output.status, stderr });
         }
         let interpreter: Self = serde_json::from_slice(&output.stdout)
-            .map_err(|source| InterpreterError::Description { path: path(), source })?;
+            .map_err(|cause| InterpreterError::Description { path: path(), cause })?;
+        if !interpreter.executable.is_absolute() {
+            return Err(InterpreterError::Unlocated { path: path() });
+        }
         if interpreter.implementation != "CPython" || interpreter.minor_version() < Some(PYTHON_MINIMUM) {
             let found = format!("{} {}", interpreter.implementation, interpreter.version);
             return Err(InterpreterError::Unsupported { path: path(), found });

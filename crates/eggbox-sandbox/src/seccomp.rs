@@ -45,7 +45,14 @@ pub fn shipped(arch: Arch, isolation: Isolation) -> Result<SeccompPolicy, Policy
         Isolation::Strict => policy,
         Isolation::Reduced => {
             let reduced = include_str!("../../../policy/seccomp/reduced.toml");
-            policy.overlaid_with(SeccompPolicy::parse(reduced, arch)?)
+            let policy = policy.overlaid_with(SeccompPolicy::parse(reduced, arch)?);
+            match arch {
+                Arch::X86_64 => {
+                    let older = include_str!("../../../policy/seccomp/reduced-x86_64.toml");
+                    policy.overlaid_with(SeccompPolicy::parse(older, arch)?)
+                }
+                Arch::Aarch64 => policy,
+            }
         }
     })
 }

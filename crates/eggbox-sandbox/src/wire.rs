@@ -22,6 +22,8 @@ pub const NEST_PLAN_FD: i32 = 4;
 pub const SESSION_FRAME_BYTES_MAX: usize = 16 * 1024;
 /// The largest message on a control channel, in bytes.
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+/// What a session exits with whose code has closed the channel, so that its end cannot be told.
+pub const CHANNEL_LOST_STATUS: i32 = 71;
 /// Bytes of a frame's header: the length of the body (u32, little endian), then its kind.
 pub const HEADER_BYTES: usize = 5;
 
@@ -175,6 +177,8 @@ pub enum FromNest {
     Ended { slot: u32, exit: Exit },
     /// Nothing of the session is left, and the slot can be used again.
     Cleared { slot: u32 },
+    /// Something of it could not be cleared away, and the slot is not to be used again.
+    NotCleared { slot: u32 },
 }
 
 /// Why there is no nest.

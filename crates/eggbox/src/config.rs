@@ -10,6 +10,7 @@ use eggbox_engine::{EngineConfig, EnvironmentConfig, Limits, Preload};
 use eggbox_sandbox::policy::{Policy, PolicyError};
 use eggbox_server::ServerConfig;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{List, Options};
 use crate::file_config::FileConfig;
@@ -94,6 +95,12 @@ impl Config {
             return Err(ConfigError::Exposed(listen));
         }
         let log_filter = options.log_filter.or(file.server.log_filter).unwrap_or_else(|| "info".to_owned());
+        // A bare word that is no level would be taken for a target, and everything else be silenced.
+        let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+        if let Some(word) = log_filter.split(',').map(str::trim).find(|word| !word.contains('=') && !is_level(word)) {
+            let unknown = format!("`{word}` is no level: error, warn, info, debug, trace or off");
+            return Err(ConfigError::LogFilter(log_filter.clone(), unknown));
+        }
         if let Err(error) = EnvFilter::builder().parse(&log_filter) {
             return Err(ConfigError::LogFilter(log_filter, error.to_string()));
         }

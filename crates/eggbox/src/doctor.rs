@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use eggbox_engine::{Engine, EngineConfig, StartError};
-use eggbox_sandbox::status::{State, Status};
+use eggbox_sandbox::status::{LayerStatus, State, Status};
 use serde::Serialize;
 
 use crate::cli;
@@ -93,7 +93,7 @@ impl Report {
         let uname = rustix::system::uname();
         let kernel = [uname.sysname(), uname.release(), uname.machine()].map(|part| part.to_string_lossy()).join(" ");
         let is_of_the_wall = match &found {
-            Ok(_) => true,
+            Ok(_) => false,
             Err(error) => error.downcast_ref::<StartError>().is_none_or(StartError::is_of_the_wall),
         };
         let (interpreter, isolation, failure) = match found {
@@ -143,7 +143,13 @@ impl fmt::Display for Report {
         formatter.write_char('\n')?;
         match &self.failure {
             Some(failure) => writeln!(formatter, "{failure}")?,
-            None if self.ok => writeln!(formatter, "sessions start, and every layer stands")?,
+            None if self.ok => {
+                let is_partial = |layer: &&LayerStatus| matches!(layer.state, State::Partial { .. });
+                match self.isolation.layers.iter().filter(is_partial).count() {
+                    0 => writeln!(formatter, "sessions start, and every layer stands")?,
+                    count => writeln!(formatter, "sessions start, and every layer stands, {count} of them in part")?,
+                }
+            }
             None => writeln!(formatter, "sessions start, but a layer is absent")?,
         }
         for mend in &self.mends {
@@ -155,7 +161,7 @@ impl fmt::Display for Report {
 
 #[cfg(test)]
 mod tests {
-    use eggbox_sandbox::status::{Layer, LayerStatus};
+    use eggbox_sandbox::status::Layer;
 
     use super::*;
 

@@ -54,7 +54,7 @@ impl Facts {
                 self.is_container,
                 "this is a container, whose default profile refuses namespaces and mounts: start it with \
                  `--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt \
-                 systempaths=unconfined`",
+                 systempaths=unconfined` (as root also `--cap-add SYS_ADMIN`)",
             ),
             (
                 lacks_landlock,

@@ -39,7 +39,8 @@ fn build<'a>(
     }
     let mut ruleset = ruleset.create()?;
     for rule in rules {
-        let path = PathFd::new(&rule.path)?;
+        let path = PathFd::new(&rule.path)
+            .map_err(|error| format!("{error}; the session's uid must be able to reach what it is to read"))?;
         let mut rights = rights(rule.access, version);
         // A file has no folder's rights to give.
         if !FileType::from_raw_mode(fstat(&path)?.st_mode).is_dir() {

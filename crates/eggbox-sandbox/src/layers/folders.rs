@@ -32,11 +32,12 @@ pub(crate) fn prepare(plan: &Plan, runtime: &[(&str, &[u8])]) -> io::Result<()> 
 /// Makes the folders of a session, for `owner` alone.
 pub(crate) fn make_own(trees: &OwnTrees, owner: Option<u32>) -> io::Result<()> {
     let folders = [&trees.workspace].into_iter().chain(&trees.scratch).map(|rule| rule.path.as_path());
+    // None of them may be there already: an earlier session's is no place for this one.
     if let Some(slot) = trees.workspace.path.parent() {
-        make(slot, 0o711)?;
+        fs::DirBuilder::new().mode(0o711).create(slot)?;
     }
     for folder in folders {
-        make(folder, 0o700)?;
+        fs::DirBuilder::new().mode(0o700).create(folder)?;
         if owner.is_some() {
             chown(folder, owner, owner)?;
         }

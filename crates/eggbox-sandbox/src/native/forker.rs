@@ -17,6 +17,7 @@ use crate::enforce::{Descriptors, lock_down};
 use crate::layers::{folders, namespaces};
 use crate::plan::{OwnTrees, Plan, TreesPlan};
 use crate::status::Status;
+use crate::steps::SessionStep;
 use crate::sys;
 use crate::wire::{Exit, FromNest, FromSession, NEST_CONTROL_FD, NEST_PLAN_FD, NestFailure, ToNest};
 
@@ -154,7 +155,9 @@ impl Nest {
                         continue;
                     }
                 }
-                self.tell(&FromNest::Cleared { slot })?;
+                let is_cleared = matches!((ended.role, exit), (Role::Session, _) | (Role::Cleaner, Exit::Status(0)));
+                let told = if is_cleared { FromNest::Cleared { slot } } else { FromNest::NotCleared { slot } };
+                self.tell(&told)?;
             }
         }
     }
@@ -203,7 +206,18 @@ impl Nest {
 
     fn become_session(&self, slot: u32, descriptors: Descriptors) -> Session {
         let plan = &self.plan.session;
+        // Should the channel not get to its place, this is what is left to say so.
+        let spare = descriptors.answers.try_clone();
         let locked = lock_down(&self.plan, slot, descriptors);
+        if let (Err(failure), Ok(spare)) = (&locked, &spare)
+            && failure.step == SessionStep::PlaceDescriptors.to_string()
+        {
+            let refused = FromSession::Refused(failure.to_string()).encode().unwrap_or_default();
+            let _ = rustix::io::write(spare, &refused);
+            sys::exit_now(NOT_LOCKED_DOWN);
+        }
+        // Closed with everything else that the nest had open.
+        std::mem::forget(spare);
         let [Ok(requests), Ok(answers)] = plan.channel_fds().map(sys::adopt_inherited) else {
             sys::exit_now(NOT_LOCKED_DOWN)
         };

@@ -26,7 +26,7 @@ use super::denial;
 use super::forker::{Nest, Session};
 use crate::status::Status;
 use crate::sys;
-use crate::wire::{Ending, FromNest, FromSession};
+use crate::wire::{CHANNEL_LOST_STATUS, Ending, FromNest, FromSession};
 
 unsafe extern "C" {
     // Outside the limited API before 3.13, but exported since 3.8 (PEP 578).
@@ -183,9 +183,7 @@ unsafe extern "C" fn receive(_module: *mut PyObject, _arguments: *mut PyObject) 
     let Some(channel) = CHANNEL.get() else { return raise(&io::Error::other("this is no session")) };
     end_if_forked(0);
     // Something came between the end of the code and its answer.
-    if let Err(error) = channel.finish(Ending::Interrupted) {
-        return raise(&error);
-    }
+    finish_or_end(channel, Ending::Interrupted);
     loop {
         let mut code = Vec::new();
         // SAFETY: the lock is held here, and taken back before anything of Python's is touched.
@@ -209,9 +207,17 @@ unsafe extern "C" fn receive(_module: *mut PyObject, _arguments: *mut PyObject) 
                 };
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => run_signal_handlers(),
-            // The server is gone, or speaks another language: nobody is left to work for.
-            Ok(false) | Err(_) => sys::exit_now(0),
+            // The server is gone.
+            Ok(false) => sys::exit_now(0),
+            Err(_) => sys::exit_now(CHANNEL_LOST_STATUS),
         }
+    }
+}
+
+/// Answers the request; a session that cannot ends.
+fn finish_or_end(channel: &Channel, ending: Ending) {
+    if channel.finish(ending).is_err() {
+        sys::exit_now(CHANNEL_LOST_STATUS);
     }
 }
 
@@ -225,7 +231,10 @@ unsafe extern "C" fn finish(_module: *mut PyObject, arguments: *mut PyObject) ->
     sys::inside::flush_c_streams();
     let ending = u8::try_from(ending).ok().and_then(Ending::from_code);
     match (CHANNEL.get(), ending) {
-        (Some(channel), Some(ending)) => answer(channel.finish(ending)),
+        (Some(channel), Some(ending)) => {
+            finish_or_end(channel, ending);
+            none()
+        }
         _ => raise(&io::Error::other("this is no session, or no ending")),
     }
 }

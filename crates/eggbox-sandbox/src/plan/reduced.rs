@@ -22,7 +22,6 @@ pub(super) fn plan(input: PlanInput<'_>) -> Result<Plan, PlanError> {
     let mut landlock_rules: Vec<_> = input.trees.iter().map(rule(FileAccess::Read)).collect();
     landlock_rules.extend(input.devices.iter().map(rule(FileAccess::Device)));
     landlock_rules.extend(input.proc_files.iter().map(rule(FileAccess::Read)));
-    landlock_rules.push(LandlockRule { path: "/proc/self".into(), access: FileAccess::Read });
     Ok(Plan {
         nest_steps: NEST_STEPS_REDUCED.to_vec(),
         session_steps: SESSION_STEPS_REDUCED.to_vec(),

@@ -40,6 +40,9 @@ const ARGUMENTS: &[Argument] = &[
     Argument { syscalls: &["socket", "socketpair"], index: 2, constants: SOCKET_PROTOCOLS },
     Argument { syscalls: &["ioctl"], index: 1, constants: IOCTL_REQUESTS },
     Argument { syscalls: &["fcntl"], index: 1, constants: FCNTL_COMMANDS },
+    Argument { syscalls: OF_A_PROCESS, index: 0, constants: PROCESSES },
+    Argument { syscalls: &["setpriority"], index: 0, constants: PRIORITIES },
+    Argument { syscalls: &["setpriority"], index: 1, constants: PROCESSES },
     Argument { syscalls: &["personality"], index: 0, constants: PERSONALITIES },
     Argument { syscalls: &["prctl"], index: 0, constants: PRCTL_OPTIONS },
 ];
@@ -67,6 +70,16 @@ const SOCKET_PROTOCOLS: &[(&str, u32)] = &[("IPPROTO_IP", 0), ("IPPROTO_TCP", 6)
 
 const IOCTL_REQUESTS: &[(&str, u32)] =
     &[("TIOCSTI", 0x5412), ("TIOCLINUX", 0x541c), ("TIOCCONS", 0x541d), ("TIOCSETD", 0x5423)];
+
+/// Calls whose first argument is the process or thread that they change.
+const OF_A_PROCESS: &[&str] =
+    &["prlimit64", "sched_setaffinity", "sched_setparam", "sched_setscheduler", "sched_setattr"];
+
+/// `<linux/resource.h>`.
+const PRIORITIES: &[(&str, u32)] = &[("PRIO_PROCESS", 0)];
+
+/// What those take for the caller itself.
+const PROCESSES: &[(&str, u32)] = &[("SELF", 0)];
 
 /// `<linux/fcntl.h>`.
 const FCNTL_COMMANDS: &[(&str, u32)] = &[("F_SETLEASE", 1024), ("F_NOTIFY", 1026)];

@@ -107,7 +107,7 @@ fn tabulate(table: &mut String, way: Way, attacks: &[Attack], results: &[Result]
     for (attack, result) in std::iter::zip(attacks, results) {
         let column = match (result, attack.expectation(way)) {
             (Result::Wrong(_), _) => 4,
-            (_, Expectation::Held) => 1,
+            (_, Expectation::Held | Expectation::Refused(_)) => 1,
             (_, Expectation::Error(_)) => 2,
             (_, Expectation::Absent(_)) => 3,
         };
@@ -207,6 +207,10 @@ impl Range<'_> {
             let code = self.fill_in(&format!("{prelude}\n{code}"), marker);
             let answer = run_where_free(session_of(*who), &code);
             outcome = self.inspect(&answer);
+            if outcome.is_ok() && matches!(attack.expectation(self.way), Expectation::Refused(_)) && is_refused(&answer)
+            {
+                break;
+            }
             if outcome.is_ok() && index < before.len() {
                 let broken = !answer.stderr().is_empty() || !answer.error().is_empty();
                 outcome = if broken { Err(format!("part {index} broke: {answer:?}")) } else { Ok(()) };
@@ -276,8 +280,15 @@ fn judge(expected: &Expectation, answer: &Answer) -> std::result::Result<(), Str
         Expectation::Held => answer.error().is_empty() && verdicts == [last] && last.starts_with("held: "),
         Expectation::Absent(_) => answer.error().is_empty() && verdicts == [last] && last.starts_with("BREACH: "),
         Expectation::Error(text) => answer.error().starts_with(text) && verdicts.is_empty(),
+        Expectation::Refused(_) => is_refused(answer),
     };
     if is_as_expected { Ok(()) } else { Err(format!("not {expected:?} but {}", shortened(answer))) }
+}
+
+/// The program ended in a PermissionError of its own, before any verdict.
+fn is_refused(answer: &Answer) -> bool {
+    let refused = answer.stderr().lines().any(|line| line.starts_with("PermissionError: "));
+    refused && answer.error().is_empty() && !answer.stdout().contains("BREACH")
 }
 
 fn shortened(answer: &Answer) -> String {

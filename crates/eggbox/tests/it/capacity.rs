@@ -66,7 +66,7 @@ fn a_dead_nest_costs_its_sessions_and_is_replaced() {
     let told =
         wait_for(Duration::from_secs(5), || Some(session.run("print(1)")).filter(|answer| !answer.error().is_empty()));
     let told = told.expect("the loss is told");
-    assert!(told.error().contains("nest") && told.error().contains("session state lost"), "{told:?}");
+    assert!(told.error().contains("all sessions come from") && told.error().contains("session state lost"), "{told:?}");
     assert_eq!(session.print("print('kept' in globals())"), "False\n");
 }
 

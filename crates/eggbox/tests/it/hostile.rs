@@ -100,7 +100,8 @@ fn a_flood_does_not_move_the_deadline_or_the_neighbours() {
         is_unharmed(&server);
         let (answer, elapsed) = flood.join().expect("the flood is answered");
         assert!(answer.error().contains("execution timeout"), "{}", answer.error());
-        assert!(elapsed < Duration::from_secs(4), "{elapsed:?}");
+        // Two seconds, and what a machine that is busy with other tests adds.
+        assert!(elapsed < Duration::from_secs(8), "{elapsed:?}");
     });
     is_unharmed(&server);
 }

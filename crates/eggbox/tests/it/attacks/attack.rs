@@ -7,7 +7,8 @@
 //! ```
 //!
 //! `held` means that the last part's last line is `held: <what stopped it>`; `absent: <why>` that it is
-//! `BREACH: <what it got>`, as the way lacks the layer; `error: <text>` that the answer's `error` begins so.
+//! `BREACH: <what it got>`, as the way lacks the layer; `error: <text>` that the answer's `error` begins so; `refused:
+//! <means>` that it does not get as far as its attack, but ends in a PermissionError.
 //! A line `# --- <who>` begins another part; [`Who`] lists them. `@NAME@` is replaced by a value of `check`'s.
 
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ pub(super) enum Expectation {
     Absent(String),
     /// The answer's `error` begins so.
     Error(String),
+    /// The means of the attack, named here, are refused already: it ends in a PermissionError.
+    Refused(String),
 }
 
 #[derive(Debug)]
@@ -130,7 +133,8 @@ impl Expectation {
             None if value == "held" => Ok(Self::Held),
             Some(("absent", why)) if !why.is_empty() => Ok(Self::Absent(why.to_owned())),
             Some(("error", text)) if !text.is_empty() => Ok(Self::Error(text.to_owned())),
-            _ => Err(format!("`{value}` is neither `held`, `absent: why` nor `error: text`")),
+            Some(("refused", means)) if !means.is_empty() => Ok(Self::Refused(means.to_owned())),
+            _ => Err(format!("`{value}` is neither `held`, `absent: why`, `error: text` nor `refused: means`")),
         }
     }
 }
