@@ -126,6 +126,25 @@ fn the_grace_ends_what_does_not() {
 }
 
 #[test]
+fn what_waits_when_the_grace_is_over_is_told_and_nothing_is_started_for_it() {
+    let server = Server::with("--shutdown-grace-seconds 1");
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| server.run_in("busy", "import time; time.sleep(20)"));
+        std::thread::sleep(Duration::from_millis(300));
+        let waiting = scope.spawn(|| server.run_in("busy", "print('a new interpreter')"));
+        std::thread::sleep(Duration::from_millis(300));
+        server.signal(Signal::TERM);
+        let running = running.join().expect("it is answered");
+        assert!(running.error().contains("the server was shut down; session state lost"), "{running:?}");
+        let waiting = waiting.join().expect("it is answered");
+        assert_eq!((waiting.status, waiting.stdout()), (503, ""), "{waiting:?}");
+        assert!(waiting.error().contains("shutting down"), "{waiting:?}");
+    });
+    let stopped = server.wait();
+    assert!(stopped.status.success() && !stopped.log.contains("starting another"), "{}", stopped.log);
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let marked = Marked::start("--shutdown-grace-seconds 60");
