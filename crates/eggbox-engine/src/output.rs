@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::BufMut;
+use rustix::io::Errno;
 use tokio::net::unix::pipe;
 
 use crate::outcome::Output;
@@ -37,19 +38,26 @@ impl Collector {
         self.take_portion(pipe);
     }
 
-    /// Takes what is in the pipe, without waiting.
+    /// Takes what is in the pipe, without waiting. Asks the kernel itself: what the runtime remembers of the pipe may be
+    /// older than what the session wrote before it said that it is done.
     pub(crate) fn drain(&mut self, pipe: &pipe::Receiver) {
+        let mut portion = [0; READ_BYTES_MAX];
         let mut drained = 0;
         while drained < DRAIN_BYTES_MAX {
-            match self.take_portion(pipe) {
-                0 => break,
-                count => drained += count,
+            match rustix::io::read(pipe, &mut portion) {
+                Err(Errno::INTR) => {}
+                Ok(0) | Err(_) => break,
+                Ok(count) => {
+                    drained += count;
+                    let room = count.min(self.bytes_max - self.output.bytes.len());
+                    self.output.bytes.extend_from_slice(&portion[..room]);
+                    self.output.dropped_bytes += (count - room) as u64;
+                }
             }
         }
     }
 
-    /// Returns how many bytes were in the portion; 0 where there is none now.
-    fn take_portion(&mut self, pipe: &pipe::Receiver) -> usize {
+    fn take_portion(&mut self, pipe: &pipe::Receiver) {
         let kept = self.output.bytes.len();
         let room = self.bytes_max - kept;
         let read = if room == 0 {
@@ -62,11 +70,10 @@ impl Collector {
             self.output.bytes.reserve(portion);
             pipe.try_read_buf(&mut (&mut self.output.bytes).limit(portion))
         };
-        self.closed |= match &read {
-            Ok(count) => *count == 0,
+        self.closed |= match read {
+            Ok(count) => count == 0,
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         };
-        read.unwrap_or(0)
     }
 
     pub(crate) fn into_output(self) -> Output {

@@ -116,7 +116,7 @@ mod tests {
             ),
             (
                 Outcome::Died(Death::Nest),
-                "session ended: the nest, which all its interpreters were forked from, ended; session state lost",
+                "session ended: the process that all sessions come from ended, and they with it; session state lost",
             ),
             (Outcome::Died(idle.clone()), "session ended: nobody had used it for 1800 s; session state lost"),
             (
