@@ -1,5 +1,5 @@
 # tries: to run for ever by catching its interrupt again and again, in finally clauses and destructors
-# expect: error: execution timeout: 4 s of wall time are over; session state lost
+# expect: error: execution timeout: 6 s of wall time are over; session state lost
 class Again:
     def __del__(self):
         while True:

@@ -1,4 +1,4 @@
 # tries: to run for ever
-# expect: error: execution timeout: 4 s of wall time are over; session state kept
+# expect: error: execution timeout: 6 s of wall time are over; session state kept
 while True:
     pass

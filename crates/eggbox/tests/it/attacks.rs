@@ -32,7 +32,7 @@ const PARALLEL: usize = 4;
 /// Those of this class use up what others need, and come after them.
 const LAST: &str = "resources";
 /// Short enough that attacks on it do not hold the tests up.
-const LIMITS: &str = "--wall-seconds-max 4 --interrupt-grace-seconds 0.5 --output-bytes-max 1048576";
+const LIMITS: &str = "--wall-seconds-max 6 --interrupt-grace-seconds 0.5 --output-bytes-max 1048576";
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// Ways that are run at the same time: not two in which an ordinary user's uid is shared, as the kernel counts by it.
 const TOGETHER: [[Way; 2]; 2] = [[Way::Root, Way::User], [Way::Reduced, Way::ReducedUser]];

@@ -63,6 +63,14 @@ for name, family, kind, address in (
     sockets[name] = listener
 os.chmod(path("socket"), 0o777)
 
+# Before the shared memory, which it would attach for a moment.
+process = subprocess.Popen(
+    [sys.executable, "-Ic", "import time; time.sleep(600)", f"argument-{marker}"],
+    env={"CANARY": f"environment-{marker}"},
+    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    preexec_fn=lambda: libc.prctl(1, 9),  # PR_SET_PDEATHSIG: it ends with this program, however that ends
+)
+
 shm_file = f"/dev/shm/eggbox-canary-{marker[:12]}"
 with open(shm_file, "w") as out:
     out.write(f"shm {marker}\n")
@@ -74,11 +82,6 @@ address = libc.shmat(shm, None, 0)
 ctypes.memmove(address, marker.encode(), len(marker))
 semaphore = checked(libc.semget(key, 1, create))
 queue = checked(libc.msgget(key, create))
-
-process = subprocess.Popen(
-    [sys.executable, "-Ic", "import time; time.sleep(600)", f"argument-{marker}"],
-    env={"CANARY": f"environment-{marker}"},
-)
 
 
 def condition():

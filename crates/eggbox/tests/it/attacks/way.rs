@@ -1,9 +1,8 @@
 //! The ways to run the server that attacks are tried on.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::python;
@@ -102,12 +101,16 @@ pub(crate) fn refuser() -> PathBuf {
 pub(crate) fn script(name: &str, text: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let path = folder.join(format!("{name}-{}.py", std::process::id()));
-    // Written anew and moved into place, as another thread may be executing it.
-    let unfinished = tempfile::NamedTempFile::new_in(folder).expect("a file can be made");
     let interpreter = for_everybody().display();
     let text = format!("#!{interpreter} -I\nBINARY = {BINARY:?}\n{text}");
-    fs::write(unfinished.path(), text).expect("a script can be written");
-    fs::set_permissions(unfinished.path(), fs::Permissions::from_mode(0o755)).expect("it can be made executable");
-    unfinished.into_temp_path().persist(&path).expect("a script can be moved into place");
+    // By another process, and moved into place: a file that this one has open for writing when another thread forks
+    // cannot be executed (ETXTBSY).
+    let write = "unfinished=$(mktemp \"$0.XXXXXX\") && cat >\"$unfinished\" && chmod 755 \"$unfinished\" && mv \"$unfinished\" \"$0\"";
+    let mut shell =
+        Command::new("sh").args(["-c", write]).arg(&path).stdin(Stdio::piped()).spawn().expect("there is sh");
+    let mut input = shell.stdin.take().expect("its input is a pipe");
+    input.write_all(text.as_bytes()).expect("it reads");
+    drop(input);
+    assert!(shell.wait().expect("it ends").success(), "{} can be written", path.display());
     path
 }
