@@ -78,7 +78,7 @@ impl Engine {
         let state_dir = StateDir::lock(&config.state_dir)?;
         let limits = Arc::new(config.limits.clone());
         let environment = Environment::start(&config, Arc::clone(&limits)).await?;
-        let mut first = match environment.start_session(&limits).await {
+        let mut first = match environment.start_session().await {
             Ok(first) => first,
             Err(error) => {
                 environment.end().await;

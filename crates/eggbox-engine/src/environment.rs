@@ -55,9 +55,9 @@ impl Environment {
     }
 
     /// A new session from a living nest.
-    pub(crate) async fn start_session(&self, limits: &Arc<Limits>) -> Result<Session, SessionError> {
+    pub(crate) async fn start_session(&self) -> Result<Session, SessionError> {
         let nest = self.living_nest().await?;
-        Session::start(&nest, Arc::clone(limits)).await
+        Session::start(&nest, Arc::clone(&self.limits)).await
     }
 
     async fn living_nest(&self) -> Result<Arc<Nest>, SessionError> {

@@ -1,6 +1,7 @@
 //! What a session writes: kept up to a limit, drained without end.
 
 use std::io;
+use std::mem::MaybeUninit;
 
 use bytes::BufMut;
 use rustix::io::Errno;
@@ -41,17 +42,18 @@ impl Collector {
     /// Takes what is in the pipe, without waiting. Asks the kernel itself: what the runtime remembers of the pipe may be
     /// older than what the session wrote before it said that it is done.
     pub(crate) fn drain(&mut self, pipe: &pipe::Receiver) {
-        let mut portion = [0; READ_BYTES_MAX];
+        // Not zeroed first: this is done four times for every execution, mostly for nothing.
+        let mut portion = [const { MaybeUninit::uninit() }; READ_BYTES_MAX];
         let mut drained = 0;
         while drained < DRAIN_BYTES_MAX {
             match rustix::io::read(pipe, &mut portion) {
                 Err(Errno::INTR) => {}
-                Ok(0) | Err(_) => break,
-                Ok(count) => {
-                    drained += count;
-                    let room = count.min(self.bytes_max - self.output.bytes.len());
-                    self.output.bytes.extend_from_slice(&portion[..room]);
-                    self.output.dropped_bytes += (count - room) as u64;
+                Ok(([], _)) | Err(_) => break,
+                Ok((taken, _)) => {
+                    drained += taken.len();
+                    let room = taken.len().min(self.bytes_max - self.output.bytes.len());
+                    self.output.bytes.extend_from_slice(&taken[..room]);
+                    self.output.dropped_bytes += (taken.len() - room) as u64;
                 }
             }
         }

@@ -164,7 +164,7 @@ impl Registry {
 
     /// The task of one session, from its fork to its end.
     async fn serve(self: Arc<Self>, id: SessionId, mut queue: mpsc::Receiver<Request>) {
-        let mut session = match self.environment.start_session(&self.limits).await {
+        let mut session = match self.environment.start_session().await {
             Ok(session) => session,
             Err(error) => return self.fail(&id, queue, &error),
         };
