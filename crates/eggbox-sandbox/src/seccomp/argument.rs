@@ -38,6 +38,8 @@ const ARGUMENTS: &[Argument] = &[
     Argument { syscalls: &["socket", "socketpair"], index: 0, constants: ADDRESS_FAMILIES },
     Argument { syscalls: &["socket", "socketpair"], index: 1, constants: SOCKET_TYPES },
     Argument { syscalls: &["socket", "socketpair"], index: 2, constants: SOCKET_PROTOCOLS },
+    Argument { syscalls: &["setsockopt"], index: 1, constants: SOCKET_OPTION_LEVELS },
+    Argument { syscalls: &["setsockopt"], index: 2, constants: SOCKET_OPTIONS },
     Argument { syscalls: &["ioctl"], index: 1, constants: IOCTL_REQUESTS },
     Argument { syscalls: &["fcntl"], index: 1, constants: FCNTL_COMMANDS },
     Argument { syscalls: OF_A_PROCESS, index: 0, constants: PROCESSES },
@@ -51,6 +53,7 @@ const ARGUMENTS: &[Argument] = &[
 /// signal number reaches it.
 const CLONE_FLAGS: &[(&str, u32)] = &[
     ("CLONE_NEWTIME", 0x0000_0080),
+    ("CLONE_PARENT", 0x0000_8000),
     ("CLONE_NEWNS", 0x0002_0000),
     ("CLONE_NEWCGROUP", 0x0200_0000),
     ("CLONE_NEWUTS", 0x0400_0000),
@@ -67,6 +70,18 @@ const SOCKET_TYPES: &[(&str, u32)] =
     &[("SOCK_TYPE_MASK", 0xf), ("SOCK_STREAM", 1), ("SOCK_DGRAM", 2), ("SOCK_SEQPACKET", 5)];
 
 const SOCKET_PROTOCOLS: &[(&str, u32)] = &[("IPPROTO_IP", 0), ("IPPROTO_TCP", 6), ("IPPROTO_UDP", 17)];
+
+const SOCKET_OPTION_LEVELS: &[(&str, u32)] = &[("SOL_SOCKET", 1), ("IPPROTO_TCP", 6)];
+
+/// `<asm-generic/socket.h>`, which both architectures use, and `<linux/tcp.h>`. Each level counts its options from the
+/// same start, so a number says something only beside its level.
+const SOCKET_OPTIONS: &[(&str, u32)] = &[
+    ("SO_ATTACH_FILTER", 26),
+    ("TCP_ULP", 31),
+    ("SO_ATTACH_BPF", 50),
+    ("SO_ATTACH_REUSEPORT_CBPF", 51),
+    ("SO_ATTACH_REUSEPORT_EBPF", 52),
+];
 
 const IOCTL_REQUESTS: &[(&str, u32)] =
     &[("TIOCSTI", 0x5412), ("TIOCLINUX", 0x541c), ("TIOCCONS", 0x541d), ("TIOCSETD", 0x5423)];
@@ -137,6 +152,7 @@ mod tests {
         };
         for (name, known) in [
             ("CLONE_NEWTIME", libc::CLONE_NEWTIME),
+            ("CLONE_PARENT", libc::CLONE_PARENT),
             ("CLONE_NEWNS", libc::CLONE_NEWNS),
             ("CLONE_NEWCGROUP", libc::CLONE_NEWCGROUP),
             ("CLONE_NEWUTS", libc::CLONE_NEWUTS),
@@ -159,6 +175,17 @@ mod tests {
             (2, "IPPROTO_UDP", libc::IPPROTO_UDP),
         ] {
             assert_eq!(value("socket", index, name), i64::from(known), "{name}");
+        }
+        for (index, name, known) in [
+            (1, "SOL_SOCKET", libc::SOL_SOCKET),
+            (1, "IPPROTO_TCP", libc::IPPROTO_TCP),
+            (2, "SO_ATTACH_FILTER", libc::SO_ATTACH_FILTER),
+            (2, "TCP_ULP", libc::TCP_ULP),
+            (2, "SO_ATTACH_BPF", libc::SO_ATTACH_BPF),
+            (2, "SO_ATTACH_REUSEPORT_CBPF", libc::SO_ATTACH_REUSEPORT_CBPF),
+            (2, "SO_ATTACH_REUSEPORT_EBPF", libc::SO_ATTACH_REUSEPORT_EBPF),
+        ] {
+            assert_eq!(value("setsockopt", index, name), i64::from(known), "{name}");
         }
         for (name, known) in [("TIOCSTI", libc::TIOCSTI), ("TIOCLINUX", libc::TIOCLINUX), ("TIOCCONS", libc::TIOCCONS)]
         {

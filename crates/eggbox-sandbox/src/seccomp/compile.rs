@@ -63,14 +63,9 @@ fn refuse(assembler: &mut Assembler, errno: Errno) -> Label {
     assembler.ret(RETURN_ERRNO | errno.value().unsigned_abs())
 }
 
-/// Goes on at `next` if the condition holds. Only the low word of the argument counts, and it is
-/// the first of the two, both architectures being little-endian.
+/// Goes on at `next` if the condition holds.
 fn check(assembler: &mut Assembler, condition: &Condition, next: Label) -> Label {
     let refused = refuse(assembler, condition.else_errno);
-    let among = |values: &[u32], yes: Label, no: Label| {
-        let sorted = BTreeMap::from_iter(values.iter().map(|value| (*value, yes)));
-        Ranges::new(sorted, no)
-    };
     let mut test = match &condition.test {
         Test::OneOf(values) => among(values, next, refused).emit(assembler),
         Test::NotOneOf(values) => among(values, refused, next).emit(assembler),
@@ -79,8 +74,24 @@ fn check(assembler: &mut Assembler, condition: &Condition, next: Label) -> Label
     if let Some(mask) = condition.mask {
         test = assembler.and(mask, test);
     }
-    let offset = ARGUMENTS_OFFSET + ARGUMENT_BYTES * u32::from(condition.argument);
-    assembler.load(offset, test)
+    let restricted = load_argument(assembler, condition.argument, test);
+    match &condition.given {
+        None => restricted,
+        Some(given) => {
+            let applies = among(&given.values, restricted, next).emit(assembler);
+            load_argument(assembler, given.argument, applies)
+        }
+    }
+}
+
+fn among(values: &[u32], yes: Label, no: Label) -> Ranges {
+    let sorted = BTreeMap::from_iter(values.iter().map(|value| (*value, yes)));
+    Ranges::new(sorted, no)
+}
+
+/// Only the low word of an argument counts, and it is the first of the two, both architectures being little-endian.
+fn load_argument(assembler: &mut Assembler, index: u8, next: Label) -> Label {
+    assembler.load(ARGUMENTS_OFFSET + ARGUMENT_BYTES * u32::from(index), next)
 }
 
 #[cfg(test)]
@@ -90,7 +101,7 @@ mod tests {
     use super::*;
     use crate::seccomp::arch::Arch;
     use crate::seccomp::interpreter::{Call, run};
-    use crate::seccomp::policy::Rule;
+    use crate::seccomp::policy::{Given, Rule};
 
     /// What the policy says, without ranges, labels or trees.
     pub(crate) fn naive(policy: &SeccompPolicy, call: &Call) -> u32 {
@@ -113,8 +124,11 @@ mod tests {
     }
 
     fn holds(condition: &Condition, call: &Call) -> bool {
-        let whole = call.arguments[usize::from(condition.argument)];
-        let value = u32::try_from(whole & 0xffff_ffff).unwrap() & condition.mask.unwrap_or(u32::MAX);
+        let low_word = |index| u32::try_from(call.arguments[usize::from(index)] & 0xffff_ffff).unwrap();
+        if condition.given.as_ref().is_some_and(|given| !given.values.contains(&low_word(given.argument))) {
+            return true;
+        }
+        let value = low_word(condition.argument) & condition.mask.unwrap_or(u32::MAX);
         match &condition.test {
             Test::OneOf(values) => values.contains(&value),
             Test::NotOneOf(values) => !values.contains(&value),
@@ -122,12 +136,14 @@ mod tests {
         }
     }
 
+    /// Every word gets its turn as every argument, beside others as the other arguments.
     fn agrees(policy: &SeccompPolicy, program: &Program, words: &[u32]) {
         let arch = policy.arch.audit_word();
         for number in (0..1024).chain([0x3fff_ffff, 0x4000_0000, 0x4000_003b, u32::MAX]) {
-            for word in words {
+            for turn in 0..words.len() {
+                let word = |argument| u64::from(words[(turn + argument) % words.len()]);
                 for high in [0, 1 << 32, u64::MAX << 32] {
-                    let call = Call { number, arch, arguments: [u64::from(*word) | high; 6] };
+                    let call = Call { number, arch, arguments: std::array::from_fn(|index| word(index) | high) };
                     assert_eq!(run(program, &call), naive(policy, &call), "{call:x?}");
                 }
             }
@@ -151,8 +167,9 @@ mod tests {
             words().prop_map(Test::NotOneOf),
             any::<u32>().prop_map(Test::NoneOfBits),
         ];
-        (0u8..6, prop::option::of(any::<u32>()), test, errno())
-            .prop_map(|(argument, mask, test, else_errno)| Condition { argument, mask, test, else_errno })
+        let given = (0u8..6, words()).prop_map(|(argument, values)| Given { argument, values });
+        (prop::option::of(given), 0u8..6, prop::option::of(any::<u32>()), test, errno())
+            .prop_map(|(given, argument, mask, test, else_errno)| Condition { given, argument, mask, test, else_errno })
     }
 
     fn answer() -> impl Strategy<Value = Answer> {
@@ -198,6 +215,7 @@ mod tests {
     #[test]
     fn a_policy_past_the_kernel_limit_is_refused() {
         let condition = |seed: u32| Condition {
+            given: None,
             argument: 0,
             mask: None,
             test: Test::OneOf((0..20).map(|value| seed + 2 * value).collect()),

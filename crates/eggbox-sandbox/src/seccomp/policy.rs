@@ -17,7 +17,8 @@
 //! errno = "ENOSYS"
 //! ```
 //! A condition has exactly one of `one_of`, `not_one_of` and `none_of_bits`. Without `else_errno`
-//! it answers the default. What may be named is in [`super::argument`].
+//! it answers the default. With `given = { arg = 1, one_of = ["SOL_SOCKET"] }` it asks something only of calls whose
+//! other argument is so, and holds for the rest. What may be named is in [`super::argument`].
 
 use std::collections::BTreeSet;
 
@@ -52,10 +53,19 @@ pub(super) enum Answer {
 /// A test of the low 32 bits of an argument.
 #[derive(Debug, Clone)]
 pub(super) struct Condition {
+    /// Without it, the condition is about every call.
+    pub(super) given: Option<Given>,
     pub(super) argument: u8,
     pub(super) mask: Option<u32>,
     pub(super) test: Test,
     pub(super) else_errno: Errno,
+}
+
+/// Which calls a condition is about: those whose argument is one of these.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    pub(super) argument: u8,
+    pub(super) values: Vec<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -91,6 +101,10 @@ pub enum PolicyError {
     NotOneTest { syscall: String, arg: u8 },
     #[error("seccomp policy tests argument {arg} of `{syscall}` for `{constant}`, which the mask hides")]
     Masked { syscall: String, arg: u8, constant: String },
+    #[error("seccomp policy has a `given` with an empty one_of for argument {arg} of `{syscall}`")]
+    NothingGiven { syscall: String, arg: u8 },
+    #[error("seccomp policy makes a condition on argument {arg} of `{syscall}` depend on that argument itself")]
+    GivenItself { syscall: String, arg: u8 },
 }
 
 #[derive(Debug, Deserialize)]
@@ -123,12 +137,20 @@ struct DenyEntry {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct When {
+    given: Option<WhenGiven>,
     arg: u8,
     mask: Option<String>,
     one_of: Option<Vec<String>>,
     not_one_of: Option<Vec<String>>,
     none_of_bits: Option<Vec<String>>,
     else_errno: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhenGiven {
+    arg: u8,
+    one_of: Vec<String>,
 }
 
 impl SeccompPolicy {
@@ -199,18 +221,23 @@ fn numbers(
         .collect()
 }
 
+fn argument(syscalls: &[String], arg: u8) -> Result<&'static Argument, PolicyError> {
+    Argument::find(syscalls, arg).ok_or_else(|| PolicyError::UnknownArgument { syscall: syscalls.join(", "), arg })
+}
+
+fn constant(argument: &Argument, syscalls: &[String], arg: u8, name: &str) -> Result<u32, PolicyError> {
+    argument.constant(name).ok_or_else(|| PolicyError::UnknownConstant {
+        syscall: syscalls.join(", "),
+        arg,
+        constant: name.to_owned(),
+    })
+}
+
 impl When {
     fn check(&self, syscalls: &[String], default: Errno) -> Result<Condition, PolicyError> {
         let arg = self.arg;
-        let argument = Argument::find(syscalls, arg)
-            .ok_or_else(|| PolicyError::UnknownArgument { syscall: syscalls.join(", "), arg })?;
-        let constant = |name: &String| {
-            argument.constant(name).ok_or_else(|| PolicyError::UnknownConstant {
-                syscall: syscalls.join(", "),
-                arg,
-                constant: name.clone(),
-            })
-        };
+        let argument = argument(syscalls, arg)?;
+        let constant = |name: &String| constant(argument, syscalls, arg, name);
         let mask = self.mask.as_ref().map(constant).transpose()?;
         let visible = |name: &String| {
             let value = constant(name)?;
@@ -233,7 +260,25 @@ impl When {
             }
         };
         let else_errno = self.else_errno.as_deref().map_or(Ok(default), errno)?;
-        Ok(Condition { argument: arg, mask, test, else_errno })
+        let given = self.given.as_ref().map(|given| given.check(syscalls, arg)).transpose()?;
+        Ok(Condition { given, argument: arg, mask, test, else_errno })
+    }
+}
+
+impl WhenGiven {
+    /// `tested` is the argument that the condition itself is on.
+    fn check(&self, syscalls: &[String], tested: u8) -> Result<Given, PolicyError> {
+        let arg = self.arg;
+        let argument = argument(syscalls, arg)?;
+        if arg == tested {
+            return Err(PolicyError::GivenItself { syscall: syscalls.join(", "), arg });
+        }
+        if self.one_of.is_empty() {
+            return Err(PolicyError::NothingGiven { syscall: syscalls.join(", "), arg });
+        }
+        let values =
+            self.one_of.iter().map(|name| constant(argument, syscalls, arg, name)).collect::<Result<_, _>>()?;
+        Ok(Given { argument: arg, values })
     }
 }
 
@@ -286,10 +331,29 @@ mod tests {
                 "`CLONE_NEWPID`, which the mask hides",
             ),
             ("socket", "arg = 0, any_of = []", "unknown field `any_of`"),
+            ("setsockopt", "given = { arg = 1, one_of = [\"SOL_SOCKET\"] }, arg = 2", "exactly one of"),
         ];
         for (syscall, when, expected) in cases {
             let message =
                 message(&format!("[[allow]]\nsyscalls = [\"{syscall}\"]\nwhy = \"x\"\nwhen = [{{ {when} }}]"));
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn premises_are_refused_by_name() {
+        let cases = [
+            ("arg = 0, one_of = [\"SOL_SOCKET\"]", "argument 0 of `setsockopt`"),
+            ("arg = 1, one_of = [\"TCP_ULP\"]", "`TCP_ULP`, which argument 1"),
+            ("arg = 1, one_of = []", "empty one_of for argument 1"),
+            ("arg = 2, one_of = [\"TCP_ULP\"]", "argument 2 of `setsockopt` depend on that argument itself"),
+            ("arg = 1", "missing field `one_of`"),
+            ("arg = 1, not_one_of = [\"SOL_SOCKET\"]", "unknown field `not_one_of`"),
+        ];
+        for (given, expected) in cases {
+            let when = format!("given = {{ {given} }}, arg = 2, not_one_of = [\"SO_ATTACH_BPF\"]");
+            let message =
+                message(&format!("[[allow]]\nsyscalls = [\"setsockopt\"]\nwhy = \"x\"\nwhen = [{{ {when} }}]"));
             assert!(message.contains(expected), "{message}");
         }
     }

@@ -5,6 +5,7 @@ use super::compile::{RETURN_ALLOW, RETURN_ERRNO, compile};
 use super::interpreter::{Call, run};
 use super::program::Program;
 use super::shipped;
+use crate::policy::Isolation;
 
 const BOTH: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
 const ALLOWED: i32 = 0;
@@ -32,7 +33,7 @@ const NEEDED: &str = "
 ";
 
 fn program(arch: Arch) -> Program {
-    compile(&shipped(arch, crate::policy::Isolation::Strict).unwrap()).unwrap()
+    compile(&shipped(arch, Isolation::Strict).unwrap()).unwrap()
 }
 
 /// The errno that a call gets, or [`ALLOWED`].
@@ -107,6 +108,11 @@ fn arguments_decide_and_high_bits_do_not() {
         ("socket", [2, 6 | CLOEXEC_NONBLOCK, 0], libc::ESOCKTNOSUPPORT),
         ("socket", [2, 1, 262], libc::EPROTONOSUPPORT),
         ("socket", [2, 5, 132], libc::EPROTONOSUPPORT),
+        ("setsockopt", [0, 1, 26], libc::EPERM),
+        ("setsockopt", [0, 1, 50], libc::EPERM),
+        ("setsockopt", [0, 1, 51], libc::EPERM),
+        ("setsockopt", [0, 1, 52], libc::EPERM),
+        ("setsockopt", [0, 6, 31], libc::EPERM),
         ("ioctl", [0, 0x5401, 0], ALLOWED),
         ("ioctl", [0, 0x5412, 0], libc::EPERM),
         ("ioctl", [0, 0x541c, 0], libc::EPERM),
@@ -115,6 +121,7 @@ fn arguments_decide_and_high_bits_do_not() {
         ("clone", [17, 0, 0], ALLOWED),
         ("clone", [0x003d_0f00, 0, 0], ALLOWED),
         ("clone", [0x0000_0080, 0, 0], libc::EPERM),
+        ("clone", [0x0000_8011, 0, 0], libc::EPERM),
         ("clone", [0x0002_0011, 0, 0], libc::EPERM),
         ("clone", [0x0200_0011, 0, 0], libc::EPERM),
         ("clone", [0x0400_0011, 0, 0], libc::EPERM),
@@ -142,6 +149,24 @@ fn arguments_decide_and_high_bits_do_not() {
             for high in [0, 1 << 32, u64::MAX << 32] {
                 let call = call(arch, name, arguments.map(|argument| argument | high));
                 assert_eq!(answer(&program, &call), expected, "{name} {call:x?}");
+            }
+        }
+    }
+}
+
+/// The levels of setsockopt reuse each other's numbers: a refused pair must not take another along.
+#[test]
+fn socket_options_are_refused_by_level_and_number() {
+    const REFUSED: [(u64, u64); 5] = [(1, 26), (1, 50), (1, 51), (1, 52), (6, 31)];
+    for arch in BOTH {
+        for isolation in [Isolation::Strict, Isolation::Reduced] {
+            let program = compile(&shipped(arch, isolation).unwrap()).unwrap();
+            for level in (0..300).chain([u64::from(u32::MAX)]) {
+                for option in (0..100).chain([u64::from(u32::MAX)]) {
+                    let expected = if REFUSED.contains(&(level, option)) { libc::EPERM } else { ALLOWED };
+                    let call = call(arch, "setsockopt", [3, level, option]);
+                    assert_eq!(answer(&program, &call), expected, "{level} {option} on {arch}, {isolation:?}");
+                }
             }
         }
     }
