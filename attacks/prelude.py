@@ -3,7 +3,8 @@ import ctypes, errno, os, platform, shutil, signal, socket, struct, subprocess, 
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
-REQUESTS, CHANNEL = 256, 257  # a session's pipes from and to the server: just past the limit of open files
+# A session's pipes from and to the server, and the file that its code comes in: just past the limit of open files.
+REQUESTS, CHANNEL, CODE = 256, 257, 258
 WORKSPACE = os.environ["HOME"]
 SCRATCH = os.environ.get("TMPDIR", "/tmp")
 WAY = "@WAY@"

@@ -15,28 +15,31 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use eggbox_sandbox::cgroup::ControlGroups;
 use eggbox_sandbox::interpreter::Interpreter;
-use eggbox_sandbox::plan::{Plan, SessionNamespaces};
+use eggbox_sandbox::limits::SandboxLimits;
+use eggbox_sandbox::plan::{GroupsPlan, Plan, SessionNamespaces};
 use eggbox_sandbox::policy::{Isolation, Policy};
 use eggbox_sandbox::prepare::{Wanted, prepare};
 use eggbox_sandbox::steps::SessionStep;
 use eggbox_sandbox::wire::{FromNest, FromSession, ToNest};
-use eggbox_sandbox::{control, memory_file};
+use eggbox_sandbox::{control, leftovers, memory_file};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 struct Nest {
     control: OwnedFd,
+    groups: GroupsPlan,
 }
 
 impl Nest {
     fn start(plan: &Plan) -> Outcome<Self> {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
         let (control, inner) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        let plan = memory_file(c"plan", &serde_json::to_vec(plan)?)?;
+        let file = memory_file(c"plan", &serde_json::to_vec(plan)?)?;
         let eggbox = std::env::current_exe()?.with_file_name("../eggbox");
-        Command::new(eggbox).arg("nest").stdin(Stdio::from(inner)).stdout(Stdio::from(plan)).spawn()?.wait()?;
-        let nest = Self { control };
+        Command::new(eggbox).arg("nest").stdin(Stdio::from(inner)).stdout(Stdio::from(file)).spawn()?.wait()?;
+        let nest = Self { control, groups: plan.groups.clone() };
         loop {
             match nest.hear()?.0 {
                 FromNest::Started => {}
@@ -54,8 +57,23 @@ impl Nest {
     fn spawn(&self) -> Outcome<Duration> {
         let ((inner_requests, requests), (mut answers, inner_answers)) = (io::pipe()?, io::pipe()?);
         let ((stdout, inner_stdout), (stderr, inner_stderr)) = (io::pipe()?, io::pipe()?);
+        let code = memory_file(c"code", b"")?;
+        let entrances = match &self.groups {
+            GroupsPlan::Own(groups) => {
+                groups.prepare(0)?;
+                groups.entrances(0)?
+            }
+            GroupsPlan::None { .. } => Vec::new(),
+        };
         let start = Instant::now();
-        let descriptors = [inner_requests.as_fd(), inner_answers.as_fd(), inner_stdout.as_fd(), inner_stderr.as_fd()];
+        let mut descriptors = vec![
+            inner_requests.as_fd(),
+            inner_answers.as_fd(),
+            inner_stdout.as_fd(),
+            inner_stderr.as_fd(),
+            code.as_fd(),
+        ];
+        descriptors.extend(entrances.iter().map(AsFd::as_fd));
         control::send(self.control.as_fd(), &ToNest::Spawn { slot: 0 }, &descriptors)?;
         drop((inner_requests, inner_answers, inner_stdout, inner_stderr));
         let mut received = Vec::new();
@@ -87,6 +105,9 @@ fn main() -> Outcome<()> {
     let full = prepare(Wanted {
         isolation: Isolation::Strict,
         policy: &Policy::shipped()?,
+        limits: &SandboxLimits::default(),
+        control_groups: ControlGroups::Auto,
+        build: "wall",
         interpreter: &Interpreter::describe(Path::new(&python))?,
         sessions_max: 4,
         state_dir: Path::new("/nonexistent"),
@@ -96,6 +117,10 @@ fn main() -> Outcome<()> {
     let mut bare = full.clone();
     bare.session_steps = vec![SessionStep::PlaceDescriptors];
     bare.session.namespaces = SessionNamespaces::Shared;
+    bare.groups = GroupsPlan::None { why: String::new() };
+    if let GroupsPlan::Own(groups) = &full.groups {
+        groups.create()?;
+    }
     let nests = [("fork alone", Nest::start(&bare)?), ("fork and wall", Nest::start(&full)?)];
     let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
     for round in 0..rounds + 5 {
@@ -117,5 +142,5 @@ fn main() -> Outcome<()> {
         medians.push(p50);
     }
     println!("{:32}{:9.2}", "the wall, at p50", medians[1] - medians[0]);
-    Ok(())
+    Ok(leftovers::clear(&full)?)
 }

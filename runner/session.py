@@ -19,7 +19,7 @@ import threading
 import types
 
 # As `wire::Ending` numbers them.
-OK, EXCEPTION, DENIED, INTERRUPTED = range(4)
+OK, EXCEPTION, DENIED, INTERRUPTED, OUT_OF_MEMORY = range(5)
 
 # The seed's words for a refused deletion, as the native audit hook raises it.
 DENIAL = (13, "Permission denied: filesystem access restricted")
@@ -69,7 +69,9 @@ class Interpreter:
             return self.guarded(self.leave, leaving.code, OK)
         except BaseException as error:
             self.status = 1
-            return self.guarded(self.report, error, EXCEPTION)
+            if isinstance(error, MemoryError):
+                native.use_reserve()
+            return self.guarded(self.report, error, OUT_OF_MEMORY if isinstance(error, MemoryError) else EXCEPTION)
         return OK
 
     def guarded(self, tell, what, otherwise):
@@ -134,6 +136,8 @@ class Interpreter:
             sys.excepthook(type(error), error, shown)
         else:
             sys.stderr.write(standard_report(error, shown))
+        if isinstance(error, MemoryError):
+            return OUT_OF_MEMORY
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXCEPTION
 
 

@@ -1,5 +1,5 @@
-# tries: to take more memory than a session has a use for (512 MiB, so as not to harm a host that lets it)
-# expect: absent: memory is not limited yet (README and SECURITY.md say so)
+# tries: to take more memory than a session may in one piece (512 MiB, so as not to harm a host that lets it)
+# expect: held
 try:
     block = bytearray(512 << 20)
     for at in range(0, len(block), 4096):

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use eggbox_sandbox::cgroup::ControlGroups;
+use eggbox_sandbox::limits::SandboxLimits;
 use eggbox_sandbox::policy::{Isolation, Policy};
 use eggbox_sandbox::steps::FailStep;
 
@@ -14,10 +16,16 @@ pub struct EngineConfig {
     pub environment: EnvironmentConfig,
     /// How much of the wall must stand.
     pub isolation: Isolation,
+    pub control_groups: ControlGroups,
     /// For tests: a step of the wall that fails.
     pub fail_step: Option<FailStep>,
     pub policy: Policy,
+    /// What one session may use, enforced by the kernel.
+    pub sandbox_limits: SandboxLimits,
     pub limits: Limits,
+    /// What tells this build of eggbox from others: sessions of another are served to their end, but no new ones are
+    /// forked from its nest.
+    pub build: String,
 }
 
 /// An interpreter and what it has imported before the first session is forked from it.
@@ -42,16 +50,26 @@ pub enum Preload {
 pub struct Limits {
     /// Sessions alive at once.
     pub sessions_max: u32,
+    /// Executions that run at once; further ones wait for their turn.
+    pub executions_max: usize,
     /// Executions that wait for one session, beside the one that runs.
     pub queue_max: usize,
+    /// Bytes of the code of one execution.
+    pub code_bytes_max: usize,
     /// Wall time of an execution.
     pub wall_max: Duration,
+    /// CPU time of an execution, of all its processes together; none for no limit beside wall time.
+    pub cpu_max: Option<Duration>,
     /// How long code may go on after its KeyboardInterrupt before the session is killed.
     pub interrupt_grace: Duration,
     /// Bytes kept of each of stdout and stderr of an execution.
     pub output_bytes_max: usize,
     /// A session that nobody has used for this long ends.
     pub idle_max: Duration,
+    /// A session that is this old ends as soon as nothing runs in it.
+    pub life_max: Duration,
     /// How long the interpreter may take to start, import and exercise its preload list.
     pub nest_start_max: Duration,
+    /// How long sessions outlive a server that was killed, for another one to take them over.
+    pub abandoned_max: Duration,
 }

@@ -10,9 +10,10 @@ use tokio::time::timeout;
 
 use crate::config::EngineConfig;
 use crate::environment::{Environment, EnvironmentError};
-use crate::outcome::{Death, Execution};
+use crate::outcome::Execution;
 use crate::registry::Registry;
 use crate::session::SessionError;
+use crate::session_files::LastExecution;
 use crate::session_id::SessionId;
 use crate::state_dir::{StateDir, StateDirError};
 
@@ -76,18 +77,21 @@ impl Engine {
     /// running then.
     pub async fn start(config: EngineConfig) -> Result<Self, StartError> {
         let state_dir = StateDir::lock(&config.state_dir)?;
-        let limits = Arc::new(config.limits.clone());
-        let environment = Environment::start(&config, Arc::clone(&limits)).await?;
-        let mut first = match environment.start_session().await {
-            Ok(first) => first,
+        let config = Arc::new(config);
+        let (environment, inherited) = Environment::start(&config).await?;
+        let status = match environment.prove().await {
+            Ok(status) => status,
             Err(error) => {
-                environment.end().await;
+                // What an earlier server has left is the next one's to take over.
+                if inherited.living.is_empty() {
+                    environment.end().await;
+                }
                 return Err(error.into());
             }
         };
-        let status = std::mem::take(&mut first.status);
-        first.end(Death::Idle { idle_max: Duration::ZERO }).await;
-        let registry = Arc::new(Registry::new(environment, limits));
+        let registry = Registry::new(environment, inherited, config);
+        let readied = Arc::clone(&registry);
+        tokio::spawn(async move { readied.environment().stay_ready().await });
         Ok(Self {
             shared: Arc::new(Shared { registry, status, closing: AtomicBool::new(false), _state_dir: state_dir }),
         })
@@ -111,10 +115,25 @@ impl Engine {
         self.shared.registry.execute(id.unwrap_or_else(SessionId::unique), code).await
     }
 
+    /// What the session `id` has run last, or is running now; none where there is no such session.
+    ///
+    /// # Errors
+    /// Where what is written down of it cannot be read.
+    pub fn last_execution(&self, id: &SessionId) -> Result<Option<LastExecution>, ExecuteError> {
+        self.shared.registry.last_execution(id).map_err(|error| ExecuteError::Internal(error.into()))
+    }
+
     /// Executions that are running or queued now.
     #[must_use]
     pub fn executions_in_flight(&self) -> usize {
         self.shared.registry.in_flight()
+    }
+
+    /// Takes no new work, waits up to `grace` for running executions to be answered, and leaves everything to the server
+    /// that comes after this one. The process is to end then.
+    pub async fn hand_over(&self, grace: Duration) {
+        self.shared.closing.store(true, Ordering::Relaxed);
+        let _ = timeout(grace, self.shared.registry.quiet()).await;
     }
 
     /// Takes no new work, waits up to `grace` for running executions, then ends nest and sessions; returns when they

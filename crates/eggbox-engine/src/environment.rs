@@ -1,30 +1,61 @@
-//! An environment: the plan made for it, and the nest that sessions of it are forked from.
+//! An environment: the plan made for it, and the nests that sessions of it are forked from: one that gives new sessions,
+//! and those of servers before this one that were made differently and only see their sessions to the end.
 
+use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use eggbox_sandbox::interpreter::{Interpreter, InterpreterError};
-use eggbox_sandbox::plan::Plan;
+use eggbox_sandbox::leftovers;
+use eggbox_sandbox::plan::{GroupsPlan, Plan};
 use eggbox_sandbox::prepare::{PrepareError, Wanted, prepare};
-use eggbox_sandbox::wire::NestFailure;
+use eggbox_sandbox::status::Status;
+use eggbox_sandbox::wire::{NestFailure, WIRE_VERSION};
 use tokio::sync::Mutex;
 
-use crate::config::{EngineConfig, Limits, Preload};
-use crate::nest::{Description, Nest, NestError};
+use crate::config::{EngineConfig, Preload};
+use crate::engine::chain;
+use crate::keeper::{Entry, Keeper, KeeperError};
+use crate::kept::{self, NestDescriptors, NestNote, SessionNote, nest_key};
+use crate::nest::{Description, Inventory, Nest, NestError};
+use crate::outcome::Death;
 use crate::session::{Session, SessionError};
+use crate::session_files::Record;
+use crate::session_id::SessionId;
+use crate::session_process::SessionProcess;
+use crate::slots::{SLOTS_SPARE, Slots};
+use crate::watchdog::{Bounds, Watchdog};
 
 /// What is preloaded where the operator names nothing and the interpreter has it.
 const PRELOAD_AVAILABLE: [&str; 4] = ["numpy", "pandas", "matplotlib", "matplotlib.pyplot"];
 
+/// Between two tries to start a nest in the place of one that has died.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
 /// An interpreter behind a planned wall.
 #[derive(Debug)]
 pub(crate) struct Environment {
-    plan: Arc<Plan>,
-    limits: Arc<Limits>,
-    /// Replaced when it has died; held while another is being started.
+    plan: Plan,
+    config: Arc<EngineConfig>,
+    slots: Slots,
+    pub(crate) keeper: Keeper,
+    /// Where no control groups count.
+    watchdog: Option<Watchdog>,
+    /// The nest that gives sessions: replaced when it has died; held while another is being started.
     nest: Mutex<Arc<Nest>>,
+    retired: Vec<Arc<Nest>>,
     /// No nest is started any more.
     closing: AtomicBool,
+}
+
+/// Sessions that an earlier server has left.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    pub(crate) living: Vec<Session>,
+    /// Those that have ended since; nobody has been told.
+    pub(crate) gone: Vec<(SessionId, Death)>,
 }
 
 /// Why an environment cannot be used.
@@ -36,28 +67,81 @@ pub enum EnvironmentError {
     Interpreter(#[from] InterpreterError),
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    #[error("failed to make control groups; give eggbox a delegated group, or do without (--control-groups off)")]
+    ControlGroups(#[source] io::Error),
+    #[error("cannot start the watchdog")]
+    Watchdog(#[source] io::Error),
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
     #[error("failed to start the nest")]
     Nest(#[from] NestError),
 }
 
 impl Environment {
-    /// Plans the wall and starts the first nest.
-    pub(crate) async fn start(config: &EngineConfig, limits: Arc<Limits>) -> Result<Self, EnvironmentError> {
+    /// Plans the wall, takes over what an earlier server has left, and has a nest that gives sessions.
+    pub(crate) async fn start(config: &Arc<EngineConfig>) -> Result<(Self, Inherited), EnvironmentError> {
         let python = config.environment.python.clone();
         let interpreter = tokio::task::spawn_blocking(move || Interpreter::describe(&python)).await??;
-        let plan = Arc::new(make_plan(config, &limits, &interpreter)?);
-        let nest = Nest::start(&plan, limits.sessions_max, limits.nest_start_max).await?;
-        let Description { python, preloaded, missing } = &nest.description;
-        tracing::info!(
-            interpreter = %interpreter.executable.display(), python, ?preloaded, not_installed = ?missing, "nest is up"
-        );
-        Ok(Self { plan, limits, nest: Mutex::new(Arc::new(nest)), closing: AtomicBool::new(false) })
+        let plan = make_plan(config, &interpreter)?;
+        let watchdog = match &plan.groups {
+            GroupsPlan::Own(groups) => {
+                groups.create().map_err(EnvironmentError::ControlGroups)?;
+                None
+            }
+            GroupsPlan::None { .. } => Some(start_watchdog(config)?),
+        };
+        let slots = Slots::new(plan.groups.clone(), plan.sessions_max);
+        let (keeper, entries) = Keeper::find_or_start(&config.state_dir, config.limits.abandoned_max).await?;
+        let (mut nests, inherited) = inherit(entries, config, &slots, watchdog.as_ref(), &keeper).await;
+        let digest = plan.digest();
+        let current = nests.iter().position(|nest| nest.note.digest == digest && nest.is_up());
+        let nest = match current {
+            Some(index) => nests.swap_remove(index),
+            None => match start_nest(&plan, config, &slots, &keeper).await {
+                Ok(nest) => nest,
+                Err(error) => {
+                    // What is inherited stays with the keeper; what is not has left nothing.
+                    if nests.is_empty() {
+                        keeper.end().await;
+                        clear(&plan);
+                    }
+                    return Err(error.into());
+                }
+            },
+        };
+        nests.iter().for_each(|nest| nest.retire());
+        let environment = Self {
+            plan,
+            config: Arc::clone(config),
+            slots,
+            keeper,
+            watchdog,
+            nest: Mutex::new(nest),
+            retired: nests,
+            closing: AtomicBool::new(false),
+        };
+        Ok((environment, inherited))
     }
 
-    /// A new session from a living nest.
-    pub(crate) async fn start_session(&self) -> Result<Session, SessionError> {
+    /// A session that nobody uses, to prove that the wall can be put up. Returns what it reported.
+    pub(crate) async fn prove(&self) -> Result<Status, SessionError> {
+        let (mut session, status) = self.start_unkept(SessionId::unique()).await?;
+        session.end(Death::Idle { idle_max: Duration::ZERO }).await;
+        Ok(status)
+    }
+
+    /// A new session from a living nest, which outlives this server.
+    pub(crate) async fn start_session(&self, id: SessionId) -> Result<Session, SessionError> {
+        let (session, _) = self.start_unkept(id).await?;
+        if let Err(error) = session.keep(&self.keeper).await {
+            tracing::error!(%error, "a session is not kept: it would end with this server");
+        }
+        Ok(session)
+    }
+
+    async fn start_unkept(&self, id: SessionId) -> Result<(Session, Status), SessionError> {
         let nest = self.living_nest().await?;
-        Session::start(&nest, Arc::clone(&self.limits)).await
+        Session::start(&nest, id, Arc::clone(&self.config), self.watchdog.as_ref()).await
     }
 
     async fn living_nest(&self) -> Result<Arc<Nest>, SessionError> {
@@ -67,25 +151,167 @@ impl Environment {
         }
         if !nest.is_up() {
             tracing::warn!("the nest is gone; starting another");
-            // Until it has cleared away what it shares with its successor.
-            nest.end().await;
-            *nest = Arc::new(Nest::start(&self.plan, self.limits.sessions_max, self.limits.nest_start_max).await?);
+            self.keeper.remove(&nest_key(&nest.note.name)).await;
+            *nest = start_nest(&self.plan, &self.config, &self.slots, &self.keeper).await?;
         }
         Ok(Arc::clone(&nest))
+    }
+
+    /// Starts a nest in the place of each that dies, before anybody asks for one. Never returns but when this is closing.
+    pub(crate) async fn stay_ready(&self) {
+        while !self.is_closing() {
+            match self.living_nest().await {
+                Ok(nest) => nest.gone().await,
+                Err(error) => {
+                    if !self.is_closing() {
+                        tracing::error!(error = chain(&error), "failed to start a nest");
+                    }
+                    tokio::time::sleep(RESTART_PAUSE).await;
+                }
+            }
+        }
     }
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Relaxed)
     }
 
-    /// Ends the nest and every session, for good.
+    /// Ends every nest and every session, for good, and clears away what they leave.
     pub(crate) async fn end(&self) {
         self.closing.store(true, Ordering::Relaxed);
-        self.nest.lock().await.end().await;
+        let nest = Arc::clone(&*self.nest.lock().await);
+        for nest in self.retired.iter().chain([&nest]) {
+            nest.end().await;
+        }
+        self.slots.close().await;
+        let plan = self.plan.clone();
+        // Where the blocking task cannot run, the runtime is going down; the next server finds what is left.
+        let _ = tokio::task::spawn_blocking(move || clear(&plan)).await;
+        self.keeper.end().await;
     }
 }
 
-fn make_plan(config: &EngineConfig, limits: &Limits, interpreter: &Interpreter) -> Result<Plan, PrepareError> {
+/// Removes the control groups that nobody is in any more.
+fn clear(plan: &Plan) {
+    if let Err(error) = leftovers::clear(plan) {
+        tracing::error!(%error, "failed to clear away what sessions have left");
+    }
+}
+
+fn start_watchdog(config: &EngineConfig) -> Result<Watchdog, EnvironmentError> {
+    let limits = &config.sandbox_limits;
+    let bounds = Bounds { memory_bytes_max: limits.memory_bytes_max, processes_max: limits.processes_max };
+    Watchdog::start(bounds).map_err(EnvironmentError::Watchdog)
+}
+
+async fn start_nest(
+    plan: &Plan,
+    config: &EngineConfig,
+    slots: &Slots,
+    keeper: &Keeper,
+) -> Result<Arc<Nest>, NestError> {
+    let nest = Nest::start(plan, &config.state_dir, slots, config.limits.nest_start_max).await?;
+    let Description { python, preloaded, missing } = &nest.note.description;
+    let interpreter = plan.program.executable.display();
+    tracing::info!(%interpreter, python, ?preloaded, not_installed = ?missing, "nest is up");
+    let note = serde_json::to_string(&nest.note).map_err(io::Error::from)?;
+    if let Err(error) = keeper.put(&nest_key(&nest.note.name), note, &nest.as_kept()).await {
+        tracing::error!(%error, "the nest is not kept: sessions would end with this server");
+    }
+    Ok(Arc::new(nest))
+}
+
+/// Takes over what the keeper holds.
+async fn inherit(
+    entries: Vec<Entry>,
+    config: &Arc<EngineConfig>,
+    slots: &Slots,
+    watchdog: Option<&Watchdog>,
+    keeper: &Keeper,
+) -> (Vec<Arc<Nest>>, Inherited) {
+    let mut inherited = Inherited::default();
+    let mut nests: HashMap<String, (Arc<Nest>, Inventory)> = HashMap::new();
+    let mut sessions = Vec::new();
+    for entry in entries {
+        if kept::is_nest(&entry.key) {
+            match adopt_nest(&entry.note, entry.descriptors, slots).await {
+                Ok((nest, inventory)) => {
+                    nests.insert(nest.note.name.clone(), (nest, inventory));
+                }
+                Err(error) => {
+                    tracing::error!(error = chain(&error), "a nest of the server before this one cannot be taken over");
+                    keeper.remove(&entry.key).await;
+                }
+            }
+        } else if kept::is_session(&entry.key) {
+            sessions.push(entry);
+        } else if kept::is_gone(&entry.key)
+            && let Ok(kept::GoneNote { id, death }) = serde_json::from_str(&entry.note)
+        {
+            inherited.gone.push((id, death));
+        }
+    }
+    for Entry { key, note, descriptors } in sessions {
+        match adopt_session(&note, descriptors, &nests, config, watchdog) {
+            Ok(Ok(session)) => inherited.living.push(session),
+            Ok(Err((id, death))) => {
+                inherited.gone.push((id, death));
+                keeper.remove(&key).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, key, "a session of the server before this one cannot be taken over");
+                keeper.remove(&key).await;
+            }
+        }
+    }
+    let nests: Vec<_> = nests.into_values().map(|(nest, _)| nest).collect();
+    if !nests.is_empty() {
+        let (living, gone) = (inherited.living.len(), inherited.gone.len());
+        tracing::info!(nests = nests.len(), sessions = living, ended = gone, "took over what the server before left");
+    }
+    (nests, inherited)
+}
+
+async fn adopt_nest(
+    note: &str,
+    descriptors: Vec<std::os::fd::OwnedFd>,
+    slots: &Slots,
+) -> Result<(Arc<Nest>, Inventory), NestError> {
+    let note: NestNote = serde_json::from_str(note).map_err(io::Error::from)?;
+    if note.wire_version != WIRE_VERSION {
+        let why = format!("it speaks version {} of our protocol, this server {WIRE_VERSION}", note.wire_version);
+        return Err(io::Error::other(why).into());
+    }
+    let descriptors = NestDescriptors::from_kept(descriptors).ok_or(io::Error::other("descriptors are missing"))?;
+    let (nest, inventory) = Nest::adopt(note, descriptors, slots).await?;
+    Ok((Arc::new(nest), inventory))
+}
+
+/// The session, or how it has ended.
+fn adopt_session(
+    note: &str,
+    descriptors: Vec<std::os::fd::OwnedFd>,
+    nests: &HashMap<String, (Arc<Nest>, Inventory)>,
+    config: &Arc<EngineConfig>,
+    watchdog: Option<&Watchdog>,
+) -> io::Result<Result<Session, (SessionId, Death)>> {
+    let SessionNote { nest, slot } = serde_json::from_str(note)?;
+    let (descriptors, files) =
+        kept::session_from_kept(descriptors).ok_or(io::Error::other("descriptors are missing"))?;
+    let record: Record = files.read_record()?;
+    let Some((nest, inventory)) = nests.get(&nest) else { return Ok(Err((record.id, Death::Nest))) };
+    if !inventory.living.contains(&slot) {
+        let death = match inventory.exits.get(&slot) {
+            Some(exit) => Death::from(*exit),
+            None => Death::Unobserved,
+        };
+        return Ok(Err((record.id, death)));
+    }
+    let process = SessionProcess::new(slot, descriptors, nest.expect_end(slot))?;
+    Session::adopt(nest, process, files, record, Arc::clone(config), watchdog).map(Ok)
+}
+
+fn make_plan(config: &EngineConfig, interpreter: &Interpreter) -> Result<Plan, PrepareError> {
     let runner_arguments = match &config.environment.preload {
         Preload::Available => {
             [&["available"][..], &PRELOAD_AVAILABLE].concat().into_iter().map(str::to_owned).collect()
@@ -95,8 +321,11 @@ fn make_plan(config: &EngineConfig, limits: &Limits, interpreter: &Interpreter) 
     prepare(Wanted {
         isolation: config.isolation,
         policy: &config.policy,
+        limits: &config.sandbox_limits,
+        control_groups: config.control_groups,
         interpreter,
-        sessions_max: limits.sessions_max,
+        sessions_max: config.limits.sessions_max.saturating_add(SLOTS_SPARE),
+        build: &config.build,
         state_dir: &config.state_dir,
         runner_arguments: &runner_arguments,
         fail_step: config.fail_step,
@@ -109,7 +338,12 @@ impl EnvironmentError {
         match self {
             Self::Prepare(_) => true,
             Self::Nest(NestError::Failed(NestFailure::Step { step, .. })) => step.layer().is_some(),
-            Self::Nest(_) | Self::Task(_) | Self::Interpreter(_) => false,
+            Self::Nest(_)
+            | Self::Task(_)
+            | Self::Interpreter(_)
+            | Self::ControlGroups(_)
+            | Self::Watchdog(_)
+            | Self::Keeper(_) => false,
         }
     }
 }

@@ -1,25 +1,37 @@
-//! The server's hold on one nest: starts it, asks it for sessions, hears of their ends.
+//! The server's hold on one nest: starts it or takes it over, asks it for sessions, hears of their ends.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use eggbox_sandbox::control;
-use eggbox_sandbox::plan::Plan;
-use eggbox_sandbox::wire::{Exit, FromNest, NestFailure, ToNest};
+use eggbox_sandbox::cgroup::Group;
+use eggbox_sandbox::plan::{GroupsPlan, Plan};
+use eggbox_sandbox::wire::{Exit, FromNest, NestFailure, ToNest, WIRE_VERSION};
+use eggbox_sandbox::{control, leftovers};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Gid, Signal, Uid, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
-use tokio::net::unix::pipe;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-/// How long a nest may take to go once it was told to, before it is killed.
-const END_MAX: Duration = Duration::from_secs(2);
+use crate::kept::{NestDescriptors, NestNote};
+use crate::session_process::{SessionDescriptors, SessionProcess};
+use crate::slots::Slots;
+
+/// How long a nest may take to go once it was told to, before it is killed: the kernel takes a second or two to clear a
+/// thousand sessions away.
+const END_MAX: Duration = Duration::from_secs(20);
+/// How long after its death what is left of it may take to be gone.
+const GONE_MAX: Duration = Duration::from_secs(10);
+/// How long a nest that was taken over may take to say what it holds.
+const REPORT_MAX: Duration = Duration::from_secs(10);
 
 /// Why there is no nest; readable after "failed to start the nest: ".
 #[derive(Debug, thiserror::Error)]
@@ -45,58 +57,51 @@ pub enum SpawnError {
     NoSlot,
     #[error("the nest could not fork: {0}")]
     Fork(String),
+    #[error("cannot make a control group for the session")]
+    ControlGroup(#[source] io::Error),
     #[error("cannot make a channel for the session")]
     Channel(#[from] io::Error),
 }
 
-/// A session's process, as the server holds it.
-#[derive(Debug)]
-pub(crate) struct SessionProcess {
-    pub(crate) requests: pipe::Sender,
-    pub(crate) answers: pipe::Receiver,
-    pub(crate) stdout: pipe::Receiver,
-    pub(crate) stderr: pipe::Receiver,
-    /// How it ended, once the nest has reaped it; an error where the nest ended first.
-    pub(crate) ended: oneshot::Receiver<Exit>,
-    pidfd: OwnedFd,
-}
-
-impl SessionProcess {
-    /// Raises KeyboardInterrupt in the session. One that has just ended is left alone.
-    pub(crate) fn interrupt(&self) {
-        // The only failure is that it is gone, which `ended` reports.
-        let _ = pidfd_send_signal(&self.pidfd, Signal::INT);
-    }
-
-    /// Kills pid 1 of the session, and so its whole tree.
-    pub(crate) fn kill(&self) {
-        // As above.
-        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
-    }
-}
-
 /// What the nest said of itself when it was up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Description {
     pub(crate) python: String,
     pub(crate) preloaded: Vec<String>,
     pub(crate) missing: Vec<String>,
 }
 
+/// The answer to the wish for a session.
+type Fork = oneshot::Receiver<Result<OwnedFd, SpawnError>>;
+
 /// A handle on a running nest.
 #[derive(Debug)]
 pub(crate) struct Nest {
     shared: Arc<Shared>,
-    pub(crate) description: Description,
+    pub(crate) note: NestNote,
 }
 
 #[derive(Debug)]
 struct Shared {
-    plan: Arc<Plan>,
+    plan: Plan,
+    /// The plan's file as the nest got it.
+    plan_file: File,
     /// Of whole messages; tokio's stream only waits on it.
     control: UnixStream,
     pidfd: OwnedFd,
+    slots: Slots,
     state: Mutex<State>,
+    life: watch::Sender<Life>,
+}
+
+/// How far the end of a nest has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Life {
+    Up,
+    /// Its channel is closed.
+    Gone,
+    /// Nothing of it is left.
+    Cleared,
 }
 
 /// A nest that is not up yet. Dropped with its process, it kills that: an import that hangs would not see the control
@@ -114,13 +119,16 @@ impl Drop for Starting {
 }
 
 /// Who waits for what from the nest. None once it is gone.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Waiting {
     /// For the fork of the session of a slot.
     forks: HashMap<u32, oneshot::Sender<Result<OwnedFd, SpawnError>>>,
     /// For its end.
     ends: HashMap<u32, oneshot::Sender<Exit>>,
-    free_slots: Vec<u32>,
+    /// Slots with something of a session in them.
+    held: HashSet<u32>,
+    /// It gets no more sessions, and ends with its last one.
+    is_retired: bool,
 }
 
 #[derive(Debug)]
@@ -137,16 +145,22 @@ impl Shared {
 
     /// Blocks until the process is gone, and kills it where it takes long.
     fn wait_for_end(&self) {
-        let limit = Timespec::try_from(END_MAX).ok();
-        let gone = |limit: Option<&Timespec>| {
-            poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], limit).is_ok_and(|ready| ready > 0)
+        let gone = |limit: Duration| {
+            let limit = Timespec::try_from(limit).ok();
+            poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], limit.as_ref()).is_ok_and(|ready| ready > 0)
         };
-        if !gone(limit.as_ref()) {
+        if !gone(END_MAX) {
             let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
-            gone(None);
+            if !gone(GONE_MAX) {
+                tracing::error!("a nest cannot be ended: the kernel does not let it go");
+                return;
+            }
         }
         // Where this server is pid 1 of a container, the orphaned nest has become its child.
         let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        if let Err(error) = leftovers::clear_folder(&self.plan) {
+            tracing::error!(%error, "failed to remove the folder of a nest that has ended");
+        }
     }
 
     async fn send(&self, message: &ToNest, descriptors: &[OwnedFd]) -> io::Result<()> {
@@ -154,23 +168,48 @@ impl Shared {
         let socket = &self.control;
         socket.async_io(Interest::WRITABLE, || control::send(socket.as_fd(), message, &descriptors)).await
     }
+
+    /// At which it ends by itself.
+    fn close_control(&self) {
+        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
+    }
 }
 
 async fn receive(socket: &UnixStream) -> io::Result<Option<(FromNest, Vec<OwnedFd>)>> {
     socket.async_io(Interest::READABLE, || control::receive(socket.as_fd())).await
 }
 
+/// What a nest that was taken over holds, and what it has said while nobody listened.
+#[derive(Debug, Default)]
+pub(crate) struct Inventory {
+    /// Slots with a session that has not ended.
+    pub(crate) living: HashSet<u32>,
+    /// How those have ended that have.
+    pub(crate) exits: HashMap<u32, Exit>,
+    /// Slots in which something was left that could not be cleared.
+    not_cleared: HashSet<u32>,
+    /// Slots that are free again.
+    cleared: HashSet<u32>,
+}
+
 impl Nest {
     /// Starts a nest and waits until it is up, at most for `wait_max`.
-    pub(crate) async fn start(plan: &Arc<Plan>, sessions_max: u32, wait_max: Duration) -> Result<Self, NestError> {
-        match timeout(wait_max, Self::start_unbounded(plan, sessions_max)).await {
+    pub(crate) async fn start(
+        plan: &Plan,
+        state_dir: &Path,
+        slots: &Slots,
+        wait_max: Duration,
+    ) -> Result<Self, NestError> {
+        match timeout(wait_max, Self::start_unbounded(plan, state_dir, slots)).await {
             Ok(started) => started,
             Err(_) => Err(NestError::Slow { waited: wait_max }),
         }
     }
 
-    async fn start_unbounded(plan: &Arc<Plan>, sessions_max: u32) -> Result<Self, NestError> {
-        let control = start_process(plan).map_err(NestError::Process)?;
+    async fn start_unbounded(template: &Plan, state_dir: &Path, slots: &Slots) -> Result<Self, NestError> {
+        let name = uuid::Uuid::now_v7().to_string();
+        let plan = template.for_nest(&state_dir.join("nests").join(&name));
+        let (control, plan_file) = start_process(&plan).map_err(NestError::Process)?;
         let mut process = Starting(None);
         let description = loop {
             match receive(&control).await? {
@@ -186,72 +225,156 @@ impl Nest {
             }
         };
         let pidfd = process.0.take().ok_or_else(|| io::Error::other("it gave no handle on its process"))?;
-        let waiting = Waiting {
-            forks: HashMap::new(),
-            ends: HashMap::new(),
-            // The lowest are taken first.
-            free_slots: (0..sessions_max).rev().collect(),
+        let note = NestNote { name, digest: template.digest(), wire_version: WIRE_VERSION, description };
+        Ok(Self::hold(plan, plan_file, control, pidfd, slots, Waiting::default(), note))
+    }
+
+    /// Takes over a nest that another server has started, with what it holds.
+    pub(crate) async fn adopt(
+        note: NestNote,
+        descriptors: NestDescriptors,
+        slots: &Slots,
+    ) -> Result<(Self, Inventory), NestError> {
+        let plan = descriptors.read_plan()?;
+        let NestDescriptors { control, pidfd, plan: plan_file } = descriptors;
+        let control = UnixStream::from_std(control.into())?;
+        let inventory = match timeout(REPORT_MAX, take_inventory(&control)).await {
+            Ok(inventory) => inventory?,
+            Err(_) => return Err(NestError::Slow { waited: REPORT_MAX }),
         };
-        let shared = Arc::new(Shared { plan: Arc::clone(plan), control, pidfd, state: Mutex::new(State::Up(waiting)) });
+        let ended_uncleared = inventory.exits.keys().filter(|slot| !inventory.cleared.contains(slot)).copied();
+        let held: HashSet<u32> = inventory.living.iter().copied().chain(ended_uncleared).collect();
+        for slot in held.iter().chain(&inventory.not_cleared) {
+            slots.occupy(*slot);
+        }
+        let waiting = Waiting { held, ..Waiting::default() };
+        Ok((Self::hold(plan, plan_file, control, pidfd, slots, waiting, note), inventory))
+    }
+
+    fn hold(
+        plan: Plan,
+        plan_file: File,
+        control: UnixStream,
+        pidfd: OwnedFd,
+        slots: &Slots,
+        waiting: Waiting,
+        note: NestNote,
+    ) -> Self {
+        let (slots, state) = (slots.clone(), Mutex::new(State::Up(waiting)));
+        let shared =
+            Arc::new(Shared { plan, plan_file, control, pidfd, slots, state, life: watch::Sender::new(Life::Up) });
         tokio::spawn(hear(Arc::clone(&shared)));
-        Ok(Self { shared, description })
+        Self { shared, note }
     }
 
     pub(crate) fn is_up(&self) -> bool {
         matches!(*self.shared.state(), State::Up(_))
     }
 
-    /// Asks for a session; it is not yet known to be locked down.
-    pub(crate) async fn spawn(&self) -> Result<SessionProcess, SpawnError> {
+    /// Returns when it has gone.
+    pub(crate) async fn gone(&self) {
+        self.reached(Life::Gone).await;
+    }
+
+    async fn reached(&self, life: Life) {
+        // The sender lives as long as this.
+        let _ = self.shared.life.subscribe().wait_for(|now| *now >= life).await;
+    }
+
+    /// Lets it end with its last session.
+    pub(crate) fn retire(&self) {
+        if let State::Up(waiting) = &mut *self.shared.state() {
+            waiting.is_retired = true;
+            if waiting.held.is_empty() {
+                self.shared.close_control();
+            }
+        }
+    }
+
+    /// For the keeper, in its order.
+    pub(crate) fn as_kept(&self) -> [std::os::fd::BorrowedFd<'_>; 3] {
+        [self.shared.control.as_fd(), self.shared.pidfd.as_fd(), self.shared.plan_file.as_fd()]
+    }
+
+    /// The counters of a session's control group; none where there are no groups.
+    pub(crate) fn group(&self, slot: u32) -> io::Result<Option<Group>> {
+        match &self.shared.plan.groups {
+            GroupsPlan::Own(groups) => groups.open(slot).map(Some),
+            GroupsPlan::None { .. } => Ok(None),
+        }
+    }
+
+    /// Asks for a session, which will find its code in `code`; it is not yet known to be locked down.
+    pub(crate) async fn spawn(&self, code: OwnedFd) -> Result<SessionProcess, SpawnError> {
         let (inner_requests, requests) = io::pipe()?;
         let (answers, inner_answers) = io::pipe()?;
         let (stdout, inner_stdout) = io::pipe()?;
         let (stderr, inner_stderr) = io::pipe()?;
-        let (fork_sender, fork) = oneshot::channel();
-        let (end_sender, ended) = oneshot::channel();
-        let slot = match &mut *self.shared.state() {
-            State::Gone => return Err(SpawnError::NestGone),
-            State::Up(waiting) => {
-                let slot = waiting.free_slots.pop().ok_or(SpawnError::NoSlot)?;
-                waiting.forks.insert(slot, fork_sender);
-                waiting.ends.insert(slot, end_sender);
-                slot
-            }
-        };
-        if let Some(id) = self.shared.plan.outside_id(slot) {
+        let slot = self.shared.slots.take().await?;
+        let plan = &self.shared.plan;
+        if let Some(id) = plan.outside_id(slot) {
             let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
             for pipe in [inner_stdout.as_fd(), inner_stderr.as_fd()] {
                 // So that it can be opened by name, as /dev/stdout. Where that fails, it cannot.
                 let _ = rustix::fs::fchown(pipe, Some(uid), Some(gid));
             }
         }
-        let descriptors = [inner_requests.into(), inner_answers.into(), inner_stdout.into(), inner_stderr.into()];
+        let entrances = match &plan.groups {
+            GroupsPlan::Own(groups) => groups.entrances(slot).map_err(SpawnError::ControlGroup),
+            GroupsPlan::None { .. } => Ok(Vec::new()),
+        };
+        let expected = entrances.and_then(|entrances| Ok((entrances, self.expect_fork(slot)?)));
+        let (entrances, (fork, ended)) = match expected {
+            Ok(expected) => expected,
+            Err(error) => {
+                self.shared.slots.release(slot);
+                return Err(error);
+            }
+        };
+        let mut descriptors =
+            vec![inner_requests.into(), inner_answers.into(), inner_stdout.into(), inner_stderr.into(), code];
+        descriptors.extend(entrances);
         // A nest that cannot be written to is gone, and `hear` tells everybody who waits.
         let _ = self.shared.send(&ToNest::Spawn { slot }, &descriptors).await;
         drop(descriptors);
         let pidfd = fork.await.map_err(|_| SpawnError::NestGone)??;
-        Ok(SessionProcess {
-            requests: pipe::Sender::from_owned_fd(requests.into())?,
-            answers: pipe::Receiver::from_owned_fd(answers.into())?,
-            stdout: pipe::Receiver::from_owned_fd(stdout.into())?,
-            stderr: pipe::Receiver::from_owned_fd(stderr.into())?,
-            ended,
-            pidfd,
-        })
+        let [requests, answers, stdout, stderr] = [requests.into(), answers.into(), stdout.into(), stderr.into()];
+        let descriptors = SessionDescriptors { requests, answers, stdout, stderr, pidfd };
+        Ok(SessionProcess::new(slot, descriptors, ended)?)
+    }
+
+    fn expect_fork(&self, slot: u32) -> Result<(Fork, oneshot::Receiver<Exit>), SpawnError> {
+        let (fork_sender, fork) = oneshot::channel();
+        let (end_sender, ended) = oneshot::channel();
+        match &mut *self.shared.state() {
+            State::Gone => Err(SpawnError::NestGone),
+            State::Up(waiting) => {
+                waiting.forks.insert(slot, fork_sender);
+                waiting.ends.insert(slot, end_sender);
+                waiting.held.insert(slot);
+                Ok((fork, ended))
+            }
+        }
+    }
+
+    /// To be told how the session of a slot ends that was taken over; at once, with an error, where the nest is gone.
+    pub(crate) fn expect_end(&self, slot: u32) -> oneshot::Receiver<Exit> {
+        let (sender, ended) = oneshot::channel();
+        if let State::Up(waiting) = &mut *self.shared.state() {
+            waiting.ends.insert(slot, sender);
+        }
+        ended
     }
 
     /// Ends the nest and every session in it; returns when the kernel has cleared them away.
     pub(crate) async fn end(&self) {
-        // It ends when its control channel does.
-        let _ = rustix::net::shutdown(&self.shared.control, rustix::net::Shutdown::Both);
-        let shared = Arc::clone(&self.shared);
-        // Where the blocking task cannot run, the runtime is going down, and the closed channel has to do.
-        let _ = tokio::task::spawn_blocking(move || shared.wait_for_end()).await;
+        self.shared.close_control();
+        self.reached(Life::Cleared).await;
     }
 }
 
-/// Starts our own binary as a nest; returns the server's end of its control channel.
-fn start_process(plan: &Plan) -> io::Result<UnixStream> {
+/// Starts our own binary as a nest; returns the server's end of its control channel, and the plan's file.
+fn start_process(plan: &Plan) -> io::Result<(UnixStream, File)> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     let flags = SocketFlags::CLOEXEC;
     let (control, inner_control) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
@@ -261,11 +384,40 @@ fn start_process(plan: &Plan) -> io::Result<UnixStream> {
     let mut first = tokio::process::Command::new("/proc/self/exe")
         .arg("nest")
         .stdin(Stdio::from(inner_control))
-        .stdout(Stdio::from(plan))
+        .stdout(Stdio::from(plan.try_clone()?))
         .spawn()?;
     // The process that was started leaves as soon as the nest stands on its own.
     tokio::spawn(async move { first.wait().await });
-    UnixStream::from_std(control.into())
+    Ok((UnixStream::from_std(control.into())?, plan))
+}
+
+async fn take_inventory(control: &UnixStream) -> io::Result<Inventory> {
+    control.async_io(Interest::WRITABLE, || control::send(control.as_fd(), &ToNest::Report, &[])).await?;
+    let mut inventory = Inventory::default();
+    loop {
+        match receive(control).await? {
+            None => return Err(io::ErrorKind::ConnectionReset.into()),
+            Some((FromNest::Holding { slots, is_all }, _)) => {
+                inventory.living.extend(slots);
+                if is_all {
+                    return Ok(inventory);
+                }
+            }
+            Some((FromNest::Ended { slot, exit }, _)) => {
+                inventory.exits.insert(slot, exit);
+            }
+            Some((FromNest::Cleared { slot }, _)) => {
+                inventory.cleared.insert(slot);
+            }
+            Some((FromNest::NotCleared { slot }, _)) => {
+                inventory.not_cleared.insert(slot);
+            }
+            // Answers to questions of the server that is gone. A session that it had not told the keeper of ends by
+            // itself, as its channel is closed.
+            Some((FromNest::Spawned { .. } | FromNest::NotSpawned { .. }, _)) => {}
+            Some((FromNest::Started | FromNest::Failed(_) | FromNest::Up { .. }, _)) => {}
+        }
+    }
 }
 
 /// Passes on what the nest says, until it is gone.
@@ -274,7 +426,7 @@ async fn hear(shared: Arc<Shared>) {
         match receive(&shared.control).await {
             Ok(Some((message, descriptors))) => {
                 if let State::Up(waiting) = &mut *shared.state() {
-                    waiting.dispatch(message, descriptors);
+                    waiting.dispatch(message, descriptors, &shared);
                 }
             }
             ended => {
@@ -282,9 +434,16 @@ async fn hear(shared: Arc<Shared>) {
                     tracing::error!(%error, "the control channel of the nest broke");
                 }
                 // Drops every sender: whoever waits hears that the nest is gone.
-                *shared.state() = State::Gone;
+                let state = std::mem::replace(&mut *shared.state(), State::Gone);
+                shared.life.send_replace(Life::Gone);
+                shared.close_control();
                 // It ends itself and its sessions; nothing of it may outlive this in whatever state.
-                tokio::task::spawn_blocking(move || shared.wait_for_end());
+                let waits = Arc::clone(&shared);
+                let _ = tokio::task::spawn_blocking(move || waits.wait_for_end()).await;
+                if let State::Up(waiting) = state {
+                    waiting.held.into_iter().for_each(|slot| shared.slots.release(slot));
+                }
+                shared.life.send_replace(Life::Cleared);
                 return;
             }
         }
@@ -292,7 +451,7 @@ async fn hear(shared: Arc<Shared>) {
 }
 
 impl Waiting {
-    fn dispatch(&mut self, message: FromNest, descriptors: Vec<OwnedFd>) {
+    fn dispatch(&mut self, message: FromNest, descriptors: Vec<OwnedFd>, shared: &Shared) {
         match message {
             FromNest::Spawned { slot } => {
                 if let (Some(fork), Some(pidfd)) = (self.forks.remove(&slot), descriptors.into_iter().next()) {
@@ -302,7 +461,7 @@ impl Waiting {
             }
             FromNest::NotSpawned { slot, cause } => {
                 self.ends.remove(&slot);
-                self.free_slots.push(slot);
+                self.clear(slot, shared);
                 if let Some(fork) = self.forks.remove(&slot) {
                     let _ = fork.send(Err(SpawnError::Fork(cause)));
                 }
@@ -313,16 +472,26 @@ impl Waiting {
                     let _ = end.send(exit);
                 }
             }
-            FromNest::Cleared { slot } => self.free_slots.push(slot),
+            FromNest::Cleared { slot } => self.clear(slot, shared),
             FromNest::NotCleared { slot } => {
+                self.held.remove(&slot);
                 tracing::error!(
                     slot,
                     "the folders of an ended session could not be removed; its slot is not used again"
                 );
             }
-            FromNest::Started | FromNest::Failed(_) | FromNest::Up { .. } => {
+            FromNest::Started | FromNest::Failed(_) | FromNest::Up { .. } | FromNest::Holding { .. } => {
                 tracing::warn!(?message, "the nest said something out of turn");
             }
+        }
+    }
+
+    fn clear(&mut self, slot: u32, shared: &Shared) {
+        if self.held.remove(&slot) {
+            shared.slots.release(slot);
+        }
+        if self.is_retired && self.held.is_empty() {
+            shared.close_control();
         }
     }
 }

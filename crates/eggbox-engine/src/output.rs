@@ -1,89 +1,99 @@
-//! What a session writes: kept up to a limit, drained without end.
+//! Takes a session's output from its pipes as it comes, so that a writer is never held up for long, and keeps the head of
+//! it. From pipe to file it never passes through this process: what has left the one is in the other, whoever is killed
+//! in between.
 
+use std::fs::File;
+use std::future::pending;
 use std::io;
-use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 
-use bytes::BufMut;
-use rustix::io::Errno;
-use tokio::net::unix::pipe;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::pipe::{SpliceFlags, splice};
+use tokio::io::unix::AsyncFd;
 
-use crate::outcome::Output;
-
-/// Bytes asked of a pipe at once: a page at first, and what a pipe holds (pipe(7)) where there is much.
-const READ_BYTES_MIN: usize = 4 * 1024;
-const READ_BYTES_MAX: usize = 64 * 1024;
+/// Bytes asked of a pipe at once: what one holds unless a program has changed that (pipe(7)).
+const PORTION_BYTES: usize = 64 * 1024;
 /// The most that is taken from a pipe when its writer has come to an end of its own: what an unprivileged process can
 /// have made the pipe hold (`/proc/sys/fs/pipe-max-size`). A writer that goes on cannot hold the server up.
 const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
 /// The output of one stream of one execution.
 #[derive(Debug)]
-pub(crate) struct Collector {
-    output: Output,
-    bytes_max: usize,
+pub(crate) struct Collector<'a> {
+    file: &'a File,
+    kept_bytes: u64,
+    dropped_bytes: u64,
+    bytes_max: u64,
     /// No writer is left.
     closed: bool,
 }
 
-impl Collector {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { output: Output::default(), bytes_max, closed: false }
+impl<'a> Collector<'a> {
+    /// Goes on after what is in the file already: nothing for an execution that begins, some for one that another server
+    /// has begun.
+    pub(crate) fn new(file: &'a File, bytes_max: usize) -> io::Result<Self> {
+        let kept_bytes = file.metadata()?.len();
+        let bytes_max = (bytes_max as u64).max(kept_bytes);
+        Ok(Self { file, kept_bytes, dropped_bytes: 0, bytes_max, closed: false })
+    }
+
+    pub(crate) fn dropped_bytes(&self) -> u64 {
+        self.dropped_bytes
     }
 
     /// Waits for output and takes one portion of it; never returns once every writer is gone. Cancellation loses
     /// nothing.
-    pub(crate) async fn read(&mut self, pipe: &pipe::Receiver) {
-        if self.closed || pipe.readable().await.is_err() {
-            std::future::pending::<()>().await;
+    pub(crate) async fn read(&mut self, pipe: &AsyncFd<OwnedFd>) {
+        if self.closed {
+            pending::<()>().await;
         }
-        self.take_portion(pipe);
+        let Ok(mut ready) = pipe.readable().await else { return pending().await };
+        if let Ok(Ok(0) | Err(_)) = ready.try_io(|pipe| Ok(self.take_portion(pipe)?)) {
+            self.closed = true;
+        }
     }
 
     /// Takes what is in the pipe, without waiting. Asks the kernel itself: what the runtime remembers of the pipe may be
     /// older than what the session wrote before it said that it is done.
-    pub(crate) fn drain(&mut self, pipe: &pipe::Receiver) {
-        // Not zeroed first: this is done four times for every execution, mostly for nothing.
-        let mut portion = [const { MaybeUninit::uninit() }; READ_BYTES_MAX];
+    pub(crate) fn drain(&mut self, pipe: &AsyncFd<OwnedFd>) {
         let mut drained = 0;
         while drained < DRAIN_BYTES_MAX {
-            match rustix::io::read(pipe, &mut portion) {
-                Err(Errno::INTR) => {}
-                Ok(([], _)) | Err(_) => break,
-                Ok((taken, _)) => {
-                    drained += taken.len();
-                    let room = taken.len().min(self.bytes_max - self.output.bytes.len());
-                    self.output.bytes.extend_from_slice(&taken[..room]);
-                    self.output.dropped_bytes += (taken.len() - room) as u64;
-                }
+            match self.take_portion(pipe) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => drained += count,
             }
         }
     }
 
-    fn take_portion(&mut self, pipe: &pipe::Receiver) {
-        let kept = self.output.bytes.len();
-        let room = self.bytes_max - kept;
-        let read = if room == 0 {
-            let read = pipe.try_read(&mut [0; READ_BYTES_MAX]);
-            self.output.dropped_bytes += *read.as_ref().unwrap_or(&0) as u64;
-            read
-        } else {
-            // Most executions print little, some print much.
-            let portion = kept.clamp(READ_BYTES_MIN, READ_BYTES_MAX).min(room);
-            self.output.bytes.reserve(portion);
-            pipe.try_read_buf(&mut (&mut self.output.bytes).limit(portion))
-        };
-        self.closed |= match read {
-            Ok(count) => count == 0,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-        };
-    }
-
-    pub(crate) fn into_output(self) -> Output {
-        self.output
+    fn take_portion(&mut self, pipe: &AsyncFd<OwnedFd>) -> Result<usize, Errno> {
+        let room = usize::try_from(self.bytes_max - self.kept_bytes).unwrap_or(usize::MAX);
+        if room == 0 {
+            let count = drop_portion(pipe)?;
+            self.dropped_bytes += count as u64;
+            return Ok(count);
+        }
+        let mut offset = self.kept_bytes;
+        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+        let portion = room.min(PORTION_BYTES);
+        let count = retry_on_intr(|| splice(pipe, None, self.file, Some(&mut offset), portion, flags))?;
+        self.kept_bytes += count as u64;
+        Ok(count)
     }
 }
 
 /// Drops what is in the pipe: output that came after the execution that it belongs to was over.
-pub(crate) fn discard(pipe: &pipe::Receiver) {
-    Collector::new(0).drain(pipe);
+pub(crate) fn discard(pipe: &AsyncFd<OwnedFd>) {
+    let mut dropped = 0;
+    while dropped < DRAIN_BYTES_MAX {
+        match drop_portion(pipe) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => dropped += count,
+        }
+    }
+}
+
+fn drop_portion(pipe: &AsyncFd<OwnedFd>) -> Result<usize, Errno> {
+    // Not zeroed first: this is done for every execution, mostly for nothing.
+    let mut portion = [const { std::mem::MaybeUninit::uninit() }; PORTION_BYTES];
+    retry_on_intr(|| rustix::io::read(pipe, &mut portion).map(|(taken, _)| taken.len()))
 }

@@ -5,23 +5,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
-use crate::config::Limits;
+use crate::config::EngineConfig;
 use crate::engine::{ExecuteError, chain};
-use crate::environment::Environment;
+use crate::environment::{Environment, Inherited};
+use crate::kept::{GoneNote, gone_key};
 use crate::nest::SpawnError;
-use crate::outcome::{Death, Execution, Outcome, Output, SessionState};
-use crate::session::{Ran, SessionError};
+use crate::outcome::{Death, Execution, Outcome, Output, SessionState, Usage};
+use crate::session::{Session, SessionError};
+use crate::session_files::{LastExecution, SessionFiles};
 use crate::session_id::SessionId;
 
 /// Every session of the server.
 #[derive(Debug)]
 pub(crate) struct Registry {
     environment: Environment,
-    limits: Arc<Limits>,
+    config: Arc<EngineConfig>,
     names: Mutex<Names>,
+    /// One for each execution that may run now.
+    turns: Semaphore,
     /// Executions that were taken on and are not answered yet.
     in_flight: AtomicUsize,
     /// Told whenever one is answered.
@@ -31,32 +34,39 @@ pub(crate) struct Registry {
 /// The sessions that are named now.
 #[derive(Debug, Default)]
 struct Names {
-    /// Where the requests of a living session are sent. Its task closes the queue only under the registry's lock.
-    live: HashMap<SessionId, mpsc::Sender<Request>>,
+    live: HashMap<SessionId, Live>,
     /// Those that ended between executions, of which nobody has been told yet.
     gone: HashMap<SessionId, Death>,
     /// The same in the order of their ends, with some that have been told of since.
     gone_order: VecDeque<SessionId>,
 }
 
+/// A session that has not ended.
+#[derive(Debug)]
+struct Live {
+    /// Where its requests are sent. Its task closes the queue only under the registry's lock.
+    queue: mpsc::Sender<Request>,
+    /// What it prints; none until it was started.
+    files: Option<Arc<SessionFiles>>,
+}
+
 /// How many ended sessions are remembered for clients who may never ask; beyond that the oldest are forgotten.
 const GONE_MAX: usize = 16 * 1024;
 
 impl Names {
-    fn bury(&mut self, id: SessionId, death: Death) {
+    /// Returns whom it has to forget for that.
+    fn bury(&mut self, id: SessionId, death: Death) -> Option<SessionId> {
         self.gone.insert(id.clone(), death);
         self.gone_order.push_back(id);
-        while self.gone_order.len() > GONE_MAX {
-            if let Some(oldest) = self.gone_order.pop_front() {
-                self.gone.remove(&oldest);
-            }
-        }
+        let oldest = if self.gone_order.len() > GONE_MAX { self.gone_order.pop_front() } else { None };
+        oldest.filter(|oldest| self.gone.remove(oldest).is_some())
     }
 }
 
 type Reply = Result<Execution, ExecuteError>;
 
 /// An execution that waits for its turn.
+#[derive(Debug)]
 struct Request {
     code: String,
     reply: oneshot::Sender<Reply>,
@@ -64,19 +74,28 @@ struct Request {
 }
 
 impl Request {
-    fn answer_gone(self, id: &SessionId, death: Death) {
-        // A client that went away does not hear it.
-        let _ = self.reply.send(Ok(gone(id.clone(), death)));
+    /// Returns whether somebody heard it.
+    fn answer_gone(self, id: &SessionId, death: Death) -> bool {
+        self.reply.send(Ok(gone(id.clone(), death))).is_ok()
     }
 }
 
 /// The answer to the first request after the end of its session.
 fn gone(session: SessionId, death: Death) -> Execution {
-    Execution { session, stdout: Output::default(), stderr: Output::default(), outcome: Outcome::Gone(death) }
+    let [stdout, stderr] = [Output::default(), Output::default()];
+    Execution { session, stdout, stderr, outcome: Outcome::Gone(death), usage: Usage::default() }
 }
 
 /// Counts an execution for as long as it is not answered.
+#[derive(Debug)]
 struct InFlight(Arc<Registry>);
+
+impl InFlight {
+    fn new(registry: &Arc<Registry>) -> Self {
+        registry.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(registry))
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -85,9 +104,32 @@ impl Drop for InFlight {
     }
 }
 
+/// Where a session's task begins.
+#[derive(Debug)]
+enum Beginning {
+    New,
+    Inherited(Box<Session>),
+}
+
 impl Registry {
-    pub(crate) fn new(environment: Environment, limits: Arc<Limits>) -> Self {
-        Self { environment, limits, names: Mutex::default(), in_flight: AtomicUsize::new(0), answered: Notify::new() }
+    /// With the sessions that an earlier server has left.
+    pub(crate) fn new(environment: Environment, inherited: Inherited, config: Arc<EngineConfig>) -> Arc<Self> {
+        let turns = Semaphore::new(config.limits.executions_max.min(Semaphore::MAX_PERMITS));
+        let (in_flight, answered) = (AtomicUsize::new(0), Notify::new());
+        let registry = Arc::new(Self { environment, config, names: Mutex::default(), turns, in_flight, answered });
+        {
+            let mut names = registry.names();
+            for (id, death) in inherited.gone {
+                names.bury(id, death);
+            }
+            for session in inherited.living {
+                let id = session.record.id.clone();
+                let files = Some(Arc::clone(&session.files));
+                let queue = registry.start_task(&id, Beginning::Inherited(Box::new(session)), []);
+                names.live.insert(id, Live { queue, files });
+            }
+        }
+        registry
     }
 
     pub(crate) fn environment(&self) -> &Environment {
@@ -114,12 +156,22 @@ impl Registry {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the session of that name has run last; none where there is no such session.
+    pub(crate) fn last_execution(&self, id: &SessionId) -> std::io::Result<Option<LastExecution>> {
+        let files = match self.names().live.get(id) {
+            Some(Live { files: Some(files), .. }) => Arc::clone(files),
+            Some(Live { files: None, .. }) => return Ok(Some(LastExecution::None)),
+            None => return Ok(None),
+        };
+        files.last_execution().map(Some)
+    }
+
     /// Runs `code` in the session of that name, or in a new one. Goes on to the end even if the future is dropped.
     pub(crate) async fn execute(self: &Arc<Self>, id: SessionId, code: String) -> Reply {
         let (reply, answer) = oneshot::channel();
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let request = Request { code, reply, _in_flight: InFlight(Arc::clone(self)) };
+        let request = Request { code, reply, _in_flight: InFlight::new(self) };
         if let Some(death) = self.admit(&id, request)? {
+            self.environment.keeper.remove(&gone_key(&id)).await;
             return Ok(gone(id, death));
         }
         answer
@@ -129,79 +181,154 @@ impl Registry {
 
     /// Gives the request to its session, which it makes if need be; or returns why that session is gone.
     fn admit(self: &Arc<Self>, id: &SessionId, request: Request) -> Result<Option<Death>, ExecuteError> {
+        let limits = &self.config.limits;
         let mut names = self.names();
         if let Some(death) = names.gone.remove(id) {
             return Ok(Some(death));
         }
         let request = match names.live.get(id) {
-            Some(queue) => match queue.try_send(request) {
+            Some(live) => match live.queue.try_send(request) {
                 Ok(()) => return Ok(None),
-                Err(TrySendError::Full(_)) => {
-                    return Err(ExecuteError::QueueFull { queue_max: self.limits.queue_max });
-                }
+                Err(TrySendError::Full(_)) => return Err(ExecuteError::QueueFull { queue_max: limits.queue_max }),
                 // Its task has failed; it is replaced.
                 Err(TrySendError::Closed(request)) => request,
             },
-            None if names.live.len() >= self.limits.sessions_max as usize => {
-                return Err(ExecuteError::NoRoom { sessions_max: self.limits.sessions_max });
+            None if names.live.len() >= limits.sessions_max as usize => {
+                return Err(ExecuteError::NoRoom { sessions_max: limits.sessions_max });
             }
             None => request,
         };
-        names.live.insert(id.clone(), self.start_task(id, [request]));
+        let queue = self.start_task(id, Beginning::New, [request]);
+        names.live.insert(id.clone(), Live { queue, files: None });
         Ok(None)
     }
 
     /// Starts the task of a session that has these requests to begin with.
-    fn start_task(self: &Arc<Self>, id: &SessionId, first: impl IntoIterator<Item = Request>) -> mpsc::Sender<Request> {
-        let (sender, receiver) = mpsc::channel(self.limits.queue_max.max(1));
+    fn start_task(
+        self: &Arc<Self>,
+        id: &SessionId,
+        beginning: Beginning,
+        first: impl IntoIterator<Item = Request>,
+    ) -> mpsc::Sender<Request> {
+        let (sender, receiver) = mpsc::channel(self.config.limits.queue_max.max(1));
         for request in first {
             // There is room: they come from a queue of the same size.
             let _ = sender.try_send(request);
         }
-        tokio::spawn(Arc::clone(self).serve(id.clone(), receiver));
+        tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, receiver));
         sender
     }
 
     /// The task of one session, from its fork to its end.
-    async fn serve(self: Arc<Self>, id: SessionId, mut queue: mpsc::Receiver<Request>) {
-        let mut session = match self.environment.start_session().await {
-            Ok(session) => session,
-            Err(error) => return self.fail(&id, queue, &error),
+    async fn serve(self: Arc<Self>, id: SessionId, beginning: Beginning, mut queue: mpsc::Receiver<Request>) {
+        let mut session = match beginning {
+            Beginning::Inherited(session) => *session,
+            Beginning::New => match self.environment.start_session(id.clone()).await {
+                Ok(session) => session,
+                Err(error) => return self.fail(&id, queue, &error),
+            },
         };
-        let death = loop {
-            let idle_end = Instant::now() + self.limits.idle_max;
+        if let Some(live) = self.names().live.get_mut(&id) {
+            live.files = Some(Arc::clone(&session.files));
+        }
+        let End { death, last } = self.serve_to_end(&mut session, &mut queue).await;
+        // Whoever reads the answer is told by that.
+        let untold = death.filter(|_| last.as_ref().is_none_or(|(reply, _)| reply.is_closed()));
+        if let Some(death) = &untold {
+            tracing::debug!(session = %id, ?death, "a session has ended, and nobody was told yet");
+        }
+        self.remove(&session, &mut queue, untold).await;
+        if let Some((reply, answer)) = last {
+            // Only now, so that the next request finds it gone.
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Serves requests until the session has ended.
+    async fn serve_to_end(self: &Arc<Self>, session: &mut Session, queue: &mut mpsc::Receiver<Request>) -> End {
+        let resumed = {
+            let _in_flight = InFlight::new(self);
+            session.resume().await
+        };
+        match resumed.map(|execution| execution.and_then(|execution| self.outcome(execution.outcome).death())) {
+            // What was under way has ended; whoever asked for it has lost the connection, but can still read it.
+            Ok(None) => {}
+            Ok(Some(death)) => return End { death: Some(death), last: None },
+            Err(error) => return End { death: Some(self.give_up(session, &error).await), last: None },
+        }
+        loop {
             let request = tokio::select! {
                 biased;
                 // Looked at first: code is not given to a session that is known to have ended.
-                death = session.watch_idle() => break Some(death),
+                death = session.watch_idle() => return End { death: Some(death), last: None },
                 request = queue.recv() => request,
-                () = sleep_until(idle_end) => break Some(session.end(Death::Idle { idle_max: self.limits.idle_max }).await),
             };
             // The registry holds a sender while the entry is live.
-            let Some(request) = request else { break None };
-            let Ran { stdout, stderr, outcome } = session.execute(&request.code).await;
-            let outcome = match outcome {
-                Outcome::Died(Death::Nest) if self.environment.is_closing() => Outcome::Died(Death::Shutdown),
-                other => other,
+            let Some(Request { code, reply, _in_flight }) = request else { return End { death: None, last: None } };
+            let executed = {
+                let _turn = self.turns.acquire().await;
+                session.execute(&code).await
             };
-            let state = outcome.state();
-            if state == SessionState::Lost {
-                // Before the answer is out, so that the next request starts afresh.
-                self.remove(&id, &mut queue, None);
+            match executed {
+                Err(error) => {
+                    let death = self.give_up(session, &error).await;
+                    return End { death: Some(death), last: Some((reply, Err(ExecuteError::Internal(error.into())))) };
+                }
+                Ok(mut execution) => {
+                    execution.outcome = self.outcome(execution.outcome);
+                    if execution.outcome.state() == SessionState::Lost {
+                        return End { death: execution.outcome.death(), last: Some((reply, Ok(execution))) };
+                    }
+                    // A client that went away can still read it.
+                    let _ = reply.send(Ok(execution));
+                }
             }
-            // A client that went away does not hear it.
-            let _ = request.reply.send(Ok(Execution { session: id.clone(), stdout, stderr, outcome }));
-            if state == SessionState::Lost {
-                return;
-            }
-        };
-        tracing::debug!(session = %id, ?death, "session ended while idle");
-        self.remove(&id, &mut queue, death);
+        }
+    }
+
+    /// The server cannot go on with a session: it has run out of something.
+    async fn give_up(&self, session: &mut Session, error: &std::io::Error) -> Death {
+        tracing::error!(session = %session.record.id, %error, "a session is ended, as the server cannot serve it");
+        session.end(Death::Unobserved).await
+    }
+
+    fn outcome(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Died(Death::Nest) if self.environment.is_closing() => Outcome::Died(Death::Shutdown),
+            other => other,
+        }
     }
 
     /// Takes an ended session out. Requests that wait for it go to a new one of that name, in their order; where there
     /// are none, the next is told of `untold`.
-    fn remove(self: &Arc<Self>, id: &SessionId, queue: &mut mpsc::Receiver<Request>, untold: Option<Death>) {
+    async fn remove(self: &Arc<Self>, session: &Session, queue: &mut mpsc::Receiver<Request>, untold: Option<Death>) {
+        let (id, keeper) = (&session.record.id, &self.environment.keeper);
+        let has_untold = untold.is_some();
+        if let Some(death) = &untold {
+            let note = GoneNote { id: id.clone(), death: death.clone() };
+            let kept = match serde_json::to_string(&note) {
+                Ok(note) => keeper.put(&gone_key(id), note, &[]).await,
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = kept {
+                tracing::error!(%error, session = %id, "the end of a session would not be told by a server after this one");
+            }
+        }
+        session.forget(keeper).await;
+        let forgotten = self.take_out(id, queue, untold);
+        let is_told = has_untold && !self.names().gone.contains_key(id);
+        for id in forgotten.iter().chain(is_told.then_some(id)) {
+            keeper.remove(&gone_key(id)).await;
+        }
+    }
+
+    /// The part of it that happens at once. Returns an end that is too long ago to be remembered.
+    fn take_out(
+        self: &Arc<Self>,
+        id: &SessionId,
+        queue: &mut mpsc::Receiver<Request>,
+        untold: Option<Death>,
+    ) -> Option<SessionId> {
         let mut names = self.names();
         names.live.remove(id);
         queue.close();
@@ -211,18 +338,25 @@ impl Registry {
         }
         let mut waiting = waiting.into_iter();
         if let Some(death) = untold {
-            let Some(told) = waiting.next() else { return names.bury(id.clone(), death) };
-            told.answer_gone(id, death);
+            // One that went away has not heard it.
+            let is_told = |request: Request| !request.reply.is_closed() && request.answer_gone(id, death.clone());
+            if !waiting.by_ref().any(is_told) {
+                return names.bury(id.clone(), death);
+            }
         }
         if waiting.len() > 0 {
-            names.live.insert(id.clone(), self.start_task(id, waiting));
+            let queue = self.start_task(id, Beginning::New, waiting);
+            names.live.insert(id.clone(), Live { queue, files: None });
         }
+        None
     }
 
     /// No session could be had: everybody who waits for it is told why, or that it is our fault.
     fn fail(&self, id: &SessionId, mut queue: mpsc::Receiver<Request>, error: &SessionError) {
         let refusal = || match error {
-            SessionError::Spawn(SpawnError::NoSlot) => ExecuteError::NoRoom { sessions_max: self.limits.sessions_max },
+            SessionError::Spawn(SpawnError::NoSlot) => {
+                ExecuteError::NoRoom { sessions_max: self.config.limits.sessions_max }
+            }
             SessionError::ShuttingDown => ExecuteError::ShuttingDown,
             other => ExecuteError::Internal(format!("failed to start a session: {}", chain(other)).into()),
         };
@@ -236,4 +370,13 @@ impl Registry {
             let _ = request.reply.send(Err(refusal()));
         }
     }
+}
+
+/// The end of a session.
+#[derive(Debug)]
+struct End {
+    /// Why; none where it is not for others to know.
+    death: Option<Death>,
+    /// The answer to the execution that it ended with.
+    last: Option<(oneshot::Sender<Reply>, Reply)>,
 }

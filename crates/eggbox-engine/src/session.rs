@@ -1,29 +1,38 @@
-//! One session: a task that owns its process and runs its executions one at a time, in order of arrival.
+//! One session: started, taken over, watched while nothing runs, ended. What happens while code runs is
+//! [`execution`](crate::execution)'s.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use eggbox_sandbox::status::Status;
-use eggbox_sandbox::wire::{
-    CHANNEL_LOST_STATUS, Exit, FrameError, FromSession, HEADER_BYTES, KIND_EXECUTE, SESSION_FRAME_BYTES_MAX, header,
-};
+use eggbox_sandbox::wire::{Exit, FrameError, FromSession, HEADER_BYTES, SESSION_FRAME_BYTES_MAX};
 use rustix::process::Signal;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
-use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 
-use crate::config::Limits;
-use crate::nest::{Nest, NestError, SessionProcess, SpawnError};
-use crate::outcome::{Death, Outcome, Output, SessionState};
-use crate::output::{Collector, discard};
+use crate::clock::Moment;
+use crate::config::EngineConfig;
+use crate::keeper::Keeper;
+use crate::kept::{SessionNote, session_key};
+use crate::meter::Meter;
+use crate::nest::{Nest, NestError, SpawnError};
+use crate::outcome::Death;
+use crate::session_files::{Phase, Record, SessionFiles};
+use crate::session_id::SessionId;
+use crate::session_process::SessionProcess;
+use crate::watchdog::Watchdog;
 
 /// How long a session may take from its fork to its being ready.
 const READY_MAX: Duration = Duration::from_secs(10);
 
 /// How long after its channel was closed a session may take to be gone.
 const CLOSING_MAX: Duration = Duration::from_secs(1);
+
+/// How long after it was killed a session may take to be gone. One that takes longer is in the kernel's hands, and keeps
+/// its slot until those let go.
+const KILLED_MAX: Duration = Duration::from_secs(5);
 
 /// Why a session could not be had; the message names the step that failed.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +49,8 @@ pub enum SessionError {
     Ended(Option<Exit>),
     #[error("the session's first word was wrong")]
     Frame(#[from] FrameError),
+    #[error("the session said something else before it was ready")]
+    Unready,
     #[error("the server is shutting down")]
     ShuttingDown,
     #[error("failed to start another nest")]
@@ -48,53 +59,81 @@ pub enum SessionError {
     Channel(#[from] io::Error),
 }
 
-/// What an execution came to, from the session's point of view.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) stdout: Output,
-    pub(crate) stderr: Output,
-    pub(crate) outcome: Outcome,
-}
-
-/// A session that is locked down and waits for code.
+/// A session that is locked down.
 #[derive(Debug)]
 pub(crate) struct Session {
-    process: SessionProcess,
-    limits: Arc<Limits>,
+    pub(crate) process: SessionProcess,
+    pub(crate) files: Arc<SessionFiles>,
+    pub(crate) meter: Meter,
+    pub(crate) config: Arc<EngineConfig>,
+    /// As it was last written.
+    pub(crate) record: Record,
     /// Bytes of a frame that is not whole yet.
-    received: Vec<u8>,
-    sequence: u64,
-    pub(crate) status: Status,
-}
-
-/// What is ahead of an execution that has not ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Running,
-    Interrupted,
-    Killed,
+    pub(crate) received: Vec<u8>,
+    note: SessionNote,
 }
 
 impl Session {
-    /// Forks a session from `nest` and waits until it stands behind its wall.
-    pub(crate) async fn start(nest: &Nest, limits: Arc<Limits>) -> Result<Self, SessionError> {
-        let process = timeout(READY_MAX, nest.spawn()).await.map_err(|_| SessionError::Slow)??;
-        let mut session = Self { process, limits, received: Vec::new(), sequence: 0, status: Status::default() };
-        let first = timeout(READY_MAX, session.first_frame()).await;
-        match first.unwrap_or(Err(SessionError::Slow)) {
-            Ok(status) => {
-                session.status = status;
-                Ok(session)
-            }
+    /// Forks a session from `nest` and waits until it stands behind its wall. Beside it, what it reports of that.
+    pub(crate) async fn start(
+        nest: &Nest,
+        id: SessionId,
+        config: Arc<EngineConfig>,
+        watchdog: Option<&Watchdog>,
+    ) -> Result<(Self, Status), SessionError> {
+        let files = SessionFiles::new(config.limits.code_bytes_max)?;
+        let spawned = timeout(READY_MAX, nest.spawn(files.code_for_session()?)).await;
+        let process = spawned.map_err(|_| SessionError::Slow)??;
+        let meter = meter(nest, &process, watchdog)?;
+        let (created, kills_before) = (Moment::now(), meter.out_of_memory_kills()?);
+        let phase = Phase::Idle { since: created, last: None };
+        let record = Record { id, created, kills_before, sequence: 0, phase };
+        let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot };
+        let mut session = Self { process, files: files.into(), meter, config, record, received: Vec::new(), note };
+        match timeout(READY_MAX, session.first_frame()).await.unwrap_or(Err(SessionError::Slow)) {
+            Ok(status) => Ok((session, status)),
             Err(error) => {
                 session.process.kill();
-                let exit = (&mut session.process.ended).await;
+                let exit = timeout(KILLED_MAX, &mut session.process.ended).await;
                 Err(match error {
-                    SessionError::Closed => SessionError::Ended(exit.ok()),
+                    SessionError::Closed => SessionError::Ended(exit.ok().and_then(Result::ok)),
                     other => other,
                 })
             }
         }
+    }
+
+    /// Takes over a session of a nest that was taken over.
+    pub(crate) fn adopt(
+        nest: &Nest,
+        process: SessionProcess,
+        files: SessionFiles,
+        record: Record,
+        config: Arc<EngineConfig>,
+        watchdog: Option<&Watchdog>,
+    ) -> io::Result<Self> {
+        let meter = meter(nest, &process, watchdog)?;
+        let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot };
+        Ok(Self { process, files: files.into(), meter, config, record, received: Vec::new(), note })
+    }
+
+    /// Lets it outlive this server.
+    ///
+    /// # Errors
+    /// Where there is no keeper any more.
+    pub(crate) async fn keep(&self, keeper: &Keeper) -> io::Result<()> {
+        use std::os::fd::AsFd;
+        self.files.write_record(&self.record)?;
+        let process = self.process.as_array();
+        let files = self.files.as_array().map(AsFd::as_fd);
+        let descriptors = [&process[..], &files].concat();
+        let note = serde_json::to_string(&self.note)?;
+        keeper.put(&session_key(&self.note), note, &descriptors).await
+    }
+
+    /// It has ended.
+    pub(crate) async fn forget(&self, keeper: &Keeper) {
+        keeper.remove(&session_key(&self.note)).await;
     }
 
     async fn first_frame(&mut self) -> Result<Status, SessionError> {
@@ -102,7 +141,7 @@ impl Session {
             match self.take_frame()? {
                 Some(FromSession::Ready(status)) => return Ok(status),
                 Some(FromSession::Refused(why)) => return Err(SessionError::LockDown(why)),
-                Some(FromSession::Done { .. }) => return Err(FrameError::Kind { kind: KIND_EXECUTE }.into()),
+                Some(FromSession::Done { .. } | FromSession::Idle { .. }) => return Err(SessionError::Unready),
                 None => {}
             }
             if read_some(&mut self.process.answers, &mut self.received).await? == 0 {
@@ -111,26 +150,39 @@ impl Session {
         }
     }
 
-    fn take_frame(&mut self) -> Result<Option<FromSession>, FrameError> {
+    pub(crate) fn take_frame(&mut self) -> Result<Option<FromSession>, FrameError> {
         let Some((frame, taken)) = FromSession::decode(&self.received)? else { return Ok(None) };
         self.received.drain(..taken);
         Ok(Some(frame))
     }
 
-    /// Waits until the session ends by itself and says why it ended. What it prints meanwhile stays in the pipes, which
-    /// hold up a writer that nobody listens to. Can be dropped at any point.
+    /// Since when nobody has used it.
+    pub(crate) fn idle_since(&self) -> Moment {
+        match self.record.phase {
+            Phase::Idle { since, .. } => since,
+            Phase::Running(_) => Moment::now(),
+        }
+    }
+
+    /// Waits until the session ends, by itself or for its age or idleness, and says why it ended. What it prints meanwhile
+    /// stays in the pipes, which hold up a writer that nobody listens to. Can be dropped at any point.
     pub(crate) async fn watch_idle(&mut self) -> Death {
+        let limits = Arc::clone(&self.config);
+        let (idle_max, life_max) = (limits.limits.idle_max, limits.limits.life_max);
+        let (idle_end, life_end) = (self.idle_since().after(idle_max), self.record.created.after(life_max));
         let process = &mut self.process;
         loop {
             tokio::select! {
                 biased;
-                exit = &mut process.ended => return death(exit),
+                exit = &mut process.ended => return self.death(exit),
                 _ = process.answers.readable() => match process.answers.try_read(&mut [0]) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     // Between executions it has nothing to say.
                     Ok(1..) => return self.end(Death::Protocol).await,
                     Ok(0) | Err(_) => return self.end_after_close().await,
                 },
+                () = idle_end.reached() => return self.end(Death::Idle { idle_max }).await,
+                () = life_end.reached() => return self.end(Death::Life { life_max }).await,
             }
         }
     }
@@ -138,117 +190,49 @@ impl Session {
     /// Kills the session for the reason `cause`, and returns that, or what it had died of already.
     pub(crate) async fn end(&mut self, cause: Death) -> Death {
         self.process.kill();
-        match (&mut self.process.ended).await {
-            Ok(Exit::Signal(number)) if number == Signal::KILL.as_raw() => cause,
-            exit => death(exit),
+        match timeout(KILLED_MAX, &mut self.process.ended).await {
+            Err(_) => {
+                tracing::error!(session = %self.record.id, "a session that was killed does not end");
+                cause
+            }
+            Ok(Ok(Exit::Signal(number))) if number == Signal::KILL.as_raw() => cause,
+            Ok(exit) => self.death(exit),
         }
     }
 
     /// The channel was closed: by a process that is ending, or by code that lives on, which is foul play.
     async fn end_after_close(&mut self) -> Death {
         match timeout(CLOSING_MAX, &mut self.process.ended).await {
-            Ok(exit) => death(exit),
+            Ok(exit) => self.death(exit),
             Err(_) => self.end(Death::Protocol).await,
         }
     }
 
-    /// Runs `code` to its end, whatever that is. The session can be used again if the outcome's state is `Kept`.
-    pub(crate) async fn execute(&mut self, code: &str) -> Ran {
-        discard(&self.process.stdout);
-        discard(&self.process.stderr);
-        self.sequence += 1;
-        let mut stdout = Collector::new(self.limits.output_bytes_max);
-        let mut stderr = Collector::new(self.limits.output_bytes_max);
-        let outcome = self.run_to_outcome(code, &mut stdout, &mut stderr).await;
-        // What was written before the end is in the pipes by now.
-        stdout.drain(&self.process.stdout);
-        stderr.drain(&self.process.stderr);
-        Ran { stdout: stdout.into_output(), stderr: stderr.into_output(), outcome }
-    }
-
-    async fn run_to_outcome(&mut self, code: &str, stdout: &mut Collector, stderr: &mut Collector) -> Outcome {
-        let Ok(request) = request(self.sequence, code) else { return Outcome::Died(self.end(Death::Protocol).await) };
-        let mut unsent = &request[..];
-        // A channel that the code has closed, as by executing another program, leaves the process to be waited for.
-        let mut is_open = true;
-        let mut phase = Phase::Running;
-        let wall_max = self.limits.wall_max;
-        let mut deadline = Instant::now() + wall_max;
-        let timed_out = |state| Outcome::Timeout { wall_max, state };
-        loop {
-            let process = &mut self.process;
-            tokio::select! {
-                biased;
-                // An answer before the end that may follow it.
-                read = read_some(&mut process.answers, &mut self.received), if is_open && phase != Phase::Killed => {
-                    if !matches!(read, Ok(1..)) {
-                        is_open = false;
-                        continue;
-                    }
-                    match self.take_frame() {
-                        Ok(None) => {}
-                        Ok(Some(FromSession::Done { sequence, ending }))
-                            if sequence == self.sequence && self.received.is_empty() && unsent.is_empty() =>
-                        {
-                            return match phase {
-                                Phase::Running => ending.into(),
-                                Phase::Interrupted | Phase::Killed => timed_out(SessionState::Kept),
-                            };
-                        }
-                        Ok(Some(_)) | Err(_) => return Outcome::Died(self.end(Death::Protocol).await),
-                    }
-                }
-                exit = &mut process.ended => {
-                    return match phase {
-                        Phase::Killed => timed_out(SessionState::Lost),
-                        Phase::Running | Phase::Interrupted => Outcome::Died(match exit {
-                            Ok(Exit::Status(CHANNEL_LOST_STATUS)) if !is_open => Death::Protocol,
-                            exit => death(exit),
-                        }),
-                    };
-                }
-                () = sleep_until(deadline), if phase != Phase::Killed => {
-                    if phase == Phase::Running {
-                        phase = Phase::Interrupted;
-                        deadline = Instant::now() + self.limits.interrupt_grace;
-                        process.interrupt();
-                    } else {
-                        phase = Phase::Killed;
-                        process.kill();
-                    }
-                }
-                sent = process.requests.write(unsent), if is_open && !unsent.is_empty() => match sent {
-                    Ok(count) => unsent = &unsent[count..],
-                    Err(_) => is_open = false,
-                },
-                // A flood must not keep this thread from everybody else.
-                () = stdout.read(&process.stdout) => consume_budget().await,
-                () = stderr.read(&process.stderr) => consume_budget().await,
+    /// What an exit means.
+    pub(crate) fn death(&self, exit: Result<Exit, oneshot::error::RecvError>) -> Death {
+        match exit {
+            Ok(Exit::Signal(number)) if number == Signal::KILL.as_raw() => {
+                let memory_bytes_max = self.config.sandbox_limits.memory_bytes_max;
+                let cause = self.meter.cause_of_kill(self.record.kills_before, memory_bytes_max);
+                cause.unwrap_or(Death::Signal { number })
             }
+            Ok(exit) => exit.into(),
+            Err(_) => Death::Nest,
         }
     }
 }
 
-fn death(exit: Result<Exit, oneshot::error::RecvError>) -> Death {
-    match exit {
-        Ok(Exit::Status(status)) => Death::Exited { status },
-        Ok(Exit::Signal(number)) => Death::Signal { number },
-        Err(_) => Death::Nest,
+fn meter(nest: &Nest, process: &SessionProcess, watchdog: Option<&Watchdog>) -> io::Result<Meter> {
+    if let Some(group) = nest.group(process.slot)? {
+        return Ok(Meter::Group(group));
     }
-}
-
-fn request(sequence: u64, code: &str) -> Result<Vec<u8>, FrameError> {
-    let sequence = sequence.to_le_bytes();
-    let header = header(KIND_EXECUTE, sequence.len() + code.len())?;
-    let mut frame = Vec::with_capacity(HEADER_BYTES + sequence.len() + code.len());
-    frame.extend(header);
-    frame.extend(sequence);
-    frame.extend(code.as_bytes());
-    Ok(frame)
+    let watchdog = watchdog.ok_or_else(|| io::Error::other("there is neither a control group nor a watchdog"))?;
+    let pid = process.pid().ok_or(io::ErrorKind::NotFound)?;
+    Ok(Meter::Watched(watchdog.watch(pid, process.handle()?)))
 }
 
 /// Reads what there is, at most as much as a whole frame. Cancellation loses nothing.
-async fn read_some(channel: &mut (impl AsyncReadExt + Unpin), received: &mut Vec<u8>) -> io::Result<usize> {
+pub(crate) async fn read_some(channel: &mut (impl AsyncReadExt + Unpin), received: &mut Vec<u8>) -> io::Result<usize> {
     let room = (HEADER_BYTES + SESSION_FRAME_BYTES_MAX).saturating_sub(received.len());
     let mut limited = channel.take(room as u64);
     limited.read_buf(received).await

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The longest name a client may give, in bytes.
 pub const SESSION_ID_BYTES_MAX: usize = 128;
 
 /// A valid session name: 1 to [`SESSION_ID_BYTES_MAX`] characters of `A-Z a-z 0-9 . _ -`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct SessionId(String);
 
 /// Why a name is not a session id. The text is fit for the client who sent it.
@@ -52,6 +54,12 @@ impl TryFrom<String> for SessionId {
             Some(at) => Err(SessionIdError::Character { at }),
             None => Ok(Self(name)),
         }
+    }
+}
+
+impl From<SessionId> for String {
+    fn from(id: SessionId) -> Self {
+        id.0
     }
 }
 

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::wire::CONTROL_MESSAGE_BYTES_MAX;
 
 /// The most descriptors that one message carries.
-const DESCRIPTORS_MAX: usize = 4;
+const DESCRIPTORS_MAX: usize = 16;
 
 /// Sends `message` with `descriptors` beside it. The socket is a SOCK_SEQPACKET one.
 ///

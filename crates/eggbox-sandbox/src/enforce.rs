@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{Dir, Mode, OFlags};
 
-use crate::layers::{capabilities, files, folders, identity, mounts, network, rlimits};
-use crate::plan::{OwnTrees, Plan, SessionNamespaces, SessionPlan};
+use crate::cgroup::{GroupPlan, Version};
+use crate::layers::{capabilities, files, folders, identity, mounts, namespaces, network, rlimits};
+use crate::plan::{GroupsPlan, OwnTrees, Plan, SessionNamespaces, SessionPlan};
 use crate::status::{Layer, LayerStatus, State, Status};
 use crate::steps::{FailStep, SessionStep, made_to_fail};
 use crate::sys;
@@ -19,6 +20,8 @@ use crate::sys;
 pub struct StepError {
     pub step: String,
     pub cause: io::Error,
+    /// The channel is at its numbers already.
+    pub channel_is_placed: bool,
 }
 
 /// What a session is handed when it is forked.
@@ -28,15 +31,19 @@ pub struct Descriptors {
     pub answers: OwnedFd,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
+    /// The file that the code of each execution stands in.
+    pub code: OwnedFd,
+    /// As [`GroupPlan::entrances`] gives them.
+    pub entrances: Vec<OwnedFd>,
 }
 
 impl SessionPlan {
-    /// The numbers in a session of the pipe that requests come from and of the one that answers go to: just past the
-    /// limit of open files, where code that closes "all" descriptors does not reach them.
+    /// The numbers in a session of the pipe that requests come from, of the one that answers go to and of the file with
+    /// the code: just past the limit of open files, where code that closes "all" descriptors does not reach them.
     #[must_use]
-    pub fn channel_fds(&self) -> [RawFd; 2] {
+    pub fn channel_fds(&self) -> [RawFd; 3] {
         let first = self.rlimits.open_files_max.cast_signed();
-        [first, first + 1]
+        [first, first + 1, first + 2]
     }
 }
 
@@ -49,6 +56,7 @@ pub fn lock_down(plan: &Plan, slot: u32, descriptors: Descriptors) -> Result<Sta
     let own_id = if session_plan.id_is_own { slot } else { 0 };
     let mut session = Session {
         plan: session_plan,
+        groups: &plan.groups,
         id: session_plan.id_first + own_id,
         trees: session_plan.trees.of(slot),
         view: None,
@@ -58,16 +66,19 @@ pub fn lock_down(plan: &Plan, slot: u32, descriptors: Descriptors) -> Result<Sta
     for &step in session_steps {
         let fails = *fail_step == Some(FailStep::Session(step));
         let done = if fails { Err(made_to_fail()) } else { session.perform(step) };
-        layers.extend(done.map_err(|cause| StepError { step: step.to_string(), cause })?);
+        let channel_is_placed = session.descriptors.is_none();
+        layers.extend(done.map_err(|cause| StepError { step: step.to_string(), cause, channel_is_placed })?);
     }
     Ok(Status { layers })
 }
 
 struct Session<'a> {
     plan: &'a SessionPlan,
+    groups: &'a GroupsPlan,
     id: u32,
     trees: OwnTrees,
     view: Option<View>,
+    /// Until they are placed.
     descriptors: Option<Descriptors>,
 }
 
@@ -79,6 +90,18 @@ impl Session<'_> {
     fn perform(&mut self, step: SessionStep) -> io::Result<Vec<LayerStatus>> {
         let plan = self.plan;
         Ok(match step {
+            SessionStep::JoinControlGroup => vec![self.join_control_group()?],
+            SessionStep::EnterOwnUserNamespace => {
+                if plan.has_own_user_namespace {
+                    namespaces::map_own_id(self.id)?;
+                    rlimits::limit_kernel_objects(1)?;
+                }
+                vec![]
+            }
+            SessionStep::EnterCgroupNamespace => {
+                namespaces::enter_cgroup()?;
+                vec![enforced(Layer::CgroupNamespace, "own root of control groups")]
+            }
             SessionStep::PlaceDescriptors => {
                 self.place_descriptors()?;
                 vec![]
@@ -157,30 +180,60 @@ impl Session<'_> {
         })
     }
 
+    fn join_control_group(&self) -> io::Result<LayerStatus> {
+        let group = match self.groups {
+            GroupsPlan::Own(group) => group,
+            GroupsPlan::None { why } => {
+                let missing = format!("limits of the kernel's for the whole tree, {why}");
+                let detail = "a watchdog adds up the memory of its processes".to_owned();
+                return Ok(LayerStatus { layer: Layer::ControlGroup, state: State::Partial { missing }, detail });
+            }
+        };
+        let entrances = self.descriptors.as_ref().map(|given| given.entrances.as_slice()).unwrap_or_default();
+        if entrances.is_empty() {
+            return Err(io::Error::other("the server gave no group to join"));
+        }
+        let GroupPlan { version, memory_bytes_max, processes_max, .. } = group;
+        // With version 2 it was born there.
+        if *version == Version::One {
+            for entrance in entrances {
+                rustix::io::write(entrance, b"0")?;
+            }
+        }
+        let mib = memory_bytes_max >> 20;
+        Ok(enforced(
+            Layer::ControlGroup,
+            format!("{mib} MiB of memory without swap, {processes_max} processes and threads"),
+        ))
+    }
+
     fn place_descriptors(&mut self) -> io::Result<()> {
-        let Some(given) = self.descriptors.take() else { return Err(io::ErrorKind::NotConnected.into()) };
-        let [requests, answers] = self.plan.channel_fds();
+        let Some(given) = &self.descriptors else { return Err(io::ErrorKind::NotConnected.into()) };
+        let [requests, answers, code] = self.plan.channel_fds();
         let nothing = fs::OpenOptions::new().read(true).open("/dev/null")?;
         // The channel's numbers may be those of others here until these have moved out of the way.
-        let [given_requests, given_answers] =
-            [&given.requests, &given.answers].map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, answers + 1));
+        let moved =
+            [&given.requests, &given.answers, &given.code].map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, code + 1));
         sys::place_at(nothing.as_fd(), 0, true)?;
         sys::place_at(given.stdout.as_fd(), 1, true)?;
         sys::place_at(given.stderr.as_fd(), 2, true)?;
-        let (given_requests, given_answers) = (given_requests?, given_answers?);
-        sys::place_at(given_requests.as_fd(), requests, false)?;
-        sys::place_at(given_answers.as_fd(), answers, false)?;
-        // Their numbers are closed with everything else that the nest had open.
-        std::mem::forget((nothing, given, given_requests, given_answers));
+        for (number, fd) in [requests, answers, code].into_iter().zip(moved) {
+            let fd = fd?;
+            sys::place_at(fd.as_fd(), number, false)?;
+            // Its number is closed with everything else that the nest had open.
+            std::mem::forget(fd);
+        }
+        std::mem::forget((nothing, self.descriptors.take()));
         sys::close_range(3, requests.cast_unsigned() - 1)?;
-        sys::close_range(answers.cast_unsigned() + 1, u32::MAX)?;
+        sys::close_range(code.cast_unsigned() + 1, u32::MAX)?;
         rustix::process::setsid()?;
         Ok(())
     }
 
     fn resource_limits(&self) -> LayerStatus {
         let limits = &self.plan.rlimits;
-        let detail = format!("{} open files, no core dumps", limits.open_files_max);
+        let detail =
+            format!("{} open files, {} MiB of data, no core dumps", limits.open_files_max, limits.data_bytes_max >> 20);
         let missing = "a limit of processes: the uid is shared, so the count would be everybody's".to_owned();
         match limits.processes_max {
             Some(count) => enforced(Layer::Rlimits, format!("{detail}, {count} processes and threads")),
@@ -269,8 +322,8 @@ fn check_from_inside(plan: &SessionPlan, mut view: View) -> io::Result<()> {
     check_descriptors(plan.channel_fds(), view)
 }
 
-fn check_descriptors([requests, answers]: [RawFd; 2], View { status, descriptors }: View) -> io::Result<()> {
-    let expected = [0, 1, 2, requests, answers, status.as_raw_fd(), descriptors.as_raw_fd()];
+fn check_descriptors([requests, answers, code]: [RawFd; 3], View { status, descriptors }: View) -> io::Result<()> {
+    let expected = [0, 1, 2, requests, answers, code, status.as_raw_fd(), descriptors.as_raw_fd()];
     // Without opening the folder anew.
     for entry in Dir::new(descriptors)? {
         let entry = entry?;

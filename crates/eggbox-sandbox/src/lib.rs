@@ -4,8 +4,10 @@
 //! Built twice: into the server's binary, and with the feature `native` as the extension that a nest's Python loads.
 
 pub mod policy;
+pub mod limits;
 pub mod host;
 pub mod interpreter;
+pub mod cgroup;
 pub mod seccomp;
 pub mod plan;
 pub mod prepare;
@@ -15,6 +17,8 @@ pub mod enforce;
 pub mod nest;
 pub mod wire;
 pub mod control;
+pub mod leftovers;
+pub mod processes;
 mod layers;
 mod sys;
 #[cfg(feature = "native")]

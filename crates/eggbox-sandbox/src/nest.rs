@@ -16,7 +16,7 @@ use rustix::process::Pid;
 
 use crate::control;
 use crate::layers::{capabilities, folders, identity, mounts, namespaces, rlimits};
-use crate::plan::Plan;
+use crate::plan::{GroupsPlan, Plan};
 use crate::steps::{FailStep, NestStep, made_to_fail};
 use crate::sys;
 use crate::wire::{
@@ -76,6 +76,10 @@ impl Nest<'_> {
     fn perform(&mut self, step: NestStep) -> io::Result<()> {
         match step {
             NestStep::Detach => detach(),
+            NestStep::JoinNestGroup => match &self.plan.groups {
+                GroupsPlan::Own(group) => group.join_as_nest(),
+                GroupsPlan::None { .. } => Ok(()),
+            },
             NestStep::EnterPidNamespace => namespaces::enter_pid(),
             NestStep::EnterMountNamespace => namespaces::enter_mount(),
             NestStep::EnterAllNamespaces => namespaces::enter_all(&self.plan.identity),
@@ -95,7 +99,10 @@ impl Nest<'_> {
                 capabilities::keep_over_identity()?;
                 identity::become_id(self.plan.identity.outside_uid)
             }
-            NestStep::LimitKernelObjects => rlimits::limit_kernel_objects(),
+            NestStep::LimitKernelObjects => {
+                let shared_by = if self.plan.session.has_own_user_namespace { self.plan.sessions_max } else { 0 };
+                rlimits::limit_kernel_objects(shared_by)
+            }
             NestStep::LimitCapabilities => capabilities::limit_to_nest(self.plan.session.may_drop_bounding_set),
             NestStep::ForbidNewPrivileges => Ok(rustix::thread::set_no_new_privs(true)?),
             NestStep::PrepareFolders => folders::prepare(self.plan, self.runtime),
@@ -108,7 +115,7 @@ impl Nest<'_> {
     fn fork(&mut self) -> io::Result<()> {
         let (request_in, request_out) = io::pipe()?;
         let (answer_in, answer_out) = io::pipe()?;
-        match sys::clone3(0)? {
+        match sys::clone3(0, None)? {
             sys::Forked::Child => {
                 self.outside = Some((request_out, answer_in));
                 Ok(())
@@ -143,6 +150,7 @@ impl Nest<'_> {
         let plan = sys::memory_file(c"plan", &plan)?;
         sys::place_at(self.control.as_fd(), NEST_CONTROL_FD, true)?;
         sys::place_at(plan.as_fd(), NEST_PLAN_FD, true)?;
+        rlimits::choose_thread_stack()?;
         Err(Command::new(&program.executable)
             .args(&program.arguments)
             .stdin(Stdio::null())

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::{ControlGroups, Found, GroupPlan};
 use crate::host::{Followed, Host};
 use crate::interpreter::Interpreter;
+use crate::limits::SandboxLimits;
 use crate::policy::{Isolation, Policy, WorkspacePolicy};
 use crate::seccomp::Instruction;
 use crate::status::LayerStatus;
@@ -18,12 +20,18 @@ use crate::steps::{FailStep, NestStep, SessionStep};
 
 /// Where the runner and the native library stand inside.
 const RUNTIME_FOLDER: &str = "/run/eggbox";
+/// The runner's own file there.
+const NEST_SCRIPT: &str = "nest.py";
 /// The working directory of every session that has mounts of its own.
 const WORKSPACE: &str = "/workspace";
 
 /// All that a nest and its sessions need to put up the wall.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
+    /// Of the server that made it; what another build means by the same plan may differ.
+    pub build: String,
+    /// How many slots there are.
+    pub sessions_max: u32,
     /// Carried out in this order, before the interpreter starts.
     pub nest_steps: Vec<NestStep>,
     /// Carried out in this order by each session, before it is offered.
@@ -36,6 +44,7 @@ pub struct Plan {
     pub root: RootPlan,
     pub identity: IdentityPlan,
     pub program: ProgramPlan,
+    pub groups: GroupsPlan,
     pub session: SessionPlan,
 }
 
@@ -81,6 +90,17 @@ pub struct IdentityPlan {
     pub count: u32,
 }
 
+/// The control groups of sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupsPlan {
+    Own(GroupPlan),
+    /// Limits are per process; `why` says why that is all.
+    None {
+        why: String,
+    },
+}
+
 /// What the nest executes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramPlan {
@@ -95,6 +115,8 @@ pub struct SessionPlan {
     /// The uid and gid inside of slot 0, and whether other slots count on from it.
     pub id_first: u32,
     pub id_is_own: bool,
+    /// The session has a user namespace of its own within the nest's, as its uid alone does not tell it from others.
+    pub has_own_user_namespace: bool,
     /// The nest may set secure bits and empty the bounding set.
     pub may_drop_bounding_set: bool,
     pub namespaces: SessionNamespaces,
@@ -150,6 +172,29 @@ pub struct OwnTrees {
 }
 
 impl Plan {
+    /// The plan for one nest, with `folder` for what of it has to lie on the host's file systems: no other nest's, as
+    /// what stands there is in use for as long as that nest lives.
+    #[must_use]
+    pub fn for_nest(&self, folder: &Path) -> Self {
+        let mut plan = self.clone();
+        if let TreesPlan::Folders { beneath, .. } = &mut plan.session.trees {
+            *beneath = folder.join("sessions");
+            let runtime = folder.join("runtime");
+            if let Some(script) = plan.program.arguments.first_mut() {
+                *script = runtime.join(NEST_SCRIPT).display().to_string();
+            }
+            plan.runtime_folder = runtime;
+        }
+        plan
+    }
+
+    /// A number that tells this plan from others.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        // Its text is the same from start to start: there is no map in it.
+        fnv(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
     /// The uid and gid that the session of `slot` has on the host; none where it has the server's.
     #[must_use]
     pub fn outside_id(&self, slot: u32) -> Option<u32> {
@@ -186,11 +231,13 @@ impl TreesPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RlimitPlan {
     pub open_files_max: u32,
-    /// None where the uid is shared: the count would be everybody's.
+    /// None where the kernel's count would be everybody's: it counts by uid and user namespace.
     pub processes_max: Option<u32>,
     pub stack_bytes_max: u64,
     pub locked_bytes_max: u64,
     pub file_bytes_max: u64,
+    /// How much a process may add to what it was forked with.
+    pub data_bytes_max: u64,
 }
 
 /// What may be done beneath a path. Rights add up along the way to the root.
@@ -225,6 +272,11 @@ pub enum PlanError {
     Seccomp { kernel: String },
     #[error("{} sessions need uids {first} to {last}, more than there are; lower identity.uid_first or sessions_max", last - first)]
     Uids { first: u64, last: u64 },
+    #[error(
+        "control groups of the kind that was asked for cannot be had: {why}; delegate a group to eggbox (systemd's \
+         Delegate=yes, in a container a writable /sys/fs/cgroup), or leave it to --control-groups auto"
+    )]
+    ControlGroups { why: String },
     #[error("the interpreter's {path} would show the whole host; use an interpreter with a folder of its own")]
     WholeHost { path: PathBuf },
     #[error(
@@ -240,6 +292,12 @@ pub enum PlanError {
 pub struct PlanInput<'a> {
     pub isolation: Isolation,
     pub policy: &'a Policy,
+    pub limits: &'a SandboxLimits,
+    pub control_groups: ControlGroups,
+    /// What there is of those, or why there is nothing.
+    pub groups_found: Result<&'a Found, &'a str>,
+    /// The folder for them: no other server's.
+    pub groups_name: &'a str,
     pub host: &'a Host,
     pub interpreter: &'a Interpreter,
     /// The paths of policy and interpreter that exist, followed; devices and files of /proc apart.
@@ -248,6 +306,7 @@ pub struct PlanInput<'a> {
     pub proc_files: &'a [Followed],
     pub seccomp: &'a [Instruction],
     pub sessions_max: u32,
+    pub build: &'a str,
     pub fail_step: Option<FailStep>,
     /// The server's own folder, for what has to lie on the host's file systems.
     pub state_dir: &'a Path,
@@ -286,6 +345,23 @@ fn has_ids(host: &Host, ids: &RangeInclusive<u32>) -> bool {
     host.mapped_uids.iter().any(|(from, to)| from <= ids.start() && ids.end() <= to)
 }
 
+/// FNV-1a, as its authors give it: the same in every build, which the standard library's hashes are not.
+#[must_use]
+pub fn fnv(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+/// The groups to use. `nest_uid` is the host's.
+fn groups(input: PlanInput<'_>, nest_uid: u32) -> Result<GroupsPlan, PlanError> {
+    let PlanInput { groups_found, groups_name, limits, control_groups, .. } = input;
+    match (groups_found, control_groups) {
+        (Ok(found), _) => Ok(GroupsPlan::Own(GroupPlan::new(found, groups_name, limits, nest_uid))),
+        (Err(why), ControlGroups::Auto | ControlGroups::Off) => Ok(GroupsPlan::None { why: why.to_owned() }),
+        (Err(why), ControlGroups::V1 | ControlGroups::V2) => Err(PlanError::ControlGroups { why: why.to_owned() }),
+    }
+}
+
 fn program(input: PlanInput<'_>, runtime_folder: &Path) -> ProgramPlan {
     let executable = input.interpreter.executable.clone();
     let folder = executable.parent().unwrap_or(Path::new("/usr/bin"));
@@ -293,18 +369,20 @@ fn program(input: PlanInput<'_>, runtime_folder: &Path) -> ProgramPlan {
     let mut environment: Vec<_> =
         input.policy.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     environment.push(("PATH".to_owned(), path));
-    let mut arguments = vec![runtime_folder.join("nest.py").display().to_string()];
+    let mut arguments = vec![runtime_folder.join(NEST_SCRIPT).display().to_string()];
     arguments.extend_from_slice(input.runner_arguments);
     ProgramPlan { executable, arguments, environment }
 }
 
-fn rlimits(policy: &Policy, own_ids: bool) -> RlimitPlan {
+fn rlimits(input: PlanInput<'_>, counts_processes: bool) -> RlimitPlan {
+    let PlanInput { policy, limits, .. } = input;
     RlimitPlan {
-        open_files_max: policy.rlimits.open_files_max,
-        processes_max: own_ids.then_some(policy.rlimits.processes_max),
-        stack_bytes_max: policy.rlimits.stack_bytes_max,
+        open_files_max: limits.open_files_max,
+        processes_max: counts_processes.then_some(limits.processes_max),
+        stack_bytes_max: limits.stack_bytes_max,
         locked_bytes_max: policy.rlimits.locked_bytes_max,
-        file_bytes_max: policy.files.workspace_bytes_max,
+        file_bytes_max: limits.file_bytes_max,
+        data_bytes_max: limits.data_bytes_max(),
     }
 }
 
@@ -347,6 +425,11 @@ mod tests {
     fn plan_with(isolation: Isolation, host: &Host, trees: &[Followed], sessions_max: u32) -> Result<Plan, PlanError> {
         plan(PlanInput {
             isolation,
+            limits: &SandboxLimits::default(),
+            control_groups: ControlGroups::Auto,
+            groups_found: Err("there are none"),
+            groups_name: "eggbox-test",
+            build: "test",
             fail_step: None,
             state_dir: Path::new("/var/lib/eggbox"),
             proc_files: &[],
@@ -366,14 +449,16 @@ mod tests {
         let root = plan_for(&host(), &[], 8).unwrap();
         assert_eq!((root.identity.count, root.session.id_first), (9, 1000));
         assert_eq!(root.outside_id(2), Some(0x7000_0003));
-        assert!(root.session.id_is_own && root.session.rlimits.processes_max.is_some());
+        assert!(root.session.id_is_own && !root.session.has_own_user_namespace);
+        assert_eq!(root.session.rlimits.processes_max, Some(64));
         assert_eq!(root.nest_steps, NEST_STEPS_PRIVILEGED);
         let user =
             plan_for(&Host { uid: 1234, gid: 5, may_switch_ids: false, may_administrate: false, ..host() }, &[], 8)
                 .unwrap();
         assert_eq!(user.outside_id(2), None);
         assert_eq!((user.identity.count, user.identity.outside_uid, user.identity.outside_gid), (1, 1234, 5));
-        assert!(!user.session.id_is_own && user.session.rlimits.processes_max.is_none());
+        assert!(!user.session.id_is_own && user.session.has_own_user_namespace);
+        assert_eq!(user.session.rlimits.processes_max, Some(64));
         assert_eq!(user.nest_steps, NEST_STEPS_UNPRIVILEGED);
     }
 
@@ -419,7 +504,7 @@ mod tests {
         assert_eq!((root.session.id_is_own, root.session.id_first), (true, 0x7000_0001));
         assert_eq!(root.outside_id(2), Some(0x7000_0003));
         let absent = |layer: &LayerStatus| matches!(layer.state, State::Absent { .. });
-        assert_eq!(root.session.inherited.iter().filter(|layer| absent(layer)).count(), 6);
+        assert_eq!(root.session.inherited.iter().filter(|layer| absent(layer)).count(), 7);
         let (first, second) = (root.session.trees.of(0), root.session.trees.of(1));
         assert_ne!(first.workspace.path, second.workspace.path);
         let read_only = |rule: &LandlockRule| matches!(rule.access, FileAccess::Read | FileAccess::Device);

@@ -35,16 +35,11 @@ pub struct Policy {
     pub environment: BTreeMap<String, String>,
 }
 
-/// The writable file systems of a session.
+/// What holds of a session's writable file systems.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FilePolicy {
     pub workspace: WorkspacePolicy,
-    pub workspace_bytes_max: u64,
-    /// For `/tmp` and `/dev/shm` each.
-    pub scratch_bytes_max: u64,
-    /// Files, folders and links in each of the three.
-    pub files_max: u64,
     pub why: String,
 }
 
@@ -67,14 +62,10 @@ pub struct IdentityPolicy {
     pub why: String,
 }
 
-/// Limits per process (or, for processes, per uid).
+/// Limits per process that no operator needs to change.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RlimitPolicy {
-    pub open_files_max: u32,
-    /// Processes and threads of a session, where it has a uid of its own.
-    pub processes_max: u32,
-    pub stack_bytes_max: u64,
     pub locked_bytes_max: u64,
     pub why: String,
 }
@@ -130,13 +121,7 @@ impl Policy {
             }
         }
         let limits = [
-            ("files.workspace_bytes_max", self.files.workspace_bytes_max),
-            ("files.scratch_bytes_max", self.files.scratch_bytes_max),
-            ("files.files_max", self.files.files_max),
             ("identity.uid_first", self.identity.uid_first.into()),
-            ("rlimits.open_files_max", self.rlimits.open_files_max.into()),
-            ("rlimits.processes_max", self.rlimits.processes_max.into()),
-            ("rlimits.stack_bytes_max", self.rlimits.stack_bytes_max),
             ("rlimits.locked_bytes_max", self.rlimits.locked_bytes_max),
         ];
         if let Some(&(entry, _)) = limits.iter().find(|(_, limit)| *limit == 0) {
@@ -173,7 +158,7 @@ mod tests {
             Policy::parse(&SHIPPED.replacen(from, to, 1)).unwrap_err().to_string()
         };
         assert!(spoilt("[rlimits]", "[rlimits]\ncores_max = 1").contains("cores_max"));
-        assert!(spoilt("files_max = 16_384", "files_max = 0").contains("files.files_max"));
+        assert!(spoilt("locked_bytes_max = 65_536", "locked_bytes_max = 0").contains("rlimits.locked_bytes_max"));
         assert!(spoilt("why = \"as /bin\"", "why = \" \"").contains("/sbin"));
         assert!(spoilt("\"/usr\"", "\"/usr/../etc\"").contains("/usr/../etc"));
         assert!(spoilt("\"/usr\"", "\"/\"").contains("below the root"));

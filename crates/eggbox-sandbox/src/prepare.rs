@@ -4,9 +4,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::cgroup::{self, ControlGroups};
 use crate::host::{Followed, Host, follow};
 use crate::interpreter::Interpreter;
-use crate::plan::{Plan, PlanError, PlanInput, plan};
+use crate::limits::SandboxLimits;
+use crate::plan::{Plan, PlanError, PlanInput, fnv, plan};
 use crate::policy::{Isolation, Policy};
 use crate::seccomp;
 use crate::steps::FailStep;
@@ -16,8 +18,12 @@ use crate::steps::FailStep;
 pub struct Wanted<'a> {
     pub isolation: Isolation,
     pub policy: &'a Policy,
+    pub limits: &'a SandboxLimits,
+    pub control_groups: ControlGroups,
     pub interpreter: &'a Interpreter,
     pub sessions_max: u32,
+    /// What tells this build of eggbox from others.
+    pub build: &'a str,
     /// The server's own folder.
     pub state_dir: &'a Path,
     /// Arguments for the runner after its own path.
@@ -50,14 +56,19 @@ pub enum PrepareError {
 /// # Errors
 /// Where the host cannot be looked at, or has not what the plan needs.
 pub fn prepare(wanted: Wanted<'_>) -> Result<Plan, PrepareError> {
-    let Wanted { isolation, policy, interpreter, sessions_max, state_dir, runner_arguments, fail_step } = wanted;
+    let Wanted { isolation, policy, interpreter, sessions_max, state_dir, runner_arguments, fail_step, .. } = wanted;
     let architecture = seccomp::native_arch().ok_or(PrepareError::Architecture)?;
     let filter = seccomp::compile(&seccomp::shipped(architecture, isolation)?)?;
     let interpreter_paths = interpreter.paths();
     let trees = policy.trees.iter().map(|tree| &tree.path).chain(&interpreter_paths);
+    let groups_found = cgroup::find(wanted.control_groups);
     Ok(plan(PlanInput {
         isolation,
         policy,
+        limits: wanted.limits,
+        control_groups: wanted.control_groups,
+        groups_found: groups_found.as_ref().map_err(String::as_str),
+        groups_name: &groups_name(state_dir),
         host: &Host::probe().map_err(PrepareError::Host)?,
         interpreter,
         trees: &follow_all(trees)?,
@@ -65,10 +76,16 @@ pub fn prepare(wanted: Wanted<'_>) -> Result<Plan, PrepareError> {
         proc_files: &follow_all(policy.proc_files.iter().map(|file| &file.path))?,
         seccomp: &filter.instructions,
         sessions_max,
+        build: wanted.build,
         state_dir,
         runner_arguments,
         fail_step,
     })?)
+}
+
+/// The same for every server that uses this folder, and for no other.
+fn groups_name(state_dir: &Path) -> String {
+    format!("eggbox-{:016x}", fnv(state_dir.as_os_str().as_encoded_bytes()))
 }
 
 /// Those that exist.

@@ -14,6 +14,7 @@ use crate::status::Layer;
 #[serde(rename_all = "snake_case")]
 pub enum NestStep {
     Detach,
+    JoinNestGroup,
     EnterPidNamespace,
     EnterAllNamespaces,
     Fork,
@@ -34,7 +35,10 @@ pub enum NestStep {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionStep {
+    JoinControlGroup,
     PlaceDescriptors,
+    EnterOwnUserNamespace,
+    EnterCgroupNamespace,
     NameHost,
     MountOwnFileSystems,
     RaiseLoopback,
@@ -84,6 +88,7 @@ pub(crate) fn made_to_fail() -> io::Error {
 /// shown, and is locked when the user namespace takes a copy of it.
 pub const NEST_STEPS_PRIVILEGED: &[NestStep] = &[
     NestStep::Detach,
+    NestStep::JoinNestGroup,
     NestStep::EnterPidNamespace,
     NestStep::Fork,
     NestStep::EnterMountNamespace,
@@ -100,6 +105,7 @@ pub const NEST_STEPS_PRIVILEGED: &[NestStep] = &[
 /// Without root everything happens inside a user namespace that maps the caller alone.
 pub const NEST_STEPS_UNPRIVILEGED: &[NestStep] = &[
     NestStep::Detach,
+    NestStep::JoinNestGroup,
     NestStep::EnterAllNamespaces,
     NestStep::Fork,
     NestStep::BuildRoot,
@@ -113,6 +119,7 @@ pub const NEST_STEPS_UNPRIVILEGED: &[NestStep] = &[
 /// On the host's own root and in its namespaces, for `--isolation reduced`.
 pub const NEST_STEPS_REDUCED: &[NestStep] = &[
     NestStep::Detach,
+    NestStep::JoinNestGroup,
     NestStep::Fork,
     NestStep::PrepareFolders,
     NestStep::LimitCapabilities,
@@ -123,7 +130,10 @@ pub const NEST_STEPS_REDUCED: &[NestStep] = &[
 
 /// What each session does between its fork and the first byte of user code.
 pub const SESSION_STEPS: &[SessionStep] = &[
+    SessionStep::JoinControlGroup,
     SessionStep::PlaceDescriptors,
+    SessionStep::EnterOwnUserNamespace,
+    SessionStep::EnterCgroupNamespace,
     SessionStep::NameHost,
     SessionStep::MountOwnFileSystems,
     SessionStep::EnterWorkspace,
@@ -141,6 +151,7 @@ pub const SESSION_STEPS: &[SessionStep] = &[
 
 /// The same for `--isolation reduced`.
 pub const SESSION_STEPS_REDUCED: &[SessionStep] = &[
+    SessionStep::JoinControlGroup,
     SessionStep::PlaceDescriptors,
     SessionStep::MakeOwnFolders,
     SessionStep::LimitResources,
@@ -160,6 +171,7 @@ impl NestStep {
     #[must_use]
     pub fn layer(self) -> Option<Layer> {
         match self {
+            Self::JoinNestGroup => Some(Layer::ControlGroup),
             Self::EnterPidNamespace => Some(Layer::PidNamespace),
             Self::EnterAllNamespaces | Self::EnterUserNamespace => Some(Layer::UserNamespace),
             Self::EnterMountNamespace | Self::BuildRoot | Self::PivotRoot => Some(Layer::MountNamespace),
@@ -175,6 +187,10 @@ impl NestStep {
     #[must_use]
     pub fn mend(self) -> &'static str {
         match self {
+            Self::JoinNestGroup => {
+                "something outside eggbox changes its control groups: give it a delegated group of its own (systemd's \
+                 Delegate=yes), or do without (--control-groups off)"
+            }
             Self::EnterAllNamespaces => {
                 "this host refuses user namespaces to ordinary users: run eggbox as root, or allow them (sysctl \
                  kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0; in Docker, a seccomp profile \

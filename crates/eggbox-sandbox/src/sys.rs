@@ -22,22 +22,30 @@ pub(crate) enum Forked {
     Parent { child: OwnedFd, pid: Pid },
 }
 
+/// clone(2), since Linux 5.7; too wide for the type that libc gives such flags.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 fn check(result: c_long) -> io::Result<c_long> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Forks with `clone3`: `namespaces` is a set of `CLONE_NEW*`, the parent receives a pidfd.
+/// Forks with `clone3`: `namespaces` is a set of `CLONE_NEW*`, `group` the folder of a control group of version 2 to be
+/// born in. The parent receives a pidfd.
 ///
 /// The C library is not told. That is sound for a process with one thread (the caller proves it): no lock can be
 /// held, and the thread id that the C library caches stays true where parent and child are both pid 1 of their
 /// own pid namespace.
-pub(crate) fn clone3(namespaces: u64) -> io::Result<Forked> {
+pub(crate) fn clone3(namespaces: u64, group: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
     let mut child: RawFd = -1;
     // SAFETY: all-zero is a valid `clone_args`; every field is an integer.
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
     arguments.flags = namespaces | u64::from(libc::CLONE_PIDFD.cast_unsigned());
     arguments.pidfd = ptr::from_mut(&mut child) as u64;
     arguments.exit_signal = libc::SIGCHLD.cast_unsigned().into();
+    if let Some(group) = group {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = group.as_raw_fd().unsigned_abs().into();
+    }
     // SAFETY: the arguments outlive the call and have the size given. Without CLONE_VM and a stack the child goes on
     // here, on its own copy of this stack.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) })?;

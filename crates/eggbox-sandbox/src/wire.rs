@@ -27,12 +27,19 @@ pub const CHANNEL_LOST_STATUS: i32 = 71;
 /// Bytes of a frame's header: the length of the body (u32, little endian), then its kind.
 pub const HEADER_BYTES: usize = 5;
 
-/// The kind of an execution request, the only frame that a session is sent.
-/// Body: the sequence number (u64, little endian), then the code in UTF-8.
+/// The kind of an execution request. Body: its sequence number and the length of its code, which stands in the session's
+/// code file in UTF-8 (two u64, little endian): a request is small enough to be sent whole or not at all.
 pub const KIND_EXECUTE: u8 = b'X';
+/// The kind of the question of a server that has taken a session over: what it did last. No body.
+pub const KIND_RESUME: u8 = b'S';
+/// Bytes of an execution request's body.
+pub const EXECUTE_BYTES: usize = 16;
+/// What both ends of the channels must agree on, for a server to take over what another build has left.
+pub const WIRE_VERSION: u32 = 1;
 const KIND_READY: u8 = b'R';
 const KIND_REFUSED: u8 = b'F';
 const KIND_DONE: u8 = b'D';
+const KIND_IDLE: u8 = b'I';
 
 /// What a session tells the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,15 +50,20 @@ pub enum FromSession {
     Refused(String),
     /// The execution of this number is over.
     Done { sequence: u64, ending: Ending },
+    /// The answer to [`KIND_RESUME`]: it waits for code, and the execution of this number was the last. 0 before the first.
+    Idle { sequence: u64, ending: Ending },
 }
 
 /// How the runner saw code end. A session can lie here, about nothing but itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ending {
     Ok,
     Exception,
     Denied,
     Interrupted,
+    /// An exception that says that there was no memory left.
+    OutOfMemory,
 }
 
 /// Why bytes from a session are no frame.
@@ -68,7 +80,7 @@ pub enum FrameError {
 impl Ending {
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        [Self::Ok, Self::Exception, Self::Denied, Self::Interrupted].get(usize::from(code)).copied()
+        [Self::Ok, Self::Exception, Self::Denied, Self::Interrupted, Self::OutOfMemory].get(usize::from(code)).copied()
     }
 
     #[must_use]
@@ -104,11 +116,8 @@ impl FromSession {
                 (KIND_READY, serde_json::to_vec(status).map_err(|_| FrameError::Body { kind: KIND_READY })?)
             }
             Self::Refused(why) => (KIND_REFUSED, why.clone().into_bytes()),
-            Self::Done { sequence, ending } => {
-                let mut body = sequence.to_le_bytes().to_vec();
-                body.push(ending.code());
-                (KIND_DONE, body)
-            }
+            Self::Done { sequence, ending } => (KIND_DONE, ending_body(*sequence, *ending)),
+            Self::Idle { sequence, ending } => (KIND_IDLE, ending_body(*sequence, *ending)),
         };
         if body.len() > SESSION_FRAME_BYTES_MAX {
             return Err(FrameError::TooLong { bytes: body.len() });
@@ -128,7 +137,7 @@ impl FromSession {
         if length > SESSION_FRAME_BYTES_MAX {
             return Err(FrameError::TooLong { bytes: length });
         }
-        if !matches!(kind, KIND_READY | KIND_REFUSED | KIND_DONE) {
+        if !matches!(kind, KIND_READY | KIND_REFUSED | KIND_DONE | KIND_IDLE) {
             return Err(FrameError::Kind { kind });
         }
         let Some(body) = rest.get(..length) else { return Ok(None) };
@@ -143,20 +152,36 @@ impl FromSession {
             _ => {
                 let (sequence, ending) = body.split_first_chunk()?;
                 let &[ending] = ending else { return None };
-                Some(Self::Done { sequence: u64::from_le_bytes(*sequence), ending: Ending::from_code(ending)? })
+                let (sequence, ending) = (u64::from_le_bytes(*sequence), Ending::from_code(ending)?);
+                Some(if kind == KIND_DONE { Self::Done { sequence, ending } } else { Self::Idle { sequence, ending } })
             }
         }
     }
+}
+
+fn ending_body(sequence: u64, ending: Ending) -> Vec<u8> {
+    [&sequence.to_le_bytes()[..], &[ending.code()]].concat()
+}
+
+/// The request to execute the first `length` bytes of the code file, whole.
+///
+/// # Errors
+/// Never: its length fits.
+pub fn execute_request(sequence: u64, length: u64) -> Result<Vec<u8>, FrameError> {
+    let header = header(KIND_EXECUTE, EXECUTE_BYTES)?;
+    Ok([&header[..], &sequence.to_le_bytes(), &length.to_le_bytes()].concat())
 }
 
 /// What the server asks of a nest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToNest {
-    /// Fork a session. Beside it: the pipe that it reads requests from, the one that it writes answers to, and those for
-    /// stdout and stderr.
+    /// Fork a session. Beside it: the pipe that it reads requests from, the one that it writes answers to, those for
+    /// stdout and stderr, the file with its code, and the entrances of its control group, if it has one.
     /// No two living sessions have the same slot; it picks the session's uid.
     Spawn { slot: u32 },
+    /// Say which sessions there are.
+    Report,
 }
 
 /// What a nest tells the server.
@@ -179,6 +204,8 @@ pub enum FromNest {
     Cleared { slot: u32 },
     /// Something of it could not be cleared away, and the slot is not to be used again.
     NotCleared { slot: u32 },
+    /// Some of the slots whose sessions have not ended; the last such message of a report says so.
+    Holding { slots: Vec<u32>, is_all: bool },
 }
 
 /// Why there is no nest.
@@ -217,6 +244,7 @@ mod tests {
             FromSession::Ready(Status::default()),
             FromSession::Refused("step `seccomp`: not permitted".into()),
             FromSession::Done { sequence: u64::MAX, ending: Ending::Denied },
+            FromSession::Idle { sequence: 0, ending: Ending::OutOfMemory },
         ];
         for frame in frames {
             let bytes = frame.encode().unwrap();

@@ -13,7 +13,7 @@ use crate::config::ServerConfig;
 use crate::error::Error;
 use crate::guard::{self, Guard};
 use crate::request_id;
-use crate::routes::{execute, health};
+use crate::routes::{execute, health, last_execution};
 
 /// What the routes share.
 #[derive(Debug)]
@@ -23,12 +23,15 @@ pub(crate) struct App {
 }
 
 /// The routes as an error names them.
-pub(crate) const ROUTES: &str = "POST /execute, GET /health";
+pub(crate) const ROUTES: &str = "POST /execute, GET /v1/sessions/{id}/executions/last, GET /health";
 
 pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
     let app = Arc::new(App { engine, config: config.clone() });
-    let routes =
-        Router::new().route("/execute", post(execute::execute)).route("/health", get(health::health)).with_state(app);
+    let routes = Router::new()
+        .route("/execute", post(execute::execute))
+        .route("/v1/sessions/{id}/executions/last", get(last_execution::last_execution))
+        .route("/health", get(health::health))
+        .with_state(app);
     with_layers(routes, config)
 }
 
@@ -135,7 +138,11 @@ mod tests {
         let head = "host: localhost\r\nconnection: close\r\n\r\n";
         let long = "x".repeat(17);
         for (request, status, contains) in [
-            (format!("GET /nowhere HTTP/1.1\r\n{head}"), "404", "POST /execute, GET /health"),
+            (
+                format!("GET /nowhere HTTP/1.1\r\n{head}"),
+                "404",
+                "POST /execute, GET /v1/sessions/{id}/executions/last, GET /health",
+            ),
             (format!("CONNECT localhost:80 HTTP/1.1\r\n{head}"), "403", "names another host"),
             (format!("GET /execute HTTP/1.1\r\n{head}"), "405", "GET is not a method of `/execute`"),
             (format!("GET /execute HTTP/1.1\r\n{head}"), "405", "allow: POST\r\n"),

@@ -35,6 +35,8 @@ pub(crate) enum Error {
     Forbidden(#[from] Refusal),
     #[error("there is no `{path}` here: the routes are {ROUTES}")]
     NotFound { path: String },
+    #[error("there is no session `{id}`: it was never begun, or has ended")]
+    NoSession { id: String },
     #[error("{method} is not a method of `{path}`: the routes are {ROUTES}")]
     MethodNotAllowed { method: Method, path: String },
     #[error("the body took longer than {seconds} s to arrive: send it faster, or less of it")]
@@ -76,7 +78,7 @@ impl Error {
             | Self::SessionIdsDiffer
             | Self::BodyCut => StatusCode::BAD_REQUEST,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::NotFound { .. } | Self::NoSession { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodySlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

@@ -2,6 +2,7 @@
 
 pub(crate) mod execute;
 pub(crate) mod health;
+pub(crate) mod last_execution;
 
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
+use eggbox_sandbox::cgroup::ControlGroups;
 use eggbox_sandbox::policy::Isolation;
 use eggbox_sandbox::steps::FailStep;
 use eggbox_server::AllowedHost;
@@ -27,7 +28,8 @@ pub(crate) enum Command {
     /// Serve POST /execute and GET /health until interrupted
     ///
     /// Prints the URL on standard output when it is ready and logs to standard error. SIGINT or SIGTERM lets running
-    /// code finish for --shutdown-grace-seconds; a second one ends at once.
+    /// code finish for --shutdown-grace-seconds; a second one ends at once. SIGHUP ends the server and leaves its sessions
+    /// to the next one with the same --state-dir, as does a server that is killed.
     ///
     /// An option goes before its variable, the variable before the file of --config, the file before the default.
     Serve(Options),
@@ -52,6 +54,11 @@ pub(crate) struct Doctor {
 /// The value of `--isolation`, spelled as in the file.
 fn isolation(text: &str) -> Result<Isolation, String> {
     serde_json::from_value(text.into()).map_err(|_| "must be strict or reduced".to_owned())
+}
+
+/// The value of `--control-groups`, spelled as in the file.
+fn control_groups(text: &str) -> Result<ControlGroups, String> {
+    serde_json::from_value(text.into()).map_err(|_| "must be auto, v1, v2 or off".to_owned())
 }
 
 /// Every setting, as an option or its variable gives it.
@@ -89,6 +96,12 @@ pub(crate) struct Options {
         help_heading = "Server", value_parser = isolation)]
     pub(crate) isolation: Option<Isolation>,
 
+    /// Which control groups of the kernel limit sessions: `v1`, `v2`, `auto` for what the host has, or `off`, which leaves
+    /// it to limits per process and a watchdog [default: auto]
+    #[arg(long, env = "EGGBOX_CONTROL_GROUPS", hide_env_values = true, value_name = "auto|v1|v2|off",
+        help_heading = "Server", value_parser = control_groups)]
+    pub(crate) control_groups: Option<ControlGroups>,
+
     // For tests of what happens when the wall cannot be put up. It can only ever make a start fail.
     #[arg(long, hide = true)]
     pub(crate) fail_step: Option<FailStep>,
@@ -103,6 +116,12 @@ pub(crate) struct Options {
         help_heading = "Server", allow_hyphen_values = true,
         value_parser = |text: &str| setting::SHUTDOWN_GRACE.parse(text))]
     pub(crate) shutdown_grace_seconds: Option<Duration>,
+
+    /// How long sessions outlive a server that was killed, for another one to take them over [default: 600]
+    #[arg(long, env = "EGGBOX_ABANDONED_SECONDS_MAX", hide_env_values = true, value_name = "SECONDS",
+        help_heading = "Server", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::ABANDONED.parse(text))]
+    pub(crate) abandoned_seconds_max: Option<Duration>,
 
     /// The interpreter: a path, or a name to look up on PATH; CPython 3.9 or later, virtual environments too
     /// [default: python3]
@@ -125,31 +144,43 @@ pub(crate) struct Options {
     #[arg(long, env = "EGGBOX_BODY_BYTES_MAX", hide_env_values = true, value_name = "BYTES",
         help_heading = "Limits", allow_hyphen_values = true,
         value_parser = |text: &str| setting::BODY_BYTES_MAX.parse(text))]
-    pub(crate) body_bytes_max: Option<u32>,
+    pub(crate) body_bytes_max: Option<u64>,
 
     /// Connections open at once; further ones wait [default: 1024]
     #[arg(long, env = "EGGBOX_CONNECTIONS_MAX", hide_env_values = true, value_name = "COUNT",
         help_heading = "Limits", allow_hyphen_values = true,
         value_parser = |text: &str| setting::CONNECTIONS_MAX.parse(text))]
-    pub(crate) connections_max: Option<u32>,
+    pub(crate) connections_max: Option<u64>,
 
     /// Sessions alive at once; a further one is answered 503 [default: 1024]
     #[arg(long, env = "EGGBOX_SESSIONS_MAX", hide_env_values = true, value_name = "COUNT",
         help_heading = "Limits", allow_hyphen_values = true,
         value_parser = |text: &str| setting::SESSIONS_MAX.parse(text))]
-    pub(crate) sessions_max: Option<u32>,
+    pub(crate) sessions_max: Option<u64>,
+
+    /// Executions that run at once, in all sessions together; further ones wait for their turn [default: 256]
+    #[arg(long, env = "EGGBOX_EXECUTIONS_MAX", hide_env_values = true, value_name = "COUNT",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::EXECUTIONS_MAX.parse(text))]
+    pub(crate) executions_max: Option<u64>,
 
     /// Executions that may wait for one session; a further one is answered 503 [default: 16]
     #[arg(long, env = "EGGBOX_QUEUE_MAX", hide_env_values = true, value_name = "COUNT",
         help_heading = "Limits", allow_hyphen_values = true,
         value_parser = |text: &str| setting::QUEUE_MAX.parse(text))]
-    pub(crate) queue_max: Option<u32>,
+    pub(crate) queue_max: Option<u64>,
 
     /// Wall time of one execution; then it gets a KeyboardInterrupt [default: 30]
     #[arg(long, env = "EGGBOX_WALL_SECONDS_MAX", hide_env_values = true, value_name = "SECONDS",
         help_heading = "Limits", allow_hyphen_values = true,
         value_parser = |text: &str| setting::WALL.parse(text))]
     pub(crate) wall_seconds_max: Option<Duration>,
+
+    /// CPU time of one execution, all its processes together; then it gets a KeyboardInterrupt [default: none beside wall time]
+    #[arg(long, env = "EGGBOX_CPU_SECONDS_MAX", hide_env_values = true, value_name = "SECONDS",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::CPU.parse(text))]
+    pub(crate) cpu_seconds_max: Option<Duration>,
 
     /// How long code may go on after its KeyboardInterrupt before its session is killed [default: 1]
     #[arg(long, env = "EGGBOX_INTERRUPT_GRACE_SECONDS", hide_env_values = true, value_name = "SECONDS",
@@ -158,17 +189,71 @@ pub(crate) struct Options {
     pub(crate) interrupt_grace_seconds: Option<Duration>,
 
     /// Bytes kept of each of stdout and stderr of one execution; the rest is counted and dropped
-    /// [default: 16777216]
+    /// [default: 1048576]
     #[arg(long, env = "EGGBOX_OUTPUT_BYTES_MAX", hide_env_values = true, value_name = "BYTES",
         help_heading = "Limits", allow_hyphen_values = true,
         value_parser = |text: &str| setting::OUTPUT_BYTES_MAX.parse(text))]
-    pub(crate) output_bytes_max: Option<u32>,
+    pub(crate) output_bytes_max: Option<u64>,
+
+    /// Memory of one session, all its processes and files in memory together, without swap [default: 536870912]
+    #[arg(long, env = "EGGBOX_MEMORY_BYTES_MAX", hide_env_values = true, value_name = "BYTES",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::MEMORY_BYTES_MAX.parse(text))]
+    pub(crate) memory_bytes_max: Option<u64>,
+
+    /// Size of a session's /workspace [default: 268435456]
+    #[arg(long, env = "EGGBOX_WORKSPACE_BYTES_MAX", hide_env_values = true, value_name = "BYTES",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::WORKSPACE_BYTES_MAX.parse(text))]
+    pub(crate) workspace_bytes_max: Option<u64>,
+
+    /// Size of a session's /tmp, and of its /dev/shm [default: 67108864]
+    #[arg(long, env = "EGGBOX_SCRATCH_BYTES_MAX", hide_env_values = true, value_name = "BYTES",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::SCRATCH_BYTES_MAX.parse(text))]
+    pub(crate) scratch_bytes_max: Option<u64>,
+
+    /// Files, folders and links in each of these [default: 16384]
+    #[arg(long, env = "EGGBOX_FILES_MAX", hide_env_values = true, value_name = "COUNT",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::FILES_MAX.parse(text))]
+    pub(crate) files_max: Option<u64>,
+
+    /// Size of one file [default: 268435456]
+    #[arg(long, env = "EGGBOX_FILE_BYTES_MAX", hide_env_values = true, value_name = "BYTES",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::FILE_BYTES_MAX.parse(text))]
+    pub(crate) file_bytes_max: Option<u64>,
+
+    /// Processes and threads of one session [default: 64]
+    #[arg(long, env = "EGGBOX_PROCESSES_MAX", hide_env_values = true, value_name = "COUNT",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::PROCESSES_MAX.parse(text))]
+    pub(crate) processes_max: Option<u64>,
+
+    /// Files that one process may have open [default: 256]
+    #[arg(long, env = "EGGBOX_OPEN_FILES_MAX", hide_env_values = true, value_name = "COUNT",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::OPEN_FILES_MAX.parse(text))]
+    pub(crate) open_files_max: Option<u64>,
+
+    /// Stack of a process's first thread [default: 8388608]
+    #[arg(long, env = "EGGBOX_STACK_BYTES_MAX", hide_env_values = true, value_name = "BYTES",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::STACK_BYTES_MAX.parse(text))]
+    pub(crate) stack_bytes_max: Option<u64>,
 
     /// How long a session that nobody uses is kept [default: 1800]
     #[arg(long, env = "EGGBOX_IDLE_SECONDS_MAX", hide_env_values = true, value_name = "SECONDS",
         help_heading = "Limits", allow_hyphen_values = true,
         value_parser = |text: &str| setting::IDLE.parse(text))]
     pub(crate) idle_seconds_max: Option<Duration>,
+
+    /// How old a session may get [default: 86400]
+    #[arg(long, env = "EGGBOX_LIFE_SECONDS_MAX", hide_env_values = true, value_name = "SECONDS",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::LIFE.parse(text))]
+    pub(crate) life_seconds_max: Option<Duration>,
 }
 
 /// The values of one option, written with commas between them; a type of its own because clap takes a `Vec` for an

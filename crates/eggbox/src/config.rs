@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use eggbox_engine::{EngineConfig, EnvironmentConfig, Limits, Preload};
+use eggbox_sandbox::limits::SandboxLimits;
 use eggbox_sandbox::policy::{Policy, PolicyError};
 use eggbox_server::ServerConfig;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{List, Options};
-use crate::file_config::FileConfig;
-use crate::setting;
+use crate::file_config::{self, FileConfig};
+use crate::{nest, setting};
 
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -89,6 +90,9 @@ impl Config {
     }
 
     fn resolve(options: Options, file: FileConfig, user: User) -> Result<Self, ConfigError> {
+        let body_bytes_max = count(setting::BODY_BYTES_MAX, options.body_bytes_max, file.limits.body_bytes_max)?;
+        let (limits, sandbox_limits) =
+            (limits(&options, &file, body_bytes_max)?, sandbox_limits(&options, &file.limits)?);
         let listen = options.listen.or(file.server.listen).unwrap_or((Ipv4Addr::LOCALHOST, 5000).into());
         let insecure = options.insecure.or(file.server.insecure).unwrap_or(false);
         if !insecure && !listen.ip().to_canonical().is_loopback() {
@@ -105,12 +109,6 @@ impl Config {
             return Err(ConfigError::LogFilter(log_filter, error.to_string()));
         }
         let allowed_hosts = options.allowed_hosts.map(|List(hosts)| hosts).or(file.server.allowed_hosts);
-        let count = |setting: setting::Count, option, file| {
-            let value = setting.resolve(option, file).map_err(ConfigError::OutOfRange)?;
-            Ok(usize::try_from(value).unwrap_or(usize::MAX))
-        };
-        let span =
-            |setting: setting::Seconds, option, file| setting.resolve(option, file).map_err(ConfigError::OutOfRange);
         Ok(Self {
             listen,
             log_filter,
@@ -120,46 +118,81 @@ impl Config {
                 file.server.shutdown_grace_seconds,
             )?,
             server: ServerConfig {
-                body_bytes_max: count(setting::BODY_BYTES_MAX, options.body_bytes_max, file.limits.body_bytes_max)?,
+                body_bytes_max,
                 connections_max: count(setting::CONNECTIONS_MAX, options.connections_max, file.limits.connections_max)?,
                 allowed_hosts: allowed_hosts.unwrap_or_default(),
                 ..ServerConfig::default()
             },
             engine: EngineConfig {
+                sandbox_limits,
+                limits,
                 state_dir: state_dir(options.state_dir.or(file.server.state_dir), user)?,
                 environment: EnvironmentConfig {
                     python: python(options.python.or(file.environment.python))?,
                     preload: preload(options.preload.map(|List(modules)| modules).or(file.environment.preload))?,
                 },
                 isolation: options.isolation.or(file.server.isolation).unwrap_or_default(),
+                control_groups: options.control_groups.or(file.server.control_groups).unwrap_or_default(),
                 fail_step: options.fail_step,
                 policy: Policy::shipped().map_err(ConfigError::Policy)?,
-                limits: Limits {
-                    sessions_max: setting::SESSIONS_MAX
-                        .resolve(options.sessions_max, file.limits.sessions_max)
-                        .map_err(ConfigError::OutOfRange)?,
-                    queue_max: count(setting::QUEUE_MAX, options.queue_max, file.limits.queue_max)?,
-                    wall_max: span(setting::WALL, options.wall_seconds_max, file.limits.wall_seconds_max)?,
-                    interrupt_grace: span(
-                        setting::INTERRUPT_GRACE,
-                        options.interrupt_grace_seconds,
-                        file.limits.interrupt_grace_seconds,
-                    )?,
-                    output_bytes_max: count(
-                        setting::OUTPUT_BYTES_MAX,
-                        options.output_bytes_max,
-                        file.limits.output_bytes_max,
-                    )?,
-                    idle_max: span(setting::IDLE, options.idle_seconds_max, file.limits.idle_seconds_max)?,
-                    nest_start_max: span(
-                        setting::NEST_START,
-                        options.nest_start_seconds_max,
-                        file.environment.nest_start_seconds_max,
-                    )?,
-                },
+                build: nest::build(),
             },
         })
     }
+}
+
+/// A number that is counted in memory.
+fn count(setting: setting::Count, option: Option<u64>, file: Option<i64>) -> Result<usize, ConfigError> {
+    let value = setting.resolve(option, file).map_err(ConfigError::OutOfRange)?;
+    Ok(usize::try_from(value).unwrap_or(usize::MAX))
+}
+
+/// A number whose range ends before this type's.
+fn small(setting: setting::Count, option: Option<u64>, file: Option<i64>) -> Result<u32, ConfigError> {
+    let value = setting.resolve(option, file).map_err(ConfigError::OutOfRange)?;
+    Ok(u32::try_from(value).unwrap_or(u32::MAX))
+}
+
+fn span(setting: setting::Seconds, option: Option<Duration>, file: Option<f64>) -> Result<Duration, ConfigError> {
+    setting.resolve(option, file).map_err(ConfigError::OutOfRange)
+}
+
+fn limits(options: &Options, file: &FileConfig, body_bytes_max: usize) -> Result<Limits, ConfigError> {
+    let FileConfig { limits: file, environment, server } = file;
+    let cpu_max = setting::CPU.resolve_if_given(options.cpu_seconds_max, file.cpu_seconds_max);
+    Ok(Limits {
+        sessions_max: small(setting::SESSIONS_MAX, options.sessions_max, file.sessions_max)?,
+        executions_max: count(setting::EXECUTIONS_MAX, options.executions_max, file.executions_max)?,
+        queue_max: count(setting::QUEUE_MAX, options.queue_max, file.queue_max)?,
+        // Code is a part of a body.
+        code_bytes_max: body_bytes_max,
+        wall_max: span(setting::WALL, options.wall_seconds_max, file.wall_seconds_max)?,
+        cpu_max: cpu_max.map_err(ConfigError::OutOfRange)?,
+        interrupt_grace: span(setting::INTERRUPT_GRACE, options.interrupt_grace_seconds, file.interrupt_grace_seconds)?,
+        output_bytes_max: count(setting::OUTPUT_BYTES_MAX, options.output_bytes_max, file.output_bytes_max)?,
+        idle_max: span(setting::IDLE, options.idle_seconds_max, file.idle_seconds_max)?,
+        life_max: span(setting::LIFE, options.life_seconds_max, file.life_seconds_max)?,
+        nest_start_max: span(setting::NEST_START, options.nest_start_seconds_max, environment.nest_start_seconds_max)?,
+        abandoned_max: span(setting::ABANDONED, options.abandoned_seconds_max, server.abandoned_seconds_max)?,
+    })
+}
+
+fn sandbox_limits(options: &Options, file: &file_config::Limits) -> Result<SandboxLimits, ConfigError> {
+    let bytes = |setting: setting::Count, option, file| setting.resolve(option, file).map_err(ConfigError::OutOfRange);
+    Ok(SandboxLimits {
+        memory_bytes_max: bytes(setting::MEMORY_BYTES_MAX, options.memory_bytes_max, file.memory_bytes_max)?,
+        workspace_bytes_max: bytes(
+            setting::WORKSPACE_BYTES_MAX,
+            options.workspace_bytes_max,
+            file.workspace_bytes_max,
+        )?,
+        scratch_bytes_max: bytes(setting::SCRATCH_BYTES_MAX, options.scratch_bytes_max, file.scratch_bytes_max)?,
+        files_max: bytes(setting::FILES_MAX, options.files_max, file.files_max)?,
+        file_bytes_max: bytes(setting::FILE_BYTES_MAX, options.file_bytes_max, file.file_bytes_max)?,
+        processes_max: small(setting::PROCESSES_MAX, options.processes_max, file.processes_max)?,
+        open_files_max: small(setting::OPEN_FILES_MAX, options.open_files_max, file.open_files_max)?,
+        stack_bytes_max: bytes(setting::STACK_BYTES_MAX, options.stack_bytes_max, file.stack_bytes_max)?,
+    })
 }
 
 fn python(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
@@ -234,12 +267,18 @@ mod tests {
     #[test]
     fn a_setting_of_the_file_outside_its_range_is_refused_by_name() {
         for section_keys in [
+            ("limits", setting::COUNTS.map(|count| count.key).as_slice()),
             (
                 "limits",
-                ["body_bytes_max", "connections_max", "sessions_max", "queue_max", "output_bytes_max"].as_slice(),
+                &[
+                    "wall_seconds_max",
+                    "cpu_seconds_max",
+                    "interrupt_grace_seconds",
+                    "idle_seconds_max",
+                    "life_seconds_max",
+                ],
             ),
-            ("limits", &["wall_seconds_max", "interrupt_grace_seconds", "idle_seconds_max"]),
-            ("server", &["shutdown_grace_seconds"]),
+            ("server", &["shutdown_grace_seconds", "abandoned_seconds_max"]),
             ("environment", &["nest_start_seconds_max"]),
         ] {
             let (section, keys) = section_keys;

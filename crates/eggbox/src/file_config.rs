@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use eggbox_sandbox::cgroup::ControlGroups;
 use eggbox_sandbox::policy::Isolation;
 use eggbox_server::AllowedHost;
 use serde::Deserialize;
@@ -24,8 +25,10 @@ pub(crate) struct Server {
     pub(crate) allowed_hosts: Option<Vec<AllowedHost>>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) isolation: Option<Isolation>,
+    pub(crate) control_groups: Option<ControlGroups>,
     pub(crate) log_filter: Option<String>,
     pub(crate) shutdown_grace_seconds: Option<f64>,
+    pub(crate) abandoned_seconds_max: Option<f64>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -42,11 +45,22 @@ pub(crate) struct Limits {
     pub(crate) body_bytes_max: Option<i64>,
     pub(crate) connections_max: Option<i64>,
     pub(crate) sessions_max: Option<i64>,
+    pub(crate) executions_max: Option<i64>,
     pub(crate) queue_max: Option<i64>,
     pub(crate) wall_seconds_max: Option<f64>,
+    pub(crate) cpu_seconds_max: Option<f64>,
     pub(crate) interrupt_grace_seconds: Option<f64>,
     pub(crate) output_bytes_max: Option<i64>,
+    pub(crate) memory_bytes_max: Option<i64>,
+    pub(crate) workspace_bytes_max: Option<i64>,
+    pub(crate) scratch_bytes_max: Option<i64>,
+    pub(crate) files_max: Option<i64>,
+    pub(crate) file_bytes_max: Option<i64>,
+    pub(crate) processes_max: Option<i64>,
+    pub(crate) open_files_max: Option<i64>,
+    pub(crate) stack_bytes_max: Option<i64>,
     pub(crate) idle_seconds_max: Option<f64>,
+    pub(crate) life_seconds_max: Option<f64>,
 }
 
 impl FileConfig {

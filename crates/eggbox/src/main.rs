@@ -7,6 +7,7 @@ mod config;
 mod doctor;
 mod file_config;
 mod host;
+mod keeper;
 mod nest;
 mod serve;
 mod setting;
@@ -22,6 +23,9 @@ fn main() -> ExitCode {
     // A nest clones processes, which is sound only from a single thread: it starts before any other exists.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == "nest") {
         return nest::main();
+    }
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == "keeper") {
+        return keeper::main();
     }
     let ended = match Cli::parse().command {
         Command::Serve(options) => Config::load(options).and_then(serve::serve),

@@ -9,6 +9,12 @@ const RUNTIME: eggbox_sandbox::nest::Runtime<'static> = &[
     ("native.so", include_bytes!(env!("EGGBOX_NATIVE_LIBRARY"))),
 ];
 
+/// What tells this build from others: its version, and what its nests run.
+pub(crate) fn build() -> String {
+    let bytes: Vec<u8> = RUNTIME.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+    format!("{} {:016x}", env!("CARGO_PKG_VERSION"), eggbox_sandbox::plan::fnv(&bytes))
+}
+
 /// Returns only on failure: otherwise this process has become the interpreter.
 pub(crate) fn main() -> ExitCode {
     let error = eggbox_sandbox::nest::main(RUNTIME);

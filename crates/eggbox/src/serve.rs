@@ -22,11 +22,16 @@ const ANSWERS_MAX: Duration = Duration::from_secs(2);
 /// How long the engine may take to end when it is told to do so at once.
 const END_AT_ONCE_MAX: Duration = Duration::from_secs(2);
 
+/// How long executions may take to be answered by a server that hands its sessions over; those that take longer go on
+/// without it.
+const HAND_OVER_MAX: Duration = Duration::from_secs(1);
+
 /// How often the log says what a shutdown waits for.
 const WAIT_REPORT: Duration = Duration::from_secs(5);
 
-/// Descriptors that the server holds per session: two pipes for its channel, two for its output, its pidfd.
-const DESCRIPTORS_PER_SESSION: u64 = 5;
+/// Descriptors that the server holds per session: two pipes for its channel, two for its output, its pidfd, four files in
+/// memory, four counters of its control group.
+const DESCRIPTORS_PER_SESSION: u64 = 13;
 /// Descriptors for everything else: the runtime, the nest, the log, sessions that are being made.
 const DESCRIPTORS_BESIDE: u64 = 128;
 
@@ -69,7 +74,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     }
     let engine = tokio::select! {
         started = Engine::start(config.engine) => started.map_err(with_mends)?,
-        status = signals.next() => return Ok(status),
+        order = signals.next() => return Ok(order.status()),
     };
     warn_of_absent_layers(engine.status());
 
@@ -77,17 +82,24 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let mut server =
         tokio::spawn(eggbox_server::run(listener, engine.clone(), config.server, async { drop(stopped.await) }));
     cli::print(&format!("listening on http://{bound}\n"));
-    tokio::select! {
-        _ = signals.next() => {}
+    let order = tokio::select! {
+        order = signals.next() => order,
         ended = &mut server => {
             engine.shutdown(Duration::ZERO).await;
             ended.context("failed to serve: the accept loop panicked")?.context("failed to serve")?;
             anyhow::bail!("failed to serve: the accept loop ended unasked");
         }
-    }
+    };
 
     drop(stop);
-    let status = end(&engine, config.shutdown_grace, &mut signals).await;
+    let status = match order {
+        Order::HandOver => {
+            tracing::info!(running = engine.executions_in_flight(), "leaving the sessions to the next server");
+            engine.hand_over(HAND_OVER_MAX).await;
+            ExitCode::SUCCESS
+        }
+        Order::Interrupt | Order::Terminate => end(&engine, config.shutdown_grace, &mut signals).await,
+    };
     if tokio::time::timeout(ANSWERS_MAX, &mut server).await.is_err() {
         tracing::warn!("closing connections whose clients do not read their answers");
         server.abort();
@@ -116,12 +128,12 @@ fn with_mends(error: StartError) -> anyhow::Error {
 async fn end(engine: &Engine, grace: Duration, signals: &mut Signals) -> ExitCode {
     tokio::select! {
         () = engine.shutdown(grace) => ExitCode::SUCCESS,
-        status = signals.next() => {
+        order = signals.next() => {
             tracing::warn!(running = engine.executions_in_flight(), "a second signal: ending at once");
             if tokio::time::timeout(END_AT_ONCE_MAX, engine.shutdown(Duration::ZERO)).await.is_err() {
                 tracing::error!("the engine did not end in time");
             }
-            status
+            order.status()
         }
         never = report_wait(engine, grace) => match never {},
     }
@@ -135,22 +147,47 @@ async fn report_wait(engine: &Engine, grace: Duration) -> std::convert::Infallib
     }
 }
 
+/// What a signal asks of a server.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Interrupt,
+    Terminate,
+    /// To end without ending its sessions.
+    HandOver,
+}
+
+impl Order {
+    /// The exit status of a program that the signal ended: 128 and its number.
+    fn status(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::HandOver => 128 + 1,
+            Self::Interrupt => 128 + 2,
+            Self::Terminate => 128 + 15,
+        })
+    }
+}
+
 /// The signals that ask a server to stop.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
-    /// Waits for the next one; gives the exit status of a program that it ended, 128 and its number.
-    async fn next(&mut self) -> ExitCode {
+    async fn next(&mut self) -> Order {
         tokio::select! {
-            _ = self.interrupt.recv() => ExitCode::from(128 + 2),
-            _ = self.terminate.recv() => ExitCode::from(128 + 15),
+            _ = self.interrupt.recv() => Order::Interrupt,
+            _ = self.terminate.recv() => Order::Terminate,
+            _ = self.hang_up.recv() => Order::HandOver,
         }
     }
 }

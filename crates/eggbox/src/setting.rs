@@ -8,9 +8,9 @@ use std::time::Duration;
 pub(crate) struct Count {
     pub(crate) key: &'static str,
     pub(crate) unit: &'static str,
-    pub(crate) default: u32,
-    pub(crate) least: u32,
-    pub(crate) most: u32,
+    pub(crate) default: u64,
+    pub(crate) least: u64,
+    pub(crate) most: u64,
 }
 
 /// A time span, in seconds with or without a fraction.
@@ -22,7 +22,7 @@ pub(crate) struct Seconds {
     pub(crate) most: f64,
 }
 
-const fn count(key: &'static str, unit: &'static str, default: u32, [least, most]: [u32; 2]) -> Count {
+const fn count(key: &'static str, unit: &'static str, default: u64, [least, most]: [u64; 2]) -> Count {
     Count { key, unit, default, least, most }
 }
 
@@ -30,29 +30,43 @@ const fn seconds(key: &'static str, default: f64, [least, most]: [f64; 2]) -> Se
     Seconds { key, default, least, most }
 }
 
-const MIB: u32 = 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
+const TIB: u64 = 1024 * 1024 * MIB;
 const DAY: f64 = 86_400.0;
 
 pub(crate) const BODY_BYTES_MAX: Count = count("body_bytes_max", "bytes", 8 * MIB, [1024, 1024 * MIB]);
 pub(crate) const CONNECTIONS_MAX: Count = count("connections_max", "connections", 1024, [1, 65_536]);
 pub(crate) const SESSIONS_MAX: Count = count("sessions_max", "sessions", 1024, [1, 65_536]);
 pub(crate) const QUEUE_MAX: Count = count("queue_max", "executions", 16, [1, 10_000]);
-pub(crate) const OUTPUT_BYTES_MAX: Count = count("output_bytes_max", "bytes", 16 * MIB, [1024, 1024 * MIB]);
+pub(crate) const OUTPUT_BYTES_MAX: Count = count("output_bytes_max", "bytes", MIB, [1024, 1024 * MIB]);
+pub(crate) const EXECUTIONS_MAX: Count = count("executions_max", "executions", 256, [1, 65_536]);
+pub(crate) const MEMORY_BYTES_MAX: Count = count("memory_bytes_max", "bytes", 512 * MIB, [32 * MIB, TIB]);
+pub(crate) const WORKSPACE_BYTES_MAX: Count = count("workspace_bytes_max", "bytes", 256 * MIB, [4096, TIB]);
+pub(crate) const SCRATCH_BYTES_MAX: Count = count("scratch_bytes_max", "bytes", 64 * MIB, [4096, TIB]);
+pub(crate) const FILES_MAX: Count = count("files_max", "files", 16_384, [16, 16 * MIB]);
+pub(crate) const FILE_BYTES_MAX: Count = count("file_bytes_max", "bytes", 256 * MIB, [4096, TIB]);
+pub(crate) const PROCESSES_MAX: Count = count("processes_max", "processes", 64, [2, 32_768]);
+pub(crate) const OPEN_FILES_MAX: Count = count("open_files_max", "files", 256, [32, 65_536]);
+pub(crate) const STACK_BYTES_MAX: Count = count("stack_bytes_max", "bytes", 8 * MIB, [MIB, 1024 * MIB]);
 
 pub(crate) const WALL: Seconds = seconds("wall_seconds_max", 30.0, [0.01, DAY]);
+/// There is no limit by default: wall time bounds it.
+pub(crate) const CPU: Seconds = seconds("cpu_seconds_max", f64::INFINITY, [0.01, DAY]);
 pub(crate) const INTERRUPT_GRACE: Seconds = seconds("interrupt_grace_seconds", 1.0, [0.01, 60.0]);
 pub(crate) const IDLE: Seconds = seconds("idle_seconds_max", 1800.0, [1.0, 30.0 * DAY]);
+pub(crate) const LIFE: Seconds = seconds("life_seconds_max", DAY, [1.0, 30.0 * DAY]);
+pub(crate) const ABANDONED: Seconds = seconds("abandoned_seconds_max", 600.0, [1.0, 7.0 * DAY]);
 pub(crate) const SHUTDOWN_GRACE: Seconds = seconds("shutdown_grace_seconds", 30.0, [0.01, 3600.0]);
 pub(crate) const NEST_START: Seconds = seconds("nest_start_seconds_max", 120.0, [1.0, 3600.0]);
 
 impl Count {
     /// The value that an option or a variable gives as text.
-    pub(crate) fn parse(&self, text: &str) -> Result<u32, String> {
+    pub(crate) fn parse(&self, text: &str) -> Result<u64, String> {
         text.parse().ok().and_then(|value| self.check(value)).ok_or_else(|| self.range())
     }
 
     /// The value of the option, else of the file, else the default.
-    pub(crate) fn resolve(&self, option: Option<u32>, file: Option<i64>) -> Result<u32, String> {
+    pub(crate) fn resolve(&self, option: Option<u64>, file: Option<i64>) -> Result<u64, String> {
         match (option, file) {
             (Some(value), _) => Ok(value),
             (None, None) => Ok(self.default),
@@ -62,8 +76,8 @@ impl Count {
         }
     }
 
-    fn check(&self, value: i64) -> Option<u32> {
-        u32::try_from(value).ok().filter(|value| (self.least..=self.most).contains(value))
+    fn check(&self, value: i64) -> Option<u64> {
+        u64::try_from(value).ok().filter(|value| (self.least..=self.most).contains(value))
     }
 
     fn range(&self) -> String {
@@ -88,6 +102,15 @@ impl Seconds {
         }
     }
 
+    /// The value of the option, else of the file, else none.
+    pub(crate) fn resolve_if_given(
+        &self,
+        option: Option<Duration>,
+        file: Option<f64>,
+    ) -> Result<Option<Duration>, String> {
+        if option.is_none() && file.is_none() { Ok(None) } else { self.resolve(option, file).map(Some) }
+    }
+
     /// NaN is in no range.
     fn check(&self, value: f64) -> Option<Duration> {
         (self.least..=self.most).contains(&value).then(|| Duration::from_secs_f64(value))
@@ -99,10 +122,25 @@ impl Seconds {
 }
 
 #[cfg(test)]
-pub(crate) const COUNTS: [Count; 5] = [BODY_BYTES_MAX, CONNECTIONS_MAX, SESSIONS_MAX, QUEUE_MAX, OUTPUT_BYTES_MAX];
+pub(crate) const COUNTS: [Count; 14] = [
+    BODY_BYTES_MAX,
+    CONNECTIONS_MAX,
+    SESSIONS_MAX,
+    QUEUE_MAX,
+    OUTPUT_BYTES_MAX,
+    EXECUTIONS_MAX,
+    MEMORY_BYTES_MAX,
+    WORKSPACE_BYTES_MAX,
+    SCRATCH_BYTES_MAX,
+    FILES_MAX,
+    FILE_BYTES_MAX,
+    PROCESSES_MAX,
+    OPEN_FILES_MAX,
+    STACK_BYTES_MAX,
+];
 
 #[cfg(test)]
-pub(crate) const SPANS: [Seconds; 5] = [WALL, INTERRUPT_GRACE, IDLE, SHUTDOWN_GRACE, NEST_START];
+pub(crate) const SPANS: [Seconds; 7] = [WALL, INTERRUPT_GRACE, IDLE, LIFE, ABANDONED, SHUTDOWN_GRACE, NEST_START];
 
 #[cfg(test)]
 mod tests {

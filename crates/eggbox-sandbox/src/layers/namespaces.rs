@@ -5,7 +5,7 @@ use std::io;
 
 use crate::plan::IdentityPlan;
 #[cfg(feature = "native")]
-use crate::plan::SessionNamespaces;
+use crate::plan::{SessionNamespaces, SessionPlan};
 use crate::sys;
 
 const MOUNT: u64 = libc::CLONE_NEWNS as u64;
@@ -14,12 +14,14 @@ const IPC: u64 = libc::CLONE_NEWIPC as u64;
 const UTS: u64 = libc::CLONE_NEWUTS as u64;
 const NETWORK: u64 = libc::CLONE_NEWNET as u64;
 const USER: u64 = libc::CLONE_NEWUSER as u64;
+const CGROUP: u64 = libc::CLONE_NEWCGROUP as u64;
 
 #[cfg(feature = "native")]
-/// The flags of a session's fork. The user namespace is the nest's.
-pub(crate) fn of_session(namespaces: SessionNamespaces) -> u64 {
-    match namespaces {
-        SessionNamespaces::Own => MOUNT | PID | IPC | UTS | NETWORK,
+/// The flags of a session's fork.
+pub(crate) fn of_session(plan: &SessionPlan) -> u64 {
+    let own_user = if plan.has_own_user_namespace { USER } else { 0 };
+    match plan.namespaces {
+        SessionNamespaces::Own => own_user | MOUNT | PID | IPC | UTS | NETWORK,
         SessionNamespaces::Shared => 0,
     }
 }
@@ -46,6 +48,20 @@ pub(crate) fn enter_all(identity: &IdentityPlan) -> io::Result<()> {
     // user_namespaces(7): a gid map is only to be had without root if groups can never be dropped.
     fs::write("/proc/self/setgroups", "deny")?;
     map_ids("self", identity)
+}
+
+/// For a session that is in its control group: that becomes the root of those it sees.
+pub(crate) fn enter_cgroup() -> io::Result<()> {
+    sys::unshare(CGROUP)
+}
+
+/// For a session in a user namespace of its own: `id` stays what it is, and is the only one. Groups cannot be set there,
+/// as they cannot in the nest's (user_namespaces(7)).
+pub(crate) fn map_own_id(id: u32) -> io::Result<()> {
+    for map in ["uid_map", "gid_map"] {
+        fs::write(format!("/proc/self/{map}"), format!("{id} {id} 1\n"))?;
+    }
+    Ok(())
 }
 
 /// Writes the id maps of the process that /proc knows as `process`.

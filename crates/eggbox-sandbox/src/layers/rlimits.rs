@@ -3,26 +3,37 @@
 use std::fs;
 use std::io;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::limits::THREAD_STACK_BYTES;
 use crate::plan::RlimitPlan;
+#[cfg(feature = "native")]
+use crate::sys;
 
 /// Where the kernel looks first when memory runs out (proc_pid_oom_score_adj(5)): at sessions, never at the server.
 const OOM_SCORE_ADJUSTMENT: &str = "1000";
 
-/// What one user of the nest's user namespace may have of objects that the kernel counts per user (namespaces(7),
-/// inotify(7)). No session needs a user namespace; the filter refuses them as well.
-const USER_LIMITS: [(&str, u32); 3] =
-    [("max_user_namespaces", 0), ("max_inotify_instances", 16), ("max_inotify_watches", 8192)];
+/// What one session may have of objects that the kernel counts per user of a user namespace (namespaces(7), inotify(7)).
+const USER_LIMITS: [(&str, u32); 2] = [("max_inotify_instances", 16), ("max_inotify_watches", 8192)];
+/// User namespaces that the kernel has yet to clear away, beside as many as live.
+const USER_NAMESPACES_DYING_MAX: u32 = 1024;
 
+/// What of its memory a session gets only once it has run out of the rest: a few of CPython's arenas.
+const RESERVE_BYTES: u64 = 8 << 20;
 /// Timers and queued signals of a uid.
 const PENDING_SIGNALS_MAX: u64 = 1024;
 /// Bytes in POSIX message queues of a uid.
 const MESSAGE_QUEUE_BYTES_MAX: u64 = 819_200;
 
 /// Limits, for every user of this user namespace, the kernel objects that would otherwise be the host's to run out of.
-pub(crate) fn limit_kernel_objects() -> io::Result<()> {
-    for (name, count) in USER_LIMITS {
+///
+/// `sessions` is how many share one user here, each in a user namespace of its own beneath this one: 0 where each has a
+/// user of its own, 1 for a session's own namespace. No session needs another; the filter refuses them as well.
+pub(crate) fn limit_kernel_objects(sessions: u32) -> io::Result<()> {
+    let namespaces = if sessions > 1 { sessions.saturating_add(USER_NAMESPACES_DYING_MAX) } else { 0 };
+    let limits = USER_LIMITS.map(|(name, count)| (name, count.saturating_mul(sessions.max(1))));
+    for (name, count) in limits.into_iter().chain([("max_user_namespaces", namespaces)]) {
+        let count = count.min(i32::MAX.unsigned_abs());
         let path = format!("/proc/sys/user/{name}");
         fs::write(&path, count.to_string())
             .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
@@ -47,5 +58,57 @@ pub(crate) fn limit(plan: &RlimitPlan) -> io::Result<()> {
             setrlimit(resource, Rlimit { current: maximum, maximum })?;
         }
     }
+    let data_bytes_max = data_bytes()?.saturating_add(plan.data_bytes_max);
+    limit_data(data_bytes_max.saturating_sub(RESERVE_BYTES), data_bytes_max)?;
     fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJUSTMENT)
+}
+
+fn limit_data(current: u64, maximum: u64) -> io::Result<()> {
+    Ok(setrlimit(Resource::Data, Rlimit { current: Some(current), maximum: Some(maximum) })?)
+}
+
+/// For a session that is out of memory: lets it have the reserve, to say so and to let go of something.
+#[cfg(feature = "native")]
+pub(crate) fn release_reserve() -> io::Result<()> {
+    match getrlimit(Resource::Data).maximum {
+        Some(maximum) => limit_data(maximum, maximum),
+        None => Ok(()),
+    }
+}
+
+/// Puts the reserve back where enough was let go of. Returns whether it is.
+#[cfg(feature = "native")]
+pub(crate) fn restore_reserve() -> io::Result<bool> {
+    let Some(maximum) = getrlimit(Resource::Data).maximum else { return Ok(true) };
+    limit_data(maximum.saturating_sub(RESERVE_BYTES), maximum)?;
+    // By trying: a session may not be allowed to look.
+    let fits = sys::inside::may_have_more_memory();
+    if !fits {
+        limit_data(maximum, maximum)?;
+    }
+    Ok(fits)
+}
+
+/// Bytes of private memory that this process may write to, its stack included, as RLIMIT_DATA counts them.
+fn data_bytes() -> io::Result<u64> {
+    // proc_pid_statm(5): in pages; the 6th is data and stack.
+    let text = fs::read_to_string("/proc/self/statm")?;
+    let pages: Option<u64> = text.split_whitespace().nth(5).and_then(|field| field.parse().ok());
+    let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm shows no data"))?;
+    Ok(pages.saturating_mul(rustix::param::page_size() as u64))
+}
+
+/// For a process that is about to execute the interpreter: the C library takes the limit of the stack as it finds it for
+/// the size of every thread's (pthread_create(3)).
+pub(crate) fn choose_thread_stack() -> io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Stack);
+    let current = maximum.map_or(THREAD_STACK_BYTES, |maximum| maximum.min(THREAD_STACK_BYTES));
+    Ok(setrlimit(Resource::Stack, Rlimit { current: Some(current), maximum })?)
+}
+
+/// For the interpreter: its first thread may have what there is.
+#[cfg(feature = "native")]
+pub(crate) fn restore_first_stack() -> io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Stack);
+    Ok(setrlimit(Resource::Stack, Rlimit { current: maximum, maximum })?)
 }

@@ -3,22 +3,41 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
 use crate::sys;
-use crate::wire::{Ending, FromSession, HEADER_BYTES, KIND_EXECUTE, parse_header};
+use crate::wire::{EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, KIND_EXECUTE, KIND_RESUME, parse_header};
 
-/// The channel, and the execution that is still to be answered.
+/// The channel, and how far its executions have come.
 #[derive(Debug)]
 pub(super) struct Channel {
     requests: File,
     answers: File,
-    unanswered: Mutex<Option<u64>>,
+    code: File,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Debug)]
+struct Progress {
+    /// The execution that is still to be answered.
+    unanswered: Option<u64>,
+    /// The last one that was.
+    answered: (u64, Ending),
+}
+
+/// What the server wants.
+pub(super) enum Request {
+    /// This code run.
+    Execute(Vec<u8>),
+    /// Nothing more: it is gone.
+    End,
 }
 
 impl Channel {
-    pub(super) fn new(requests: OwnedFd, answers: OwnedFd) -> Self {
-        Self { requests: File::from(requests), answers: File::from(answers), unanswered: Mutex::new(None) }
+    pub(super) fn new(requests: OwnedFd, answers: OwnedFd, code: OwnedFd) -> Self {
+        let progress = Progress { unanswered: None, answered: (0, Ending::Ok) };
+        Self { requests: requests.into(), answers: answers.into(), code: code.into(), progress: Mutex::new(progress) }
     }
 
     pub(super) fn send(&self, frame: &FromSession) -> io::Result<()> {
@@ -28,35 +47,48 @@ impl Channel {
 
     /// Answers the execution that runs, if one does.
     pub(super) fn finish(&self, ending: Ending) -> io::Result<()> {
-        let unanswered = self.unanswered.lock().ok().and_then(|mut sequence| sequence.take());
-        match unanswered {
-            Some(sequence) => self.send(&FromSession::Done { sequence, ending }),
-            None => Ok(()),
+        let Some(sequence) = self.progress.lock().ok().and_then(|mut progress| progress.unanswered.take()) else {
+            return Ok(());
+        };
+        if let Ok(mut progress) = self.progress.lock() {
+            progress.answered = (sequence, ending);
+        }
+        self.send(&FromSession::Done { sequence, ending })
+    }
+
+    /// The next request. Interrupted by a signal before it has begun, it has read nothing.
+    pub(super) fn receive(&self) -> io::Result<Request> {
+        loop {
+            let mut header = [0; HEADER_BYTES];
+            // One call, so that a signal is reported and nothing is lost to it.
+            match rustix::io::read(self.requests.as_fd(), &mut header)? {
+                0 => return Ok(Request::End),
+                count => (&self.requests).read_exact(&mut header[count..])?,
+            }
+            match parse_header(header) {
+                (EXECUTE_BYTES, KIND_EXECUTE) => return self.receive_execution().map(Request::Execute),
+                (0, KIND_RESUME) => self.say_how_far()?,
+                _ => return Err(io::Error::other("the server sent what is no request")),
+            }
         }
     }
 
-    /// The header of the next request: how many bytes of code follow, or none where the server is gone.
-    /// Interrupted by a signal, it has read nothing.
-    pub(super) fn receive_header(&self) -> io::Result<Option<usize>> {
-        let mut header = [0; HEADER_BYTES];
-        // One call, so that a signal is reported and nothing is lost to it.
-        match rustix::io::read(self.requests.as_fd(), &mut header)? {
-            0 => return Ok(None),
-            count => (&self.requests).read_exact(&mut header[count..])?,
-        }
-        let (length, kind) = parse_header(header);
-        let mut sequence = [0; size_of::<u64>()];
-        let code_bytes = length.checked_sub(sequence.len()).filter(|_| kind == KIND_EXECUTE);
-        let code_bytes = code_bytes.ok_or_else(|| io::Error::other("the server sent no execution"))?;
+    fn receive_execution(&self) -> io::Result<Vec<u8>> {
+        let [mut sequence, mut length] = [[0; size_of::<u64>()]; 2];
         (&self.requests).read_exact(&mut sequence)?;
-        if let Ok(mut unanswered) = self.unanswered.lock() {
-            *unanswered = Some(u64::from_le_bytes(sequence));
+        (&self.requests).read_exact(&mut length)?;
+        let length = usize::try_from(u64::from_le_bytes(length)).map_err(io::Error::other)?;
+        let mut code = vec![0; length];
+        self.code.read_exact_at(&mut code, 0)?;
+        if let Ok(mut progress) = self.progress.lock() {
+            progress.unanswered = Some(u64::from_le_bytes(sequence));
         }
-        Ok(Some(code_bytes))
+        Ok(code)
     }
 
-    pub(super) fn receive_code(&self, code: &mut [u8]) -> io::Result<()> {
-        (&self.requests).read_exact(code)
+    fn say_how_far(&self) -> io::Result<()> {
+        let (sequence, ending) = self.progress.lock().map_or((0, Ending::Ok), |progress| progress.answered);
+        self.send(&FromSession::Idle { sequence, ending })
     }
 }
 

@@ -12,12 +12,12 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use super::channel::Channel;
 use super::leftovers::end_orphans;
 use super::python;
+use crate::cgroup::Version;
 use crate::control;
 use crate::enforce::{Descriptors, lock_down};
-use crate::layers::{folders, namespaces};
-use crate::plan::{OwnTrees, Plan, TreesPlan};
+use crate::layers::{folders, namespaces, rlimits};
+use crate::plan::{GroupsPlan, OwnTrees, Plan, TreesPlan};
 use crate::status::Status;
-use crate::steps::SessionStep;
 use crate::sys;
 use crate::wire::{Exit, FromNest, FromSession, NEST_CONTROL_FD, NEST_PLAN_FD, NestFailure, ToNest};
 
@@ -61,12 +61,16 @@ enum Spawned {
 /// What a session exits with that could not be locked down.
 const NOT_LOCKED_DOWN: i32 = 70;
 
+/// Slots in one message of a report: about 7 KiB.
+const REPORTED_AT_ONCE: usize = 1024;
+
 /// The epoll tag of the control channel.
 const CONTROL: u64 = u64::MAX;
 
 impl Nest {
     /// Takes over the descriptors that the nest was started with.
     pub(super) fn adopt() -> io::Result<Self> {
+        rlimits::restore_first_stack()?;
         let mut text = String::new();
         File::from(sys::adopt_inherited(NEST_PLAN_FD)?).read_to_string(&mut text)?;
         Ok(Self { control: sys::adopt_inherited(NEST_CONTROL_FD)?, plan: serde_json::from_str(&text)? })
@@ -121,20 +125,30 @@ impl Nest {
             for event in ready {
                 let tag = event.data.u64();
                 if tag == CONTROL {
-                    let Some((ToNest::Spawn { slot }, descriptors)) = control::receive(self.control.as_fd())? else {
-                        return Ok(None);
+                    let (slot, descriptors) = match control::receive(self.control.as_fd())? {
+                        None => return Ok(None),
+                        Some((ToNest::Spawn { slot }, descriptors)) => (slot, descriptors),
+                        Some((ToNest::Report, _)) => {
+                            self.report(children)?;
+                            continue;
+                        }
                     };
                     match self.spawn(slot, descriptors) {
                         Ok(Spawned::Session(session)) => {
                             std::mem::forget(events);
                             return Ok(Some(*session));
                         }
-                        Ok(Spawned::Child(child)) => {
-                            let tag = watch(&child)?;
-                            let pidfd = child.pidfd.as_fd();
-                            control::send(self.control.as_fd(), &FromNest::Spawned { slot }, &[pidfd])?;
-                            children.insert(tag, child);
-                        }
+                        Ok(Spawned::Child(child)) => match watch(&child) {
+                            Ok(tag) => {
+                                let pidfd = child.pidfd.as_fd();
+                                control::send(self.control.as_fd(), &FromNest::Spawned { slot }, &[pidfd])?;
+                                children.insert(tag, child);
+                            }
+                            Err(error) => {
+                                end_unwatched(&child)?;
+                                self.tell(&FromNest::NotSpawned { slot, cause: error.to_string() })?;
+                            }
+                        },
                         Err(error) => self.tell(&FromNest::NotSpawned { slot, cause: error.to_string() })?,
                     }
                     continue;
@@ -162,9 +176,18 @@ impl Nest {
         }
     }
 
+    fn report(&self, children: &HashMap<u64, Child>) -> io::Result<()> {
+        let sessions = children.values().filter(|child| matches!(child.role, Role::Session));
+        let slots: Vec<u32> = sessions.map(|child| child.slot).collect();
+        for some in slots.chunks(REPORTED_AT_ONCE) {
+            self.tell(&FromNest::Holding { slots: some.to_vec(), is_all: false })?;
+        }
+        self.tell(&FromNest::Holding { slots: Vec::new(), is_all: true })
+    }
+
     /// A process that removes the folders of a session, however long that takes.
     fn start_cleaner(&self, slot: u32) -> io::Result<Child> {
-        match sys::clone3(0)? {
+        match sys::clone3(0, None)? {
             sys::Forked::Parent { child, pid } => Ok(Child { pidfd: child, pid, slot, role: Role::Cleaner }),
             sys::Forked::Child => {
                 let folder = self.plan.session.trees.of(slot).workspace.path;
@@ -186,20 +209,28 @@ impl Nest {
     }
 
     fn spawn(&self, slot: u32, descriptors: Vec<OwnedFd>) -> io::Result<Spawned> {
-        let Ok([requests, answers, stdout, stderr]) = <[OwnedFd; 4]>::try_from(descriptors) else {
-            return Err(io::Error::other("a request to fork came without its four descriptors"));
+        let mut descriptors = descriptors.into_iter();
+        let [Some(requests), Some(answers), Some(stdout), Some(stderr), Some(code)] =
+            std::array::from_fn(|_| descriptors.next())
+        else {
+            return Err(io::Error::other("a request to fork came without its descriptors"));
         };
+        let entrances: Vec<OwnedFd> = descriptors.collect();
         let threads = sys::inside::thread_count()?;
         if threads != 1 {
             let cause = format!("the nest has {threads} threads, so a fork of it would be broken; preload less");
             return Err(io::Error::other(cause));
         }
-        match python::fork(|| sys::clone3(namespaces::of_session(self.plan.session.namespaces)))? {
+        let group = match &self.plan.groups {
+            GroupsPlan::Own(group) if group.version == Version::Two => entrances.first().map(AsFd::as_fd),
+            _ => None,
+        };
+        match python::fork(|| sys::clone3(namespaces::of_session(&self.plan.session), group))? {
             sys::Forked::Parent { child, pid } => {
                 Ok(Spawned::Child(Child { pidfd: child, pid, slot, role: Role::Session }))
             }
             sys::Forked::Child => Ok(Spawned::Session(Box::new(
-                self.become_session(slot, Descriptors { requests, answers, stdout, stderr }),
+                self.become_session(slot, Descriptors { requests, answers, stdout, stderr, code, entrances }),
             ))),
         }
     }
@@ -210,7 +241,7 @@ impl Nest {
         let spare = descriptors.answers.try_clone();
         let locked = lock_down(&self.plan, slot, descriptors);
         if let (Err(failure), Ok(spare)) = (&locked, &spare)
-            && failure.step == SessionStep::PlaceDescriptors.to_string()
+            && !failure.channel_is_placed
         {
             let refused = FromSession::Refused(failure.to_string()).encode().unwrap_or_default();
             let _ = rustix::io::write(spare, &refused);
@@ -218,10 +249,10 @@ impl Nest {
         }
         // Closed with everything else that the nest had open.
         std::mem::forget(spare);
-        let [Ok(requests), Ok(answers)] = plan.channel_fds().map(sys::adopt_inherited) else {
+        let [Ok(requests), Ok(answers), Ok(code)] = plan.channel_fds().map(sys::adopt_inherited) else {
             sys::exit_now(NOT_LOCKED_DOWN)
         };
-        let channel = Channel::new(requests, answers);
+        let channel = Channel::new(requests, answers, code);
         match locked {
             Ok(status) => {
                 sys::inside::mark_session_process();
@@ -234,6 +265,13 @@ impl Nest {
             }
         }
     }
+}
+
+/// Ends a session that has just been forked and that nothing would tell the end of.
+fn end_unwatched(child: &Child) -> io::Result<()> {
+    rustix::process::pidfd_send_signal(&child.pidfd, Signal::KILL)?;
+    waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED)?;
+    Ok(())
 }
 
 /// How the process ended; none where it has not.

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use pyo3_ffi::{
@@ -21,9 +21,10 @@ use pyo3_ffi::{
     PyUnicode_DecodeUTF8, PyUnicode_FSConverter,
 };
 
-use super::channel::{Channel, end_if_forked};
+use super::channel::{Channel, Request, end_if_forked};
 use super::denial;
 use super::forker::{Nest, Session};
+use crate::layers::rlimits;
 use crate::status::Status;
 use crate::sys;
 use crate::wire::{CHANNEL_LOST_STATUS, Ending, FromNest, FromSession};
@@ -43,6 +44,8 @@ static NEST: Mutex<Option<Nest>> = Mutex::new(None);
 /// From the moment that this process is a session.
 static CHANNEL: OnceLock<Channel> = OnceLock::new();
 static STATUS: Mutex<Option<Status>> = Mutex::new(None);
+/// The session has the memory that is put by for when it has run out.
+static RESERVE_IS_USED: AtomicBool = AtomicBool::new(false);
 /// `_signal.signal` as the interpreter brought it.
 static SIGNAL: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
 
@@ -185,22 +188,15 @@ unsafe extern "C" fn receive(_module: *mut PyObject, _arguments: *mut PyObject) 
     // Something came between the end of the code and its answer.
     finish_or_end(channel, Ending::Interrupted);
     loop {
-        let mut code = Vec::new();
         // SAFETY: the lock is held here, and taken back before anything of Python's is touched.
         let received = unsafe {
             let thread = PyEval_SaveThread();
-            let received = channel.receive_header().and_then(|length| match length {
-                None => Ok(false),
-                Some(length) => {
-                    code.resize(length, 0);
-                    channel.receive_code(&mut code).map(|()| true)
-                }
-            });
+            let received = channel.receive();
             PyEval_RestoreThread(thread);
             received
         };
         match received {
-            Ok(true) => {
+            Ok(Request::Execute(code)) => {
                 // SAFETY: pointer and length are the buffer's; it is UTF-8, or the decoder says so.
                 return unsafe {
                     PyUnicode_DecodeUTF8(code.as_ptr().cast(), code.len().cast_signed(), c"replace".as_ptr())
@@ -208,7 +204,7 @@ unsafe extern "C" fn receive(_module: *mut PyObject, _arguments: *mut PyObject) 
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => run_signal_handlers(),
             // The server is gone.
-            Ok(false) => sys::exit_now(0),
+            Ok(Request::End) => sys::exit_now(0),
             Err(_) => sys::exit_now(CHANNEL_LOST_STATUS),
         }
     }
@@ -228,6 +224,10 @@ unsafe extern "C" fn finish(_module: *mut PyObject, arguments: *mut PyObject) ->
     let (ending, status) =
         unsafe { (PyLong_AsLong(PyTuple_GetItem(arguments, 0)), PyLong_AsLong(PyTuple_GetItem(arguments, 1))) };
     end_if_forked(i32::try_from(status).unwrap_or(1));
+    if RESERVE_IS_USED.load(Ordering::Relaxed) {
+        let is_used = !rlimits::restore_reserve().unwrap_or(false);
+        RESERVE_IS_USED.store(is_used, Ordering::Relaxed);
+    }
     sys::inside::flush_c_streams();
     let ending = u8::try_from(ending).ok().and_then(Ending::from_code);
     match (CHANNEL.get(), ending) {
@@ -237,6 +237,12 @@ unsafe extern "C" fn finish(_module: *mut PyObject, arguments: *mut PyObject) ->
         }
         _ => raise(&io::Error::other("this is no session, or no ending")),
     }
+}
+
+/// `use_reserve()`: lets this session have the memory that is put by for when it has run out.
+unsafe extern "C" fn use_reserve(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
+    RESERVE_IS_USED.store(true, Ordering::Relaxed);
+    answer(rlimits::release_reserve())
 }
 
 /// `allow_interrupt(allow: bool)`: lets SIGINT through to the main thread while user code runs, and only then.
@@ -334,7 +340,7 @@ unsafe extern "C" fn audit(event: *const c_char, arguments: *mut PyObject, _data
 }
 
 /// A method table that is never written to after it is made.
-struct Methods([PyMethodDef; 8]);
+struct Methods([PyMethodDef; 9]);
 // SAFETY: only names, function pointers and flags, all constant.
 unsafe impl Sync for Methods {}
 
@@ -343,6 +349,7 @@ const fn method(name: &'static CStr, function: PyMethodDefPointer, flags: c_int)
 }
 
 static METHODS: Methods = Methods([
+    method(c"use_reserve", PyMethodDefPointer { PyCFunction: use_reserve }, METH_NOARGS),
     method(c"serve", PyMethodDefPointer { PyCFunction: serve }, METH_VARARGS),
     method(c"refuse", PyMethodDefPointer { PyCFunction: refuse }, METH_VARARGS),
     method(c"ready", PyMethodDefPointer { PyCFunction: ready }, METH_NOARGS),

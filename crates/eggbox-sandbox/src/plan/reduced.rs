@@ -3,7 +3,7 @@
 
 use super::{
     FileAccess, IdentityPlan, LandlockRule, Plan, PlanError, PlanInput, RootPlan, SessionNamespaces, SessionPlan,
-    TreesPlan, has_ids, id_range, program, rlimits, workspace_access,
+    TreesPlan, groups, has_ids, id_range, program, rlimits, workspace_access,
 };
 use crate::host::Followed;
 use crate::layers::files::ABI_SCOPES;
@@ -23,6 +23,8 @@ pub(super) fn plan(input: PlanInput<'_>) -> Result<Plan, PlanError> {
     landlock_rules.extend(input.devices.iter().map(rule(FileAccess::Device)));
     landlock_rules.extend(input.proc_files.iter().map(rule(FileAccess::Read)));
     Ok(Plan {
+        build: input.build.to_owned(),
+        sessions_max: input.sessions_max,
         nest_steps: NEST_STEPS_REDUCED.to_vec(),
         session_steps: SESSION_STEPS_REDUCED.to_vec(),
         fail_step: input.fail_step,
@@ -30,17 +32,19 @@ pub(super) fn plan(input: PlanInput<'_>) -> Result<Plan, PlanError> {
         // No ids are mapped: inside and outside are the same.
         identity: IdentityPlan { nest_id: host.uid, outside_uid: host.uid, outside_gid: host.gid, count: 1 },
         program: program(input, &runtime_folder),
+        groups: groups(input, host.uid)?,
         runtime_folder,
         session: SessionPlan {
             id_first: if own_ids { *ids.start() + 1 } else { host.uid },
             id_is_own: own_ids,
+            has_own_user_namespace: false,
             may_drop_bounding_set: host.may_set_capabilities,
             namespaces: SessionNamespaces::Shared,
             trees: TreesPlan::Folders {
                 beneath: input.state_dir.join("sessions"),
                 workspace_access: workspace_access(policy),
             },
-            rlimits: rlimits(policy, own_ids),
+            rlimits: rlimits(input, own_ids),
             landlock_abi: host.landlock_abi,
             landlock_rules,
             seccomp: input.seccomp.to_vec(),
@@ -68,6 +72,7 @@ fn absent_layers() -> Vec<LayerStatus> {
             "the nest adopts and ends what a session leaves behind",
         ),
         absent(Layer::IpcNamespace, "System V objects and message queues are refused altogether", ""),
+        absent(Layer::CgroupNamespace, "names of the host's cgroups can be seen", ""),
         absent(Layer::UtsNamespace, "the host's name can be seen", ""),
         absent(
             Layer::NetworkNamespace,

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::{
     FileAccess, FileSystemPlan, IdentityPlan, LandlockRule, MountKind, MountPlan, Plan, PlanError, PlanInput,
-    RUNTIME_FOLDER, RootPlan, SessionNamespaces, SessionPlan, TreesPlan, WORKSPACE, has_ids, id_range, program,
+    RUNTIME_FOLDER, RootPlan, SessionNamespaces, SessionPlan, TreesPlan, WORKSPACE, groups, has_ids, id_range, program,
     rlimits, workspace_access,
 };
 use crate::host::{Followed, Host};
+use crate::limits::SandboxLimits;
 use crate::policy::Policy;
 use crate::status::{Layer, LayerStatus, State};
 use crate::steps::{NEST_STEPS_PRIVILEGED, NEST_STEPS_UNPRIVILEGED, SESSION_STEPS};
@@ -24,19 +25,23 @@ pub(super) fn plan(input: PlanInput<'_>) -> Result<Plan, PlanError> {
     let rule = |path: &str, access| LandlockRule { path: path.into(), access };
     let root = root(input, &identity)?;
     Ok(Plan {
+        build: input.build.to_owned(),
+        sessions_max: input.sessions_max,
         nest_steps: if own_ids { NEST_STEPS_PRIVILEGED } else { NEST_STEPS_UNPRIVILEGED }.to_vec(),
         session_steps: SESSION_STEPS.to_vec(),
         fail_step: input.fail_step,
         identity,
         program: program(input, &runtime_folder),
+        groups: groups(input, identity.outside_uid)?,
         runtime_folder,
         session: SessionPlan {
             id_first: if own_ids { identity.nest_id + 1 } else { identity.nest_id },
             id_is_own: own_ids,
+            has_own_user_namespace: !own_ids,
             may_drop_bounding_set: true,
             namespaces: SessionNamespaces::Own,
-            trees: trees(policy, &root),
-            rlimits: rlimits(policy, own_ids),
+            trees: trees(policy, input.limits, &root),
+            rlimits: rlimits(input, true),
             landlock_abi: host.landlock_abi,
             landlock_rules: vec![rule("/", FileAccess::Read), rule("/dev", FileAccess::Device)],
             seccomp: input.seccomp.to_vec(),
@@ -111,7 +116,7 @@ fn files(identity: &IdentityPlan) -> Vec<(PathBuf, String)> {
     files.map(|(path, text)| (PathBuf::from(path), text)).to_vec()
 }
 
-fn trees(policy: &Policy, root: &RootPlan) -> TreesPlan {
+fn trees(policy: &Policy, limits: &SandboxLimits, root: &RootPlan) -> TreesPlan {
     let shown_beneath = |path: &str| RootPlan {
         mounts: root.mounts.iter().filter(|mount| mount.path.starts_with(path)).cloned().collect(),
         links: root.links.iter().filter(|(at, _)| at.starts_with(path)).cloned().collect(),
@@ -120,14 +125,14 @@ fn trees(policy: &Policy, root: &RootPlan) -> TreesPlan {
     let tree = |path: &str, bytes_max, mode, access| FileSystemPlan {
         path: PathBuf::from(path),
         bytes_max,
-        files_max: policy.files.files_max,
+        files_max: limits.files_max,
         mode,
         access,
         shown: shown_beneath(path),
     };
-    let scratch = |path| tree(path, policy.files.scratch_bytes_max, 0o1777, FileAccess::Full);
+    let scratch = |path| tree(path, limits.scratch_bytes_max, 0o1777, FileAccess::Full);
     TreesPlan::Mounted {
-        workspace: tree(WORKSPACE, policy.files.workspace_bytes_max, 0o755, workspace_access(policy)),
+        workspace: tree(WORKSPACE, limits.workspace_bytes_max, 0o755, workspace_access(policy)),
         scratch: vec![scratch("/tmp"), scratch("/dev/shm")],
     }
 }

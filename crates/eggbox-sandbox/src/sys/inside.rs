@@ -43,6 +43,18 @@ fn interrupt_set() -> libc::sigset_t {
     }
 }
 
+/// Whether this process can have another page of memory.
+pub(crate) fn may_have_more_memory() -> bool {
+    let length = rustix::param::page_size();
+    // SAFETY: a new anonymous mapping at an address of the kernel's choice, which nobody else knows of, is taken away
+    // again.
+    unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let page = libc::mmap(ptr::null_mut(), length, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
+        page != libc::MAP_FAILED && libc::munmap(page, length) == 0
+    }
+}
+
 /// Writes out every buffer of C's streams.
 pub(crate) fn flush_c_streams() {
     // SAFETY: a null stream means all of them; the C library locks each.

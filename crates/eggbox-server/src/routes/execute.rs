@@ -1,6 +1,6 @@
 //! `POST /execute`: runs Python in a session and answers with what it wrote.
 
-mod explain;
+pub(super) mod explain;
 mod signal;
 
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl From<Execution> for Answer {
 }
 
 /// Output as text; what is not UTF-8 becomes U+FFFD.
-fn text(bytes: Vec<u8>) -> String {
+pub(super) fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
@@ -193,7 +193,13 @@ mod tests {
     fn render(stdout: &[u8], stderr: &[u8], outcome: Outcome) -> String {
         let output = |bytes: &[u8]| Output { bytes: bytes.to_vec(), dropped_bytes: 0 };
         let session = SessionId::try_from("s".to_owned()).unwrap();
-        let execution = Execution { session, stdout: output(stdout), stderr: output(stderr), outcome };
+        let execution = Execution {
+            session,
+            stdout: output(stdout),
+            stderr: output(stderr),
+            outcome,
+            usage: eggbox_engine::Usage::default(),
+        };
         serde_json::to_string(&Answer::from(execution)).unwrap()
     }
 

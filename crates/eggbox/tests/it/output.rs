@@ -6,10 +6,12 @@ use crate::server::Server;
 
 /// A page, a pipe, what pipes hold at most by default in other set-ups, and orders beyond.
 const SIZES: [usize; 7] = [4096, 65_536, 65_537, 196_608, 304_487, 1_000_000, 10_000_000];
+/// More than is kept by default.
+const MUCH: &str = "--output-bytes-max 16777216";
 
 #[test]
 fn every_size_arrives_whole_on_stdout() {
-    let server = Server::bare();
+    let server = Server::with(MUCH);
     let session = server.session();
     for size in SIZES {
         let printed = session.print(&format!("print('x' * {}, end='\\n')", size - 1));
@@ -19,7 +21,7 @@ fn every_size_arrives_whole_on_stdout() {
 
 #[test]
 fn every_size_arrives_whole_on_stderr() {
-    let server = Server::bare();
+    let server = Server::with(MUCH);
     let session = server.session();
     for size in SIZES {
         let answer = session.run(&format!("import os\nleft = {size}\nwhile left: left -= os.write(2, b'y' * left)"));
@@ -38,7 +40,7 @@ fn both_streams_at_once_and_many_small_writes() {
 #[test]
 fn a_child_writes_ten_megabytes() {
     let code = "import subprocess; subprocess.run('head -c 10000000 /dev/zero | tr \"\\\\0\" z', shell=True)";
-    assert_eq!(Server::bare().session().print(code).len(), 10_000_000);
+    assert_eq!(Server::with(MUCH).session().print(code).len(), 10_000_000);
 }
 
 #[test]

@@ -59,6 +59,13 @@ pub(crate) struct Stopped {
     pub(crate) log: String,
 }
 
+/// What a server has left behind that ended without ending its sessions.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    address: SocketAddr,
+    folder: TempDir,
+}
+
 /// A server that several tests use at once, each with sessions of its own.
 #[derive(Debug)]
 pub(crate) struct Shared(&'static Server);
@@ -96,7 +103,14 @@ impl Setup {
                 command
             }
         };
-        command.args(["serve", "--listen", "127.0.0.1:0", "--state-dir"]).arg(state_dir);
+        command.args(["serve", "--state-dir"]).arg(state_dir);
+        if !self.arguments.iter().any(|argument| argument == "--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        if !self.arguments.iter().any(|argument| argument == "--abandoned-seconds-max") {
+            // So that nothing outlives the tests for long, whatever becomes of their servers.
+            command.args(["--abandoned-seconds-max", "1"]);
+        }
         command.arg("--python").arg(&self.python).args(&self.arguments);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EGGBOX_")) {
             command.env_remove(name);
@@ -109,6 +123,16 @@ impl Setup {
     pub(crate) fn start(self) -> Server {
         let folder = self.folder();
         let mut server = self.run(folder.path(), self.command(&folder.path().join("state")));
+        server._removed_at_the_end = Some(folder);
+        server
+    }
+
+    /// Starts it on the state directory that another one has left, at the same address.
+    pub(crate) fn start_after(self, ended: Ended) -> Server {
+        let setup = self.option(&format!("--listen {}", ended.address));
+        let folder = ended.folder;
+        let state_dir = folder.path().join("state");
+        let mut server = setup.run(folder.path(), setup.command(&state_dir));
         server._removed_at_the_end = Some(folder);
         server
     }
@@ -229,6 +253,21 @@ impl Server {
         let status = wait_for(STOP_MAX, || self.child.try_wait().expect("a child can be waited for"));
         let log = self.log();
         Stopped { status: status.unwrap_or_else(|| panic!("the server does not end:\n{log}")), log }
+    }
+
+    /// Ends it by a signal, so that another one can take its sessions over.
+    pub(crate) fn end_by(mut self, signal: Signal) -> Ended {
+        self.signal(signal);
+        let status = wait_for(STOP_MAX, || self.child.try_wait().expect("a child can be waited for"));
+        assert!(status.is_some(), "the server does not end:\n{}", self.log());
+        let folder = self._removed_at_the_end.take().expect("it is no shared server");
+        Ended { address: self.address, folder }
+    }
+
+    /// Asks for something by GET.
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        client::send(self.address, request.as_bytes())
     }
 
     fn show_log_of_failure(&self) {

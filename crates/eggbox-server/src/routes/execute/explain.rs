@@ -1,6 +1,6 @@
 //! What the `error` of an answer says about an execution: each thing that went wrong, then what became of the state.
 
-use eggbox_engine::{Death, Execution, Outcome, Output, SessionState};
+use eggbox_engine::{Death, Execution, Outcome, Output, SessionState, TimeLimit};
 
 use super::signal;
 
@@ -8,7 +8,7 @@ use super::signal;
 const DENIED: &str = "[Errno 13] Permission denied: filesystem access restricted";
 
 /// The text, empty where nothing went wrong that `stderr` does not say.
-pub(super) fn error(execution: &Execution) -> String {
+pub(in crate::routes) fn error(execution: &Execution) -> String {
     let mut parts: Vec<String> = cause(&execution.outcome).into_iter().collect();
     parts.extend(dropped_output(&execution.stdout, &execution.stderr));
     // A refusal needs no word on the state, and the contract has none.
@@ -29,9 +29,8 @@ fn cause(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Ok | Outcome::Exception => None,
         Outcome::Denied => Some(DENIED.to_owned()),
-        Outcome::Timeout { wall_max, .. } => {
-            Some(format!("execution timeout: {} s of wall time are over", wall_max.as_secs_f64()))
-        }
+        Outcome::Timeout { limit, .. } => Some(format!("execution timeout: {}", describe_limit(limit))),
+        Outcome::OutOfMemory { memory_bytes_max, .. } => Some(describe_memory(*memory_bytes_max)),
         Outcome::Died(death) => Some(format!("session ended: {}", describe(death))),
         Outcome::Gone(death) => {
             Some(format!("session had ended before this request: {}; the code was not run", describe(death)))
@@ -39,8 +38,28 @@ fn cause(outcome: &Outcome) -> Option<String> {
     }
 }
 
+fn describe_limit(limit: &TimeLimit) -> String {
+    match limit {
+        TimeLimit::Wall(wall_max) => format!("{} s of wall time are over", wall_max.as_secs_f64()),
+        TimeLimit::Cpu(cpu_max) => format!("{} s of CPU time are over", cpu_max.as_secs_f64()),
+    }
+}
+
+fn describe_memory(memory_bytes_max: u64) -> String {
+    format!("memory limit exceeded: a session may have {memory_bytes_max} bytes (memory_bytes_max)")
+}
+
 fn describe(death: &Death) -> String {
     match death {
+        Death::OutOfMemory { memory_bytes_max } => describe_memory(*memory_bytes_max),
+        Death::TooManyProcesses { processes_max } => {
+            format!("process limit exceeded: a session may have {processes_max} processes and threads (processes_max)")
+        }
+        Death::Timeout { limit } => format!("execution timeout: {}", describe_limit(limit)),
+        Death::Unobserved => "it ended while the server was away or could not serve it".to_owned(),
+        Death::Life { life_max } => {
+            format!("it was {} s old, which is as long as one may live", life_max.as_secs_f64())
+        }
         Death::Exited { status } => match exit_signal(*status) {
             // A session is the init process of its pid namespace, which a signal sent from inside cannot end by
             // default (pid_namespaces(7)); what is caught of it becomes an exit status in the shells' convention.
@@ -80,17 +99,17 @@ fn dropped_output(stdout: &Output, stderr: &Output) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
-    use eggbox_engine::SessionId;
+    use eggbox_engine::{SessionId, Usage};
 
     use super::*;
 
     fn explain(outcome: Outcome, dropped_bytes: [u64; 2]) -> String {
         let [stdout, stderr] = dropped_bytes.map(|dropped_bytes| Output { bytes: vec![b'x'; 8], dropped_bytes });
-        error(&Execution { session: SessionId::unique(), stdout, stderr, outcome })
+        error(&Execution { session: SessionId::unique(), stdout, stderr, outcome, usage: Usage::default() })
     }
 
     fn timeout(millis: u64, state: SessionState) -> Outcome {
-        Outcome::Timeout { wall_max: Duration::from_millis(millis), state }
+        Outcome::Timeout { limit: TimeLimit::Wall(Duration::from_millis(millis)), state }
     }
 
     #[test]
@@ -102,6 +121,19 @@ mod tests {
             (Outcome::Denied, "[Errno 13] Permission denied: filesystem access restricted"),
             (timeout(30_000, SessionState::Kept), "execution timeout: 30 s of wall time are over; session state kept"),
             (timeout(500, SessionState::Lost), "execution timeout: 0.5 s of wall time are over; session state lost"),
+            (
+                Outcome::Timeout { limit: TimeLimit::Cpu(Duration::from_secs(2)), state: SessionState::Kept },
+                "execution timeout: 2 s of CPU time are over; session state kept",
+            ),
+            (
+                Outcome::OutOfMemory { memory_bytes_max: 1024, state: SessionState::Lost },
+                "memory limit exceeded: a session may have 1024 bytes (memory_bytes_max); session state lost",
+            ),
+            (
+                Outcome::Died(Death::TooManyProcesses { processes_max: 64 }),
+                "session ended: process limit exceeded: a session may have 64 processes and threads (processes_max); \
+                 session state lost",
+            ),
             (
                 Outcome::Died(Death::Exited { status: 3 }),
                 "session ended: the interpreter exited with status 3; session state lost",

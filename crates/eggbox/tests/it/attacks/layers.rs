@@ -5,7 +5,6 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::way::{Way, refuser};
-use crate::client;
 use crate::server::{Server, Setup};
 
 /// Every layer with its state in each way.
@@ -16,7 +15,9 @@ const LAYERS: &[(&str, [&str; 4])] = &[
     ("ipc_namespace", ["enforced", "enforced", "absent", "absent"]),
     ("uts_namespace", ["enforced", "enforced", "absent", "absent"]),
     ("network_namespace", ["enforced", "enforced", "absent", "absent"]),
-    ("rlimits", ["enforced", "partial", "enforced", "partial"]),
+    ("cgroup_namespace", ["enforced", "enforced", "absent", "absent"]),
+    ("control_group", ["enforced", "partial", "enforced", "partial"]),
+    ("rlimits", ["enforced", "enforced", "enforced", "partial"]),
     ("identity", ["enforced", "partial", "enforced", "partial"]),
     ("capabilities", ["enforced", "enforced", "enforced", "enforced"]),
     ("no_new_privileges", ["enforced", "enforced", "enforced", "enforced"]),
@@ -42,8 +43,7 @@ fn layers(isolation: &Value) -> Vec<(String, String)> {
 }
 
 fn health(server: &Server) -> Value {
-    let request = "GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    client::send(server.address, request.as_bytes()).json
+    server.get("/health").json
 }
 
 /// What `eggbox doctor --json` prints, and its exit status, with the options of a server.

@@ -1,0 +1,247 @@
+//! One execution in a session: from the request to whatever comes first, the end of the code, of the process, of its time.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eggbox_sandbox::wire::{CHANNEL_LOST_STATUS, Ending, Exit, FromSession, KIND_RESUME, execute_request, header};
+use tokio::sync::oneshot;
+use tokio::task::coop::consume_budget;
+
+use crate::clock::Moment;
+use crate::outcome::{Death, Execution, Outcome, SessionState, TimeLimit, Usage};
+use crate::output::{Collector, discard};
+use crate::session::{Session, read_some};
+use crate::session_files::{Finished, Phase, Running, read_whole};
+
+/// How often CPU time is looked at when it is nearly over: what an execution may use too much, on each processor.
+const CPU_LOOK_PAUSE_MIN: Duration = Duration::from_millis(20);
+
+/// What is ahead of an execution that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    Interrupted(TimeLimit),
+    Killed(TimeLimit),
+}
+
+/// What is known of the session's having heard the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Yes,
+    /// Another server may have sent it, and may have read the answer. The session was asked.
+    Asked {
+        done: Option<Ending>,
+    },
+}
+
+/// What is over: the code, with what the session said of it, or the session.
+enum Over {
+    Code(Ending, Stage),
+    Process(Result<Exit, oneshot::error::RecvError>, Stage, bool),
+    Protocol,
+}
+
+impl Session {
+    /// Runs `code` to its end, whatever that is. The session can be used again if the outcome's state is `Kept`.
+    ///
+    /// # Errors
+    /// Where the server lacks what it takes to write things down; nothing was run then.
+    pub(crate) async fn execute(&mut self, code: &str) -> io::Result<Execution> {
+        discard(&self.process.stdout);
+        discard(&self.process.stderr);
+        let limits = &self.config.limits;
+        let running = Running {
+            began: Moment::now(),
+            code_bytes: code.len() as u64,
+            wall_max: limits.wall_max,
+            cpu_max: limits.cpu_max,
+            cpu_before: self.meter.cpu(),
+        };
+        self.files.write_code(code)?;
+        self.record.sequence += 1;
+        self.record.kills_before = self.meter.out_of_memory_kills()?;
+        self.record.phase = Phase::Running(running.clone());
+        let files = Arc::clone(&self.files);
+        for file in [&files.stdout, &files.stderr] {
+            if file.metadata()?.len() > 0 {
+                file.set_len(0)?;
+            }
+        }
+        // From here on it has been begun, also for a server that comes after this one.
+        files.write_record(&self.record)?;
+        let request = execute_request(self.record.sequence, running.code_bytes).map_err(io::Error::other)?;
+        let is_sent = self.process.requests.try_write(&request).is_ok_and(|count| count == request.len());
+        self.finish(running, is_sent.then_some(Heard::Yes)).await
+    }
+
+    /// Goes on with what another server has begun; none where nothing runs.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub(crate) async fn resume(&mut self) -> io::Result<Option<Execution>> {
+        let Phase::Running(running) = self.record.phase.clone() else { return Ok(None) };
+        let question = header(KIND_RESUME, 0).map_err(io::Error::other)?;
+        let is_sent = self.process.requests.try_write(&question).is_ok_and(|count| count == question.len());
+        self.finish(running, is_sent.then_some(Heard::Asked { done: None })).await.map(Some)
+    }
+
+    /// `heard` is none where the session takes no requests any more.
+    async fn finish(&mut self, running: Running, heard: Option<Heard>) -> io::Result<Execution> {
+        let files = Arc::clone(&self.files);
+        let output_bytes_max = self.config.limits.output_bytes_max;
+        let [mut stdout, mut stderr] =
+            [Collector::new(&files.stdout, output_bytes_max)?, Collector::new(&files.stderr, output_bytes_max)?];
+        let over = match heard {
+            Some(heard) => self.run_to_end(&running, heard, &mut stdout, &mut stderr).await,
+            None => Over::Protocol,
+        };
+        let outcome = self.judge(over).await;
+        // What was written before the end is in the pipes by now.
+        stdout.drain(&self.process.stdout);
+        stderr.drain(&self.process.stderr);
+        let cpu = self.meter.cpu().zip(running.cpu_before).map(|(after, before)| after.saturating_sub(before));
+        let usage =
+            Usage { wall: Moment::now().since(running.began), cpu, memory_bytes_peak: self.meter.memory_bytes_peak() };
+        let dropped_bytes = [stdout.dropped_bytes(), stderr.dropped_bytes()];
+        let finished = Finished { outcome, usage, dropped_bytes };
+        self.record.phase = Phase::Idle { since: Moment::now(), last: Some(finished.clone()) };
+        files.write_record(&self.record)?;
+        files.forget_code(running.code_bytes)?;
+        Ok(finished.into_execution(self.record.id.clone(), read_whole(&files.stdout)?, read_whole(&files.stderr)?))
+    }
+
+    /// What it came to.
+    async fn judge(&mut self, over: Over) -> Outcome {
+        let memory_bytes_max = self.config.sandbox_limits.memory_bytes_max;
+        let out_of_memory = |state| Outcome::OutOfMemory { memory_bytes_max, state };
+        match over {
+            Over::Code(_, Stage::Interrupted(limit) | Stage::Killed(limit)) => {
+                Outcome::Timeout { limit, state: SessionState::Kept }
+            }
+            Over::Code(ending, Stage::Running) => {
+                let kills = self.meter.out_of_memory_kills().unwrap_or_default();
+                // One of its other processes was ended, whatever the code made of that.
+                let lost_some = kills > self.record.kills_before && ending != Ending::Denied;
+                if lost_some { out_of_memory(SessionState::Kept) } else { Outcome::of(ending, memory_bytes_max) }
+            }
+            Over::Process(_, Stage::Killed(limit), _) => Outcome::Timeout { limit, state: SessionState::Lost },
+            Over::Process(Ok(Exit::Status(CHANNEL_LOST_STATUS)), _, false) => Outcome::Died(Death::Protocol),
+            Over::Process(exit, ..) => match self.death(exit) {
+                Death::OutOfMemory { .. } => out_of_memory(SessionState::Lost),
+                death => Outcome::Died(death),
+            },
+            Over::Protocol => Outcome::Died(self.end(Death::Protocol).await),
+        }
+    }
+
+    async fn run_to_end(
+        &mut self,
+        running: &Running,
+        mut heard: Heard,
+        stdout: &mut Collector<'_>,
+        stderr: &mut Collector<'_>,
+    ) -> Over {
+        // A channel that the code has closed, as by executing another program, leaves the process to be waited for.
+        let mut is_open = true;
+        let mut stage = Stage::Running;
+        let grace = self.config.limits.interrupt_grace;
+        let mut deadline = running.began.after(running.wall_max);
+        let mut cpu_look = running.cpu_max.map(|cpu_max| running.began.after(pause_before_look(cpu_max)));
+        loop {
+            let process = &mut self.process;
+            tokio::select! {
+                biased;
+                // An answer before the end that may follow it.
+                read = read_some(&mut process.answers, &mut self.received),
+                    if is_open && !matches!(stage, Stage::Killed(_)) =>
+                {
+                    if !matches!(read, Ok(1..)) {
+                        is_open = false;
+                        continue;
+                    }
+                    match self.hear(running, &mut heard) {
+                        Ok(None) => {}
+                        Ok(Some(ending)) => return Over::Code(ending, stage),
+                        Err(()) => return Over::Protocol,
+                    }
+                }
+                exit = &mut process.ended => return Over::Process(exit, stage, is_open),
+                () = deadline.reached(), if !matches!(stage, Stage::Killed(_)) => {
+                    stage = self.hasten(stage, TimeLimit::Wall(running.wall_max));
+                    deadline = Moment::now().after(grace);
+                }
+                () = reached(cpu_look), if stage == Stage::Running => {
+                    let cpu = self.meter.cpu().zip(running.cpu_before).map(|(now, before)| now.saturating_sub(before));
+                    let left = running.cpu_max.zip(cpu).map(|(max, used)| max.saturating_sub(used));
+                    if let (Some(cpu_max), Some(Duration::ZERO)) = (running.cpu_max, left) {
+                        stage = self.hasten(stage, TimeLimit::Cpu(cpu_max));
+                        deadline = Moment::now().after(grace);
+                    }
+                    cpu_look = left.map(|left| Moment::now().after(pause_before_look(left)));
+                }
+                // A flood must not keep this thread from everybody else.
+                () = stdout.read(&process.stdout) => consume_budget().await,
+                () = stderr.read(&process.stderr) => consume_budget().await,
+            }
+        }
+    }
+
+    /// Its time is over, or the grace after that.
+    fn hasten(&self, stage: Stage, limit: TimeLimit) -> Stage {
+        match stage {
+            Stage::Running => {
+                self.process.interrupt();
+                Stage::Interrupted(limit)
+            }
+            Stage::Interrupted(limit) | Stage::Killed(limit) => {
+                self.process.kill();
+                Stage::Killed(limit)
+            }
+        }
+    }
+
+    /// Takes in what the session has said. Returns how its code ended, if it did; an error where it says what it must not.
+    fn hear(&mut self, running: &Running, heard: &mut Heard) -> Result<Option<Ending>, ()> {
+        while let Some(frame) = self.take_frame().map_err(drop)? {
+            let current = self.record.sequence;
+            match (frame, *heard) {
+                (FromSession::Done { sequence, ending }, Heard::Yes) if sequence == current => {
+                    return if self.received.is_empty() { Ok(Some(ending)) } else { Err(()) };
+                }
+                (FromSession::Done { sequence, ending }, Heard::Asked { done: None }) if sequence == current => {
+                    *heard = Heard::Asked { done: Some(ending) };
+                }
+                (FromSession::Idle { sequence, ending }, Heard::Asked { done }) if self.received.is_empty() => {
+                    if let Some(done) = done.or((sequence == current).then_some(ending)) {
+                        return Ok(Some(done));
+                    }
+                    // It waits for code, and this was never sent.
+                    let request = execute_request(current, running.code_bytes).map_err(drop)?;
+                    let is_sent = self.process.requests.try_write(&request).is_ok_and(|count| count == request.len());
+                    *heard = Heard::Yes;
+                    if !is_sent {
+                        return Err(());
+                    }
+                }
+                _ => return Err(()),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// How long it takes at least to use `left` of CPU time on every processor.
+fn pause_before_look(left: Duration) -> Duration {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let processors = u32::try_from(processors).unwrap_or(u32::MAX);
+    (left / processors).max(CPU_LOOK_PAUSE_MIN)
+}
+
+/// Never, where there is no such moment.
+async fn reached(moment: Option<Moment>) {
+    match moment {
+        Some(moment) => moment.reached().await,
+        None => std::future::pending().await,
+    }
+}

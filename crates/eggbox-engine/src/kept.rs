@@ -1,0 +1,94 @@
+//! What the keeper is given: under which keys, with which words, in which order.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use eggbox_sandbox::plan::Plan;
+use serde::{Deserialize, Serialize};
+
+use crate::nest::Description;
+use crate::outcome::Death;
+use crate::session_files::{SessionFiles, read_whole};
+use crate::session_id::SessionId;
+use crate::session_process::SessionDescriptors;
+
+const NEST: &str = "nest/";
+const SESSION: &str = "session/";
+const GONE: &str = "gone/";
+
+/// Of a nest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NestNote {
+    pub(crate) name: String,
+    /// Of the environment's plan; see [`Plan::digest`].
+    pub(crate) digest: u64,
+    pub(crate) wire_version: u32,
+    pub(crate) description: Description,
+}
+
+/// The descriptors of a nest.
+#[derive(Debug)]
+pub(crate) struct NestDescriptors {
+    pub(crate) control: OwnedFd,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) plan: File,
+}
+
+/// Of a session. Everything else is in its record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SessionNote {
+    pub(crate) nest: String,
+    pub(crate) slot: u32,
+}
+
+/// Of a session that has ended without anybody having been told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct GoneNote {
+    pub(crate) id: SessionId,
+    pub(crate) death: Death,
+}
+
+pub(crate) fn nest_key(name: &str) -> String {
+    format!("{NEST}{name}")
+}
+
+/// No two sessions of a nest have the same slot.
+pub(crate) fn session_key(note: &SessionNote) -> String {
+    format!("{SESSION}{}/{}", note.nest, note.slot)
+}
+
+pub(crate) fn gone_key(id: &SessionId) -> String {
+    format!("{GONE}{id}")
+}
+
+pub(crate) fn is_nest(key: &str) -> bool {
+    key.starts_with(NEST)
+}
+
+pub(crate) fn is_session(key: &str) -> bool {
+    key.starts_with(SESSION)
+}
+
+pub(crate) fn is_gone(key: &str) -> bool {
+    key.starts_with(GONE)
+}
+
+impl NestDescriptors {
+    pub(crate) fn from_kept(descriptors: Vec<OwnedFd>) -> Option<Self> {
+        let [control, pidfd, plan] = descriptors.try_into().ok()?;
+        Some(Self { control, pidfd, plan: plan.into() })
+    }
+
+    /// The plan that the nest was started with.
+    pub(crate) fn read_plan(&self) -> std::io::Result<Plan> {
+        Ok(serde_json::from_slice(&read_whole(&self.plan)?)?)
+    }
+}
+
+/// The descriptors of a session.
+pub(crate) fn session_from_kept(descriptors: Vec<OwnedFd>) -> Option<(SessionDescriptors, SessionFiles)> {
+    let [requests, answers, stdout, stderr, pidfd, record, code, kept_stdout, kept_stderr] =
+        descriptors.try_into().ok()?;
+    let process = SessionDescriptors { requests, answers, stdout, stderr, pidfd };
+    Some((process, SessionFiles::from_array([record, code, kept_stdout, kept_stderr])))
+}

@@ -1,0 +1,56 @@
+//! What a session uses and what it has had too much of, seen from outside: by its control group, or by the watchdog where
+//! there are none.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eggbox_sandbox::cgroup::Group;
+
+use crate::outcome::Death;
+use crate::watchdog::Watched;
+
+/// The counters of one session.
+#[derive(Debug)]
+pub(crate) enum Meter {
+    Group(Group),
+    Watched(Arc<Watched>),
+}
+
+impl Meter {
+    /// CPU time of all its processes since its slot was first used.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        match self {
+            Self::Group(group) => group.cpu(),
+            Self::Watched(watched) => watched.cpu(),
+        }
+    }
+
+    /// The most memory it has held at once, in bytes.
+    pub(crate) fn memory_bytes_peak(&self) -> Option<u64> {
+        match self {
+            Self::Group(group) => group.memory_bytes_peak(),
+            Self::Watched(watched) => watched.memory_bytes_peak(),
+        }
+    }
+
+    /// How many of its processes were ended for want of memory.
+    pub(crate) fn out_of_memory_kills(&self) -> io::Result<u64> {
+        match self {
+            Self::Group(group) => group.out_of_memory_kills(),
+            Self::Watched(_) => Ok(0),
+        }
+    }
+
+    /// Why its first process was killed, where that was for what the session used. `kills_before` is what
+    /// [`Self::out_of_memory_kills`] said when it was all right.
+    pub(crate) fn cause_of_kill(&self, kills_before: u64, memory_bytes_max: u64) -> Option<Death> {
+        match self {
+            Self::Group(group) => {
+                let is_more = group.out_of_memory_kills().is_ok_and(|kills| kills > kills_before);
+                is_more.then_some(Death::OutOfMemory { memory_bytes_max })
+            }
+            Self::Watched(watched) => watched.cause_of_kill(),
+        }
+    }
+}

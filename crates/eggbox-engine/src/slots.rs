@@ -1,0 +1,132 @@
+//! The numbers that sessions have in their nests: each picks a uid and a control group, and no two living sessions of this
+//! server have the same, from whichever nest they come.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use eggbox_sandbox::plan::GroupsPlan;
+use tokio::sync::{Notify, RwLock};
+use tokio::time::timeout;
+
+use crate::nest::SpawnError;
+
+/// Slots beside those of the sessions that are allowed: for the one that proves the wall, and for those that are still
+/// being cleared away.
+pub(crate) const SLOTS_SPARE: u32 = 16;
+/// How long a session waits for a slot to be cleared.
+const FREE_MAX: Duration = Duration::from_secs(5);
+
+/// All slots of a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Slots {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    groups: GroupsPlan,
+    free: Mutex<Free>,
+    released: Notify,
+    /// No group is made fit any more; held while one is.
+    is_closed: RwLock<bool>,
+}
+
+#[derive(Debug)]
+struct Free {
+    /// With a group that is fit for a session.
+    ready: Vec<u32>,
+    /// Never used by this server.
+    fresh: BTreeSet<u32>,
+}
+
+impl Slots {
+    /// The first `count` numbers. The groups' folders are there.
+    pub(crate) fn new(groups: GroupsPlan, count: u32) -> Self {
+        let free = Free { ready: Vec::new(), fresh: (0..count).collect() };
+        Self {
+            shared: Arc::new(Shared {
+                groups,
+                free: Mutex::new(free),
+                released: Notify::new(),
+                is_closed: RwLock::new(false),
+            }),
+        }
+    }
+
+    fn free(&self) -> MutexGuard<'_, Free> {
+        // Every change is a single step.
+        self.shared.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One that nobody has; with a session in it, it is released by the nest that has cleared that away.
+    pub(crate) async fn take(&self) -> Result<u32, SpawnError> {
+        let free = async {
+            loop {
+                let released = self.shared.released.notified();
+                if let Some(slot) = self.take_now().await? {
+                    return Ok(slot);
+                }
+                released.await;
+            }
+        };
+        timeout(FREE_MAX, free).await.unwrap_or(Err(SpawnError::NoSlot))
+    }
+
+    async fn take_now(&self) -> Result<Option<u32>, SpawnError> {
+        let fresh = {
+            let mut free = self.free();
+            if let Some(slot) = free.ready.pop() {
+                return Ok(Some(slot));
+            }
+            free.fresh.pop_first()
+        };
+        let Some(slot) = fresh else { return Ok(None) };
+        match self.prepare(slot).await {
+            Ok(()) => Ok(Some(slot)),
+            Err(error) => {
+                self.free().fresh.insert(slot);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes one that a session has already.
+    pub(crate) fn occupy(&self, slot: u32) {
+        let mut free = self.free();
+        free.fresh.remove(&slot);
+        free.ready.retain(|other| *other != slot);
+    }
+
+    /// Gives one back that nothing is left in. Its group is made fit for the next session before it is taken again.
+    pub(crate) fn release(&self, slot: u32) {
+        let slots = self.clone();
+        tokio::spawn(async move {
+            match slots.prepare(slot).await {
+                Ok(()) => slots.free().ready.push(slot),
+                Err(error) => {
+                    tracing::error!(slot, error = crate::engine::chain(&error), "failed to clear a control group");
+                    slots.free().fresh.insert(slot);
+                }
+            }
+            slots.shared.released.notify_waiters();
+        });
+    }
+
+    /// Groups can be removed from here on.
+    pub(crate) async fn close(&self) {
+        *self.shared.is_closed.write().await = true;
+    }
+
+    async fn prepare(&self, slot: u32) -> Result<(), SpawnError> {
+        let GroupsPlan::Own(groups) = &self.shared.groups else { return Ok(()) };
+        let is_closed = self.shared.is_closed.read().await;
+        if *is_closed {
+            return Ok(());
+        }
+        let groups = groups.clone();
+        // The kernel may have to wait for others that change groups.
+        let prepared = tokio::task::spawn_blocking(move || groups.prepare(slot)).await;
+        prepared.map_err(std::io::Error::other).flatten().map_err(SpawnError::ControlGroup)
+    }
+}

@@ -1,0 +1,193 @@
+//! The group of one slot: made or cleaned for each session, read while it lives.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::{GroupPlan, Version, at, make, write};
+
+/// What a group may hold of an earlier session (the kernel's own, and pages of files that it was the first to read)
+/// to be used again; with more it is made anew.
+const LEFT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// The part of a session's memory that buffers of its sockets may take.
+const SOCKET_MEMORY_PART: u64 = 8;
+
+/// The group of a slot, with its counters open.
+#[derive(Debug)]
+pub struct Group {
+    version: Version,
+    memory_events: File,
+    memory_peak: Option<File>,
+    processes: File,
+    cpu: Option<File>,
+}
+
+impl GroupPlan {
+    fn of(&self, folder: &Path, slot: u32) -> PathBuf {
+        folder.join(slot.to_string())
+    }
+
+    /// Makes the group of `slot` fit for a new session: empty, with its limits.
+    ///
+    /// # Errors
+    /// Where the host refuses, by the path that it refuses.
+    pub fn prepare(&self, slot: u32) -> io::Result<()> {
+        let memory = self.of(&self.memory, slot);
+        let (usage, peak) = match self.version {
+            Version::One => ("memory.usage_in_bytes", Some("memory.max_usage_in_bytes")),
+            // The peak of a group of version 2 is its lifetime's (before Linux 6.12).
+            Version::Two => ("memory.current", None),
+        };
+        let left = fs::read_to_string(memory.join(usage)).ok().and_then(|text| text.trim().parse::<u64>().ok());
+        match (left, peak) {
+            (Some(0..=LEFT_BYTES_MAX), Some(peak)) => write(&memory.join(peak), "0")?,
+            _ => self.renew(slot)?,
+        }
+        let limit =
+            |folder: &Path, name: &str, value: u64| write(&self.of(folder, slot).join(name), &value.to_string());
+        limit(&self.pids, "pids.max", self.processes_max.into())?;
+        match self.version {
+            Version::One => {
+                // Memory alone may at no moment have a higher limit than memory and swap together.
+                let with_swap = "memory.memsw.limit_in_bytes";
+                let has_swap = memory.join(with_swap).exists();
+                if has_swap {
+                    limit(&self.memory, with_swap, i64::MAX.unsigned_abs())?;
+                }
+                limit(&self.memory, "memory.limit_in_bytes", self.memory_bytes_max)?;
+                if has_swap {
+                    limit(&self.memory, with_swap, self.memory_bytes_max)?;
+                }
+                let sockets = "memory.kmem.tcp.limit_in_bytes";
+                if memory.join(sockets).exists() {
+                    limit(&self.memory, sockets, self.memory_bytes_max / SOCKET_MEMORY_PART)?;
+                }
+                Ok(())
+            }
+            Version::Two => {
+                limit(&self.memory, "memory.max", self.memory_bytes_max)?;
+                limit(&self.memory, "memory.oom.group", 1)?;
+                if memory.join("memory.swap.max").exists() {
+                    limit(&self.memory, "memory.swap.max", 0)?;
+                }
+                self.give_to_nest(&memory.join("cgroup.procs"))
+            }
+        }
+    }
+
+    fn renew(&self, slot: u32) -> io::Result<()> {
+        for folder in self.folders() {
+            let group = self.of(folder, slot);
+            super::remove(&group, std::time::Instant::now() + super::REMOVE_MAX)?;
+            make(&group)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the counters of a slot that was prepared.
+    ///
+    /// # Errors
+    /// Where there is no such group.
+    pub fn open(&self, slot: u32) -> io::Result<Group> {
+        let file = |folder: &Path, name: &str| {
+            let path = self.of(folder, slot).join(name);
+            at(&path, File::open(&path))
+        };
+        let (memory_events, memory_peak, cpu) = match self.version {
+            Version::One => ("memory.oom_control", "memory.max_usage_in_bytes", "cpuacct.usage"),
+            Version::Two => ("memory.events", "memory.peak", "cpu.stat"),
+        };
+        Ok(Group {
+            version: self.version,
+            memory_events: file(&self.memory, memory_events)?,
+            // Not there before Linux 5.19.
+            memory_peak: file(&self.memory, memory_peak).ok(),
+            processes: file(&self.pids, "pids.events")?,
+            cpu: self.cpu_account.as_deref().map(|folder| file(folder, cpu)).transpose()?,
+        })
+    }
+
+    /// What a session joins its group by: with version 1 a file for each hierarchy to write `0` to, with version 2 the
+    /// folder to be forked into.
+    ///
+    /// # Errors
+    /// Where there is no such group.
+    pub fn entrances(&self, slot: u32) -> io::Result<Vec<OwnedFd>> {
+        let open = |path: &Path, flags| {
+            at(path, rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(io::Error::from))
+        };
+        match self.version {
+            // A thread that writes `0` to `tasks` moves itself, which waits for nobody; any other way takes a lock that
+            // may take 10 ms to be had.
+            Version::One => {
+                let paths = self.folders().into_iter().map(|folder| self.of(folder, slot).join("tasks"));
+                paths.map(|path| open(&path, OFlags::WRONLY)).collect()
+            }
+            Version::Two => Ok(vec![open(&self.of(&self.memory, slot), OFlags::PATH | OFlags::DIRECTORY)?]),
+        }
+    }
+}
+
+impl Group {
+    /// How many processes the kernel has ended here for want of memory.
+    ///
+    /// # Errors
+    /// Where the counter cannot be read.
+    pub fn out_of_memory_kills(&self) -> io::Result<u64> {
+        field(&read(&self.memory_events)?, "oom_kill")
+    }
+
+    /// How many processes and threads were refused.
+    ///
+    /// # Errors
+    /// Where the counter cannot be read.
+    pub fn processes_refused(&self) -> io::Result<u64> {
+        field(&read(&self.processes)?, "max")
+    }
+
+    /// The most memory there was at once, in bytes; none where the kernel does not keep it.
+    #[must_use]
+    pub fn memory_bytes_peak(&self) -> Option<u64> {
+        read(self.memory_peak.as_ref()?).ok()?.trim().parse().ok()
+    }
+
+    /// CPU time of all processes, those that have ended included; none where it is not counted.
+    #[must_use]
+    pub fn cpu(&self) -> Option<Duration> {
+        let text = read(self.cpu.as_ref()?).ok()?;
+        match self.version {
+            Version::One => text.trim().parse().ok().map(Duration::from_nanos),
+            Version::Two => field(&text, "usage_usec").ok().map(Duration::from_micros),
+        }
+    }
+}
+
+/// A counter's text, which is short.
+fn read(file: &File) -> io::Result<String> {
+    let mut bytes = [0; 1024];
+    let length = file.read_at(&mut bytes, 0)?;
+    Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
+}
+
+/// The number after `name` in lines of names and numbers.
+fn field(text: &str, name: &str) -> io::Result<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok());
+    value.ok_or_else(|| io::Error::other(format!("a control group shows no {name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_found_by_their_whole_name() {
+        let text = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
+        assert_eq!(field(text, "oom_kill").unwrap(), 3);
+        assert!(field(text, "max").unwrap_err().to_string().contains("max"));
+    }
+}

@@ -1,0 +1,74 @@
+//! `GET /v1/sessions/{id}/executions/last`: what a session ran last, or is running now, for a client that lost its
+//! connection before the answer. It stays until the next execution begins.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use eggbox_engine::{Execution, LastExecution, SessionId, Usage};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::routes::execute::{explain, text};
+
+pub(crate) async fn last_execution(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Error> {
+    let id = SessionId::try_from(id).map_err(|cause| Error::SessionId { field: "id", cause })?;
+    let last = app.engine.last_execution(&id)?.ok_or_else(|| Error::NoSession { id: id.to_string() })?;
+    // Reading a file that is in memory and making text of it takes as long as its length.
+    tokio::task::spawn_blocking(move || super::json(&Answer::new(&id, last)))
+        .await
+        .map_err(|cause| Error::Internal(cause.into()))?
+}
+
+/// What the client gets.
+#[derive(Debug, Serialize)]
+struct Answer {
+    id: String,
+    state: &'static str,
+    /// Its number in the session, from 1; 0 where none has been begun.
+    execution: u64,
+    stdout: String,
+    stderr: String,
+    /// As `POST /execute` would have answered it.
+    error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct UsageAnswer {
+    wall_ms: u128,
+    cpu_ms: Option<u128>,
+    memory_bytes_peak: Option<u64>,
+}
+
+impl Answer {
+    fn new(id: &SessionId, last: LastExecution) -> Self {
+        let answer = |state, execution, stdout, stderr| Self {
+            id: id.to_string(),
+            state,
+            execution,
+            stdout: text(stdout),
+            stderr: text(stderr),
+            error: String::new(),
+            usage: None,
+        };
+        match last {
+            LastExecution::None => answer("none", 0, Vec::new(), Vec::new()),
+            LastExecution::Running { sequence, stdout, stderr } => answer("running", sequence, stdout, stderr),
+            LastExecution::Finished { sequence, execution } => {
+                let error = explain::error(&execution);
+                let Execution { stdout, stderr, usage, .. } = execution;
+                let usage = Some(UsageAnswer::from(usage));
+                Self { error, usage, ..answer("finished", sequence, stdout.bytes, stderr.bytes) }
+            }
+        }
+    }
+}
+
+impl From<Usage> for UsageAnswer {
+    fn from(Usage { wall, cpu, memory_bytes_peak }: Usage) -> Self {
+        Self { wall_ms: wall.as_millis(), cpu_ms: cpu.map(|cpu| cpu.as_millis()), memory_bytes_peak }
+    }
+}
