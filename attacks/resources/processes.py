@@ -9,7 +9,7 @@ try:
             time.sleep(10)
             os._exit(0)
         children.append(child)
-    time.sleep(1)
+    time.sleep(3)
     print(f"BREACH: {len(children)} processes and no end")
 except OSError as error:
     print(f"held: {error.strerror} after {len(children)}")

@@ -7,7 +7,7 @@ try:
     for _ in range(100):
         threads.append(threading.Thread(target=over.wait, daemon=True))
         threads[-1].start()
-    time.sleep(1)
+    time.sleep(3)
     text = f"BREACH: {len(threads)} threads and no end"
 except RuntimeError as error:
     text = f"held: {error} after {len(threads)}"

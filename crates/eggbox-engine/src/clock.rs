@@ -1,5 +1,6 @@
 //! A clock that a server and its successor share: deadlines outlive the process that set them.
 
+use std::fmt;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -36,6 +37,12 @@ impl Moment {
             // Tokio's own clock stands still while the host sleeps, so that this may wake too early, never too late.
             tokio::time::sleep(ahead).await;
         }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
     }
 }
 

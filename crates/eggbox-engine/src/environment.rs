@@ -40,7 +40,7 @@ pub(crate) struct Environment {
     plan: Plan,
     config: Arc<EngineConfig>,
     slots: Slots,
-    pub(crate) keeper: Keeper,
+    pub(crate) keeper: Arc<Keeper>,
     /// Where no control groups count.
     watchdog: Option<Watchdog>,
     /// The nest that gives sessions: replaced when it has died; held while another is being started.
@@ -92,6 +92,7 @@ impl Environment {
         };
         let slots = Slots::new(plan.groups.clone(), plan.sessions_max);
         let (keeper, entries) = Keeper::find_or_start(&config.state_dir, config.limits.abandoned_max).await?;
+        let keeper = Arc::new(keeper);
         let (mut nests, inherited) = inherit(entries, config, &slots, watchdog.as_ref(), &keeper).await;
         let digest = plan.digest();
         let current = nests.iter().position(|nest| nest.note.digest == digest && nest.is_up());
@@ -133,7 +134,7 @@ impl Environment {
     /// A new session from a living nest, which outlives this server.
     pub(crate) async fn start_session(&self, id: SessionId) -> Result<Session, SessionError> {
         let (session, _) = self.start_unkept(id).await?;
-        if let Err(error) = session.keep(&self.keeper).await {
+        if let Err(error) = session.keep().await {
             tracing::error!(%error, "a session is not kept: it would end with this server");
         }
         Ok(session)
@@ -141,7 +142,7 @@ impl Environment {
 
     async fn start_unkept(&self, id: SessionId) -> Result<(Session, Status), SessionError> {
         let nest = self.living_nest().await?;
-        Session::start(&nest, id, Arc::clone(&self.config), self.watchdog.as_ref()).await
+        Session::start(&nest, id, Arc::clone(&self.config), self.watchdog.as_ref(), &self.keeper).await
     }
 
     async fn living_nest(&self) -> Result<Arc<Nest>, SessionError> {
@@ -227,11 +228,11 @@ async fn inherit(
     config: &Arc<EngineConfig>,
     slots: &Slots,
     watchdog: Option<&Watchdog>,
-    keeper: &Keeper,
+    keeper: &Arc<Keeper>,
 ) -> (Vec<Arc<Nest>>, Inherited) {
     let mut inherited = Inherited::default();
     let mut nests: HashMap<String, (Arc<Nest>, Inventory)> = HashMap::new();
-    let mut sessions = Vec::new();
+    let (mut sessions, mut late) = (Vec::new(), Vec::new());
     for entry in entries {
         if kept::is_nest(&entry.key) {
             match adopt_nest(&entry.note, entry.descriptors, slots).await {
@@ -245,6 +246,8 @@ async fn inherit(
             }
         } else if kept::is_session(&entry.key) {
             sessions.push(entry);
+        } else if let Some((name, generation)) = kept::parse_late_key(&entry.key) {
+            late.push((name.to_owned(), generation, entry));
         } else if kept::is_gone(&entry.key)
             && let Ok(kept::GoneNote { id, death }) = serde_json::from_str(&entry.note)
         {
@@ -252,7 +255,7 @@ async fn inherit(
         }
     }
     for Entry { key, note, descriptors } in sessions {
-        match adopt_session(&note, descriptors, &nests, config, watchdog) {
+        match adopt_session(&note, descriptors, &nests, config, watchdog, keeper) {
             Ok(Ok(session)) => inherited.living.push(session),
             Ok(Err((id, death))) => {
                 inherited.gone.push((id, death));
@@ -262,6 +265,12 @@ async fn inherit(
                 tracing::error!(%error, key, "a session of the server before this one cannot be taken over");
                 keeper.remove(&key).await;
             }
+        }
+    }
+    for (name, generation, entry) in late {
+        match inherited.living.iter_mut().find(|session| session.kept_name() == name) {
+            Some(session) => session.late.adopt(generation, entry),
+            None => keeper.remove(&entry.key).await,
         }
     }
     let nests: Vec<_> = nests.into_values().map(|(nest, _)| nest).collect();
@@ -294,8 +303,9 @@ fn adopt_session(
     nests: &HashMap<String, (Arc<Nest>, Inventory)>,
     config: &Arc<EngineConfig>,
     watchdog: Option<&Watchdog>,
+    keeper: &Arc<Keeper>,
 ) -> io::Result<Result<Session, (SessionId, Death)>> {
-    let SessionNote { nest, slot } = serde_json::from_str(note)?;
+    let SessionNote { nest, slot, .. } = serde_json::from_str(note)?;
     let (descriptors, files) =
         kept::session_from_kept(descriptors).ok_or(io::Error::other("descriptors are missing"))?;
     let record: Record = files.read_record()?;
@@ -308,7 +318,7 @@ fn adopt_session(
         return Ok(Err((record.id, death)));
     }
     let process = SessionProcess::new(slot, descriptors, nest.expect_end(slot))?;
-    Session::adopt(nest, process, files, record, Arc::clone(config), watchdog).map(Ok)
+    Session::adopt(nest, process, files, record, Arc::clone(config), watchdog, keeper).map(Ok)
 }
 
 fn make_plan(config: &EngineConfig, interpreter: &Interpreter) -> Result<Plan, PrepareError> {

@@ -35,6 +35,13 @@ enum Heard {
     },
 }
 
+/// Streams that the session writes to from now on, by their numbers in it.
+#[derive(Debug, Clone, Copy)]
+struct Renewed {
+    generation: u32,
+    numbers: [i32; 2],
+}
+
 /// What is over: the code, with what the session said of it, or the session.
 enum Over {
     Code(Ending, Stage),
@@ -92,14 +99,23 @@ impl Session {
         let output_bytes_max = self.config.limits.output_bytes_max;
         let [mut stdout, mut stderr] =
             [Collector::new(&files.stdout, output_bytes_max)?, Collector::new(&files.stderr, output_bytes_max)?];
+        let mut renewed = None;
         let over = match heard {
-            Some(heard) => self.run_to_end(&running, heard, &mut stdout, &mut stderr).await,
+            Some(heard) => self.run_to_end(&running, heard, &mut renewed, &mut stdout, &mut stderr).await,
             None => Over::Protocol,
         };
-        let outcome = self.judge(over).await;
+        let mut outcome = self.judge(over).await;
         // What was written before the end is in the pipes by now.
         stdout.drain(&self.process.stdout);
         stderr.drain(&self.process.stderr);
+        if let Some(renewed) = renewed
+            && outcome.state() == SessionState::Kept
+            && let Err(error) = self.take_streams(renewed).await
+        {
+            tracing::warn!(session = %self.record.id, %error, "a session's new streams cannot be had");
+            outcome = Outcome::Died(self.end(Death::Protocol).await);
+        }
+        self.late.prune().await;
         let cpu = self.meter.cpu().zip(running.cpu_before).map(|(after, before)| after.saturating_sub(before));
         let usage =
             Usage { wall: Moment::now().since(running.began), cpu, memory_bytes_peak: self.meter.memory_bytes_peak() };
@@ -109,6 +125,14 @@ impl Session {
         files.write_record(&self.record)?;
         files.forget_code(running.code_bytes)?;
         Ok(finished.into_execution(self.record.id.clone(), read_whole(&files.stdout)?, read_whole(&files.stderr)?))
+    }
+
+    /// Leaves the streams so far to the processes that the code has left behind.
+    async fn take_streams(&mut self, Renewed { generation, numbers }: Renewed) -> io::Result<()> {
+        let before = self.process.renew_streams(numbers)?;
+        self.late.add(self.record.generation, before).await;
+        self.record.generation = generation;
+        self.keep().await
     }
 
     /// What it came to.
@@ -139,6 +163,7 @@ impl Session {
         &mut self,
         running: &Running,
         mut heard: Heard,
+        renewed: &mut Option<Renewed>,
         stdout: &mut Collector<'_>,
         stderr: &mut Collector<'_>,
     ) -> Over {
@@ -160,7 +185,7 @@ impl Session {
                         is_open = false;
                         continue;
                     }
-                    match self.hear(running, &mut heard) {
+                    match self.hear(running, &mut heard, renewed) {
                         Ok(None) => {}
                         Ok(Some(ending)) => return Over::Code(ending, stage),
                         Err(()) => return Over::Protocol,
@@ -202,7 +227,12 @@ impl Session {
     }
 
     /// Takes in what the session has said. Returns how its code ended, if it did; an error where it says what it must not.
-    fn hear(&mut self, running: &Running, heard: &mut Heard) -> Result<Option<Ending>, ()> {
+    fn hear(
+        &mut self,
+        running: &Running,
+        heard: &mut Heard,
+        renewed: &mut Option<Renewed>,
+    ) -> Result<Option<Ending>, ()> {
         while let Some(frame) = self.take_frame().map_err(drop)? {
             let current = self.record.sequence;
             match (frame, *heard) {
@@ -211,6 +241,12 @@ impl Session {
                 }
                 (FromSession::Done { sequence, ending }, Heard::Asked { done: None }) if sequence == current => {
                     *heard = Heard::Asked { done: Some(ending) };
+                }
+                (FromSession::Renewed { generation, stdout, stderr }, _)
+                    if generation > self.record.generation
+                        && renewed.is_none_or(|known| known.generation == generation) =>
+                {
+                    *renewed = Some(Renewed { generation, numbers: [stdout, stderr] });
                 }
                 (FromSession::Idle { sequence, ending }, Heard::Asked { done }) if self.received.is_empty() => {
                     if let Some(done) = done.or((sequence == current).then_some(ending)) {

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use eggbox_sandbox::plan::Plan;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Moment;
 use crate::nest::Description;
 use crate::outcome::Death;
 use crate::session_files::{SessionFiles, read_whole};
@@ -15,6 +16,7 @@ use crate::session_process::SessionDescriptors;
 const NEST: &str = "nest/";
 const SESSION: &str = "session/";
 const GONE: &str = "gone/";
+const LATE: &str = "late/";
 
 /// Of a nest.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,6 +41,15 @@ pub(crate) struct NestDescriptors {
 pub(crate) struct SessionNote {
     pub(crate) nest: String,
     pub(crate) slot: u32,
+    pub(crate) created: Moment,
+}
+
+impl SessionNote {
+    /// No other session's: two that have a slot after one another may be kept at the same time, for a moment.
+    pub(crate) fn name(&self) -> String {
+        let Self { nest, slot, created } = self;
+        format!("{nest}/{slot}/{created}")
+    }
 }
 
 /// Of a session that has ended without anybody having been told.
@@ -52,13 +63,23 @@ pub(crate) fn nest_key(name: &str) -> String {
     format!("{NEST}{name}")
 }
 
-/// No two sessions of a nest have the same slot.
 pub(crate) fn session_key(note: &SessionNote) -> String {
-    format!("{SESSION}{}/{}", note.nest, note.slot)
+    format!("{SESSION}{}", note.name())
 }
 
 pub(crate) fn gone_key(id: &SessionId) -> String {
     format!("{GONE}{id}")
+}
+
+/// Streams that a session has left to processes of its past.
+pub(crate) fn late_key(note: &SessionNote, generation: u32) -> String {
+    format!("{LATE}{}/{generation}", note.name())
+}
+
+/// The name of the session that has left such streams, and their generation.
+pub(crate) fn parse_late_key(key: &str) -> Option<(&str, u32)> {
+    let (name, generation) = key.strip_prefix(LATE)?.rsplit_once('/')?;
+    Some((name, generation.parse().ok()?))
 }
 
 pub(crate) fn is_nest(key: &str) -> bool {

@@ -13,6 +13,7 @@ mod execution;
 mod session_process;
 mod session_files;
 mod output;
+mod late;
 mod meter;
 mod watchdog;
 mod environment;

@@ -92,7 +92,8 @@ pub(crate) fn discard(pipe: &AsyncFd<OwnedFd>) {
     }
 }
 
-fn drop_portion(pipe: &AsyncFd<OwnedFd>) -> Result<usize, Errno> {
+/// Reads what there is, as much as a pipe holds, and drops it.
+pub(crate) fn drop_portion(pipe: &AsyncFd<OwnedFd>) -> Result<usize, Errno> {
     // Not zeroed first: this is done for every execution, mostly for nothing.
     let mut portion = [const { std::mem::MaybeUninit::uninit() }; PORTION_BYTES];
     retry_on_intr(|| rustix::io::read(pipe, &mut portion).map(|(taken, _)| taken.len()))

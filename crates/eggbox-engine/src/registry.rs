@@ -237,7 +237,7 @@ impl Registry {
         if let Some(death) = &untold {
             tracing::debug!(session = %id, ?death, "a session has ended, and nobody was told yet");
         }
-        self.remove(&session, &mut queue, untold).await;
+        self.remove(&mut session, &mut queue, untold).await;
         if let Some((reply, answer)) = last {
             // Only now, so that the next request finds it gone.
             let _ = reply.send(answer);
@@ -301,8 +301,13 @@ impl Registry {
 
     /// Takes an ended session out. Requests that wait for it go to a new one of that name, in their order; where there
     /// are none, the next is told of `untold`.
-    async fn remove(self: &Arc<Self>, session: &Session, queue: &mut mpsc::Receiver<Request>, untold: Option<Death>) {
-        let (id, keeper) = (&session.record.id, &self.environment.keeper);
+    async fn remove(
+        self: &Arc<Self>,
+        session: &mut Session,
+        queue: &mut mpsc::Receiver<Request>,
+        untold: Option<Death>,
+    ) {
+        let (id, keeper) = (&session.record.id.clone(), &self.environment.keeper);
         let has_untold = untold.is_some();
         if let Some(death) = &untold {
             let note = GoneNote { id: id.clone(), death: death.clone() };
@@ -314,7 +319,7 @@ impl Registry {
                 tracing::error!(%error, session = %id, "the end of a session would not be told by a server after this one");
             }
         }
-        session.forget(keeper).await;
+        session.forget().await;
         let forgotten = self.take_out(id, queue, untold);
         let is_told = has_untold && !self.names().gone.contains_key(id);
         for id in forgotten.iter().chain(is_told.then_some(id)) {

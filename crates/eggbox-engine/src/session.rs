@@ -16,6 +16,7 @@ use crate::clock::Moment;
 use crate::config::EngineConfig;
 use crate::keeper::Keeper;
 use crate::kept::{SessionNote, session_key};
+use crate::late::Late;
 use crate::meter::Meter;
 use crate::nest::{Nest, NestError, SpawnError};
 use crate::outcome::Death;
@@ -70,6 +71,8 @@ pub(crate) struct Session {
     pub(crate) record: Record,
     /// Bytes of a frame that is not whole yet.
     pub(crate) received: Vec<u8>,
+    pub(crate) late: Late,
+    keeper: Arc<Keeper>,
     note: SessionNote,
 }
 
@@ -80,6 +83,7 @@ impl Session {
         id: SessionId,
         config: Arc<EngineConfig>,
         watchdog: Option<&Watchdog>,
+        keeper: &Arc<Keeper>,
     ) -> Result<(Self, Status), SessionError> {
         let files = SessionFiles::new(config.limits.code_bytes_max)?;
         let spawned = timeout(READY_MAX, nest.spawn(files.code_for_session()?)).await;
@@ -87,9 +91,9 @@ impl Session {
         let meter = meter(nest, &process, watchdog)?;
         let (created, kills_before) = (Moment::now(), meter.out_of_memory_kills()?);
         let phase = Phase::Idle { since: created, last: None };
-        let record = Record { id, created, kills_before, sequence: 0, phase };
-        let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot };
-        let mut session = Self { process, files: files.into(), meter, config, record, received: Vec::new(), note };
+        let record = Record { id, created, kills_before, sequence: 0, generation: 0, phase };
+        let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot, created };
+        let mut session = Self::hold(process, files, meter, config, record, note, keeper);
         match timeout(READY_MAX, session.first_frame()).await.unwrap_or(Err(SessionError::Slow)) {
             Ok(status) => Ok((session, status)),
             Err(error) => {
@@ -111,29 +115,45 @@ impl Session {
         record: Record,
         config: Arc<EngineConfig>,
         watchdog: Option<&Watchdog>,
+        keeper: &Arc<Keeper>,
     ) -> io::Result<Self> {
         let meter = meter(nest, &process, watchdog)?;
-        let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot };
-        Ok(Self { process, files: files.into(), meter, config, record, received: Vec::new(), note })
+        let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot, created: record.created };
+        Ok(Self::hold(process, files, meter, config, record, note, keeper))
+    }
+
+    fn hold(
+        process: SessionProcess,
+        files: SessionFiles,
+        meter: Meter,
+        config: Arc<EngineConfig>,
+        record: Record,
+        note: SessionNote,
+        keeper: &Arc<Keeper>,
+    ) -> Self {
+        let late = Late::new(Arc::clone(keeper), note.clone());
+        let (files, keeper) = (Arc::new(files), Arc::clone(keeper));
+        Self { process, files, meter, config, record, received: Vec::new(), late, keeper, note }
     }
 
     /// Lets it outlive this server.
     ///
     /// # Errors
     /// Where there is no keeper any more.
-    pub(crate) async fn keep(&self, keeper: &Keeper) -> io::Result<()> {
+    pub(crate) async fn keep(&self) -> io::Result<()> {
         use std::os::fd::AsFd;
         self.files.write_record(&self.record)?;
         let process = self.process.as_array();
         let files = self.files.as_array().map(AsFd::as_fd);
         let descriptors = [&process[..], &files].concat();
         let note = serde_json::to_string(&self.note)?;
-        keeper.put(&session_key(&self.note), note, &descriptors).await
+        self.keeper.put(&session_key(&self.note), note, &descriptors).await
     }
 
     /// It has ended.
-    pub(crate) async fn forget(&self, keeper: &Keeper) {
-        keeper.remove(&session_key(&self.note)).await;
+    pub(crate) async fn forget(&mut self) {
+        self.keeper.remove(&session_key(&self.note)).await;
+        self.late.forget().await;
     }
 
     async fn first_frame(&mut self) -> Result<Status, SessionError> {
@@ -141,7 +161,9 @@ impl Session {
             match self.take_frame()? {
                 Some(FromSession::Ready(status)) => return Ok(status),
                 Some(FromSession::Refused(why)) => return Err(SessionError::LockDown(why)),
-                Some(FromSession::Done { .. } | FromSession::Idle { .. }) => return Err(SessionError::Unready),
+                Some(FromSession::Done { .. } | FromSession::Idle { .. } | FromSession::Renewed { .. }) => {
+                    return Err(SessionError::Unready);
+                }
                 None => {}
             }
             if read_some(&mut self.process.answers, &mut self.received).await? == 0 {
@@ -154,6 +176,11 @@ impl Session {
         let Some((frame, taken)) = FromSession::decode(&self.received)? else { return Ok(None) };
         self.received.drain(..taken);
         Ok(Some(frame))
+    }
+
+    /// What the keeper knows it by.
+    pub(crate) fn kept_name(&self) -> String {
+        self.note.name()
     }
 
     /// Since when nobody has used it.

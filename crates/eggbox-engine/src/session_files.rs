@@ -38,6 +38,8 @@ pub(crate) struct Record {
     pub(crate) kills_before: u64,
     /// The number of the execution that was begun last, from 1; 0 before the first.
     pub(crate) sequence: u64,
+    /// The generation of the streams that it writes to.
+    pub(crate) generation: u32,
     pub(crate) phase: Phase,
 }
 
@@ -183,7 +185,7 @@ mod tests {
     use crate::outcome::{Death, TimeLimit};
 
     fn record(phase: Phase) -> Record {
-        Record { id: SessionId::unique(), created: Moment::now(), kills_before: 0, sequence: 7, phase }
+        Record { id: SessionId::unique(), created: Moment::now(), kills_before: 0, sequence: 7, generation: 1, phase }
     }
 
     #[test]
@@ -216,7 +218,8 @@ mod tests {
         let outcome = Outcome::Gone(Death::Life { life_max: Duration::MAX });
         let finished = Finished { outcome, usage, dropped_bytes: [u64::MAX; 2] };
         let phase = Phase::Idle { since: Moment::now(), last: Some(finished) };
-        let record = Record { id: long, sequence: u64::MAX, kills_before: u64::MAX, ..record(phase) };
+        let record =
+            Record { id: long, sequence: u64::MAX, kills_before: u64::MAX, generation: u32::MAX, ..record(phase) };
         SessionFiles::new(1).unwrap().write_record(&record).unwrap();
     }
 

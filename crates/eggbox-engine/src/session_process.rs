@@ -9,18 +9,24 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
+/// The file system of pipes that have no name (statfs(2), PIPEFS_MAGIC).
+const PIPE_FILE_SYSTEM: rustix::fs::FsWord = 0x5049_5045;
+
 /// The session that a nest has forked for us.
 #[derive(Debug)]
 pub(crate) struct SessionProcess {
     pub(crate) slot: u32,
     pub(crate) requests: pipe::Sender,
     pub(crate) answers: pipe::Receiver,
-    pub(crate) stdout: AsyncFd<OwnedFd>,
-    pub(crate) stderr: AsyncFd<OwnedFd>,
+    pub(crate) stdout: Stream,
+    pub(crate) stderr: Stream,
     /// How it ended, once the nest has reaped it; an error where the nest ended first.
     pub(crate) ended: oneshot::Receiver<Exit>,
     pidfd: OwnedFd,
 }
+
+/// An end of a stream that a session writes to.
+pub(crate) type Stream = AsyncFd<OwnedFd>;
 
 /// Its descriptors, of which a successor makes the same again.
 #[derive(Debug)]
@@ -37,15 +43,12 @@ impl SessionProcess {
     /// Where the descriptors are not what they should be.
     pub(crate) fn new(slot: u32, descriptors: SessionDescriptors, ended: oneshot::Receiver<Exit>) -> io::Result<Self> {
         let SessionDescriptors { requests, answers, stdout, stderr, pidfd } = descriptors;
-        for output in [&stdout, &stderr] {
-            rustix::io::ioctl_fionbio(output, true)?;
-        }
         Ok(Self {
             slot,
             requests: pipe::Sender::from_owned_fd(requests)?,
             answers: pipe::Receiver::from_owned_fd(answers)?,
-            stdout: watched(stdout)?,
-            stderr: watched(stderr)?,
+            stdout: stream(stdout)?,
+            stderr: stream(stderr)?,
             ended,
             pidfd,
         })
@@ -73,6 +76,21 @@ impl SessionProcess {
         self.pidfd.try_clone()
     }
 
+    /// Takes the streams that the session writes to from now on, by their numbers in it. Returns those before.
+    ///
+    /// # Errors
+    /// Where they are not there, or are no pipes.
+    pub(crate) fn renew_streams(&mut self, numbers: [i32; 2]) -> io::Result<[Stream; 2]> {
+        let pid = self.pid().ok_or(io::ErrorKind::NotFound)?;
+        let [stdout, stderr] = numbers.map(|number| open_pipe_of(pid, number));
+        let (stdout, stderr) = (stream(stdout?)?, stream(stderr?)?);
+        // Its number may have become another's only once it was gone.
+        if self.pid() != Some(pid) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok([std::mem::replace(&mut self.stdout, stdout), std::mem::replace(&mut self.stderr, stderr)])
+    }
+
     /// Its number on the host; none where it is gone.
     pub(crate) fn pid(&self) -> Option<Pid> {
         // pidfd_open(2), "The file descriptor ... /proc/pid/fdinfo": -1 once the process was reaped.
@@ -83,8 +101,22 @@ impl SessionProcess {
 }
 
 #[expect(deprecated, reason = "its successor asks for an unsafe promise, which an OwnedFd keeps by its type")]
-fn watched(pipe: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn stream(pipe: OwnedFd) -> io::Result<Stream> {
+    rustix::io::ioctl_fionbio(&pipe, true)?;
     AsyncFd::new(pipe)
+}
+
+/// The reading end of a pipe that another process has open: nothing else, whatever that process says it is.
+fn open_pipe_of(pid: Pid, number: i32) -> io::Result<OwnedFd> {
+    use rustix::fs::{FileType, Mode, OFlags, fstat, fstatfs, open};
+    // Looked at by a handle that opens nothing.
+    let handle = open(format!("/proc/{pid}/fd/{number}"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let is_fifo = FileType::from_raw_mode(fstat(&handle)?.st_mode) == FileType::Fifo;
+    if !is_fifo || fstatfs(&handle)?.f_type != PIPE_FILE_SYSTEM {
+        return Err(io::Error::other("a session's stream is no pipe"));
+    }
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(open(format!("/proc/self/fd/{}", handle.as_raw_fd()), flags, Mode::empty())?)
 }
 
 /// Ends the process behind a handle. One that has ended is what is wanted.

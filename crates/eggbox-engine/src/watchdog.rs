@@ -6,17 +6,19 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use eggbox_sandbox::processes::{self, Process};
 use rustix::process::Pid;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::outcome::Death;
 use crate::session_process::kill;
 
-/// The pause between two looks; a look that takes long is followed by a longer one, so that looking never takes more than
-/// a tenth of a processor.
+/// The pause between two looks; a look that takes long is followed by a longer one, so that looking takes no more than a
+/// tenth of a processor, as long as that leaves it of use.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
+const LOOK_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// What sessions may use before they are ended.
 #[derive(Debug, Clone, Copy)]
@@ -127,9 +129,9 @@ impl Watched {
 impl Shared {
     fn look_again_and_again(&self) {
         while !self.is_over.load(Ordering::Relaxed) {
-            let began = Instant::now();
+            let began = own_cpu();
             self.look();
-            std::thread::sleep(LOOK_PAUSE.max(began.elapsed() * 9));
+            std::thread::sleep((own_cpu().saturating_sub(began) * 9).clamp(LOOK_PAUSE, LOOK_PAUSE_MAX));
         }
     }
 
@@ -148,6 +150,12 @@ impl Shared {
             session.judge(trees.get(&session.pid).map(Vec::as_slice).unwrap_or_default());
         }
     }
+}
+
+/// CPU time of this thread.
+fn own_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// The processes of each root: itself, its children, theirs.

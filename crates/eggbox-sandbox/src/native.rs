@@ -8,3 +8,4 @@ mod denial;
 mod forker;
 mod leftovers;
 mod python;
+mod streams;

@@ -40,6 +40,7 @@ const KIND_READY: u8 = b'R';
 const KIND_REFUSED: u8 = b'F';
 const KIND_DONE: u8 = b'D';
 const KIND_IDLE: u8 = b'I';
+const KIND_RENEWED: u8 = b'N';
 
 /// What a session tells the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,10 @@ pub enum FromSession {
     Refused(String),
     /// The execution of this number is over.
     Done { sequence: u64, ending: Ending },
+    /// It has other processes, so that the streams it had belong to the past: from now on it writes to others, whose ends
+    /// for the server are its descriptors `stdout` and `stderr` until the next request. Said just before `Done` or `Idle`.
+    /// Generations count from 1, the first streams being 0.
+    Renewed { generation: u32, stdout: i32, stderr: i32 },
     /// The answer to [`KIND_RESUME`]: it waits for code, and the execution of this number was the last. 0 before the first.
     Idle { sequence: u64, ending: Ending },
 }
@@ -118,6 +123,9 @@ impl FromSession {
             Self::Refused(why) => (KIND_REFUSED, why.clone().into_bytes()),
             Self::Done { sequence, ending } => (KIND_DONE, ending_body(*sequence, *ending)),
             Self::Idle { sequence, ending } => (KIND_IDLE, ending_body(*sequence, *ending)),
+            Self::Renewed { generation, stdout, stderr } => {
+                (KIND_RENEWED, [generation.to_le_bytes(), stdout.to_le_bytes(), stderr.to_le_bytes()].concat())
+            }
         };
         if body.len() > SESSION_FRAME_BYTES_MAX {
             return Err(FrameError::TooLong { bytes: body.len() });
@@ -137,7 +145,7 @@ impl FromSession {
         if length > SESSION_FRAME_BYTES_MAX {
             return Err(FrameError::TooLong { bytes: length });
         }
-        if !matches!(kind, KIND_READY | KIND_REFUSED | KIND_DONE | KIND_IDLE) {
+        if !matches!(kind, KIND_READY | KIND_REFUSED | KIND_DONE | KIND_IDLE | KIND_RENEWED) {
             return Err(FrameError::Kind { kind });
         }
         let Some(body) = rest.get(..length) else { return Ok(None) };
@@ -149,6 +157,13 @@ impl FromSession {
         match kind {
             KIND_READY => serde_json::from_slice(body).ok().map(Self::Ready),
             KIND_REFUSED => String::from_utf8(body.to_vec()).ok().map(Self::Refused),
+            KIND_RENEWED => {
+                let (words, rest) = body.as_chunks();
+                let &[generation, stdout, stderr] = words else { return None };
+                let [stdout, stderr] = [stdout, stderr].map(i32::from_le_bytes);
+                let is_valid = rest.is_empty() && stdout >= 0 && stderr >= 0;
+                is_valid.then(|| Self::Renewed { generation: u32::from_le_bytes(generation), stdout, stderr })
+            }
             _ => {
                 let (sequence, ending) = body.split_first_chunk()?;
                 let &[ending] = ending else { return None };
@@ -245,6 +260,7 @@ mod tests {
             FromSession::Refused("step `seccomp`: not permitted".into()),
             FromSession::Done { sequence: u64::MAX, ending: Ending::Denied },
             FromSession::Idle { sequence: 0, ending: Ending::OutOfMemory },
+            FromSession::Renewed { generation: 1, stdout: 3, stderr: i32::MAX },
         ];
         for frame in frames {
             let bytes = frame.encode().unwrap();

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
+use super::streams::Streams;
 use crate::sys;
 use crate::wire::{EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, KIND_EXECUTE, KIND_RESUME, parse_header};
 
@@ -24,6 +25,7 @@ struct Progress {
     unanswered: Option<u64>,
     /// The last one that was.
     answered: (u64, Ending),
+    streams: Streams,
 }
 
 /// What the server wants.
@@ -36,7 +38,7 @@ pub(super) enum Request {
 
 impl Channel {
     pub(super) fn new(requests: OwnedFd, answers: OwnedFd, code: OwnedFd) -> Self {
-        let progress = Progress { unanswered: None, answered: (0, Ending::Ok) };
+        let progress = Progress { unanswered: None, answered: (0, Ending::Ok), streams: Streams::default() };
         Self { requests: requests.into(), answers: answers.into(), code: code.into(), progress: Mutex::new(progress) }
     }
 
@@ -47,13 +49,11 @@ impl Channel {
 
     /// Answers the execution that runs, if one does.
     pub(super) fn finish(&self, ending: Ending) -> io::Result<()> {
-        let Some(sequence) = self.progress.lock().ok().and_then(|mut progress| progress.unanswered.take()) else {
-            return Ok(());
-        };
-        if let Ok(mut progress) = self.progress.lock() {
-            progress.answered = (sequence, ending);
-        }
-        self.send(&FromSession::Done { sequence, ending })
+        let Ok(mut progress) = self.progress.lock() else { return Ok(()) };
+        let Some(sequence) = progress.unanswered.take() else { return Ok(()) };
+        progress.answered = (sequence, ending);
+        progress.streams.renew_if_shared();
+        self.send_with_news(&progress.streams, &FromSession::Done { sequence, ending })
     }
 
     /// The next request. Interrupted by a signal before it has begun, it has read nothing.
@@ -82,13 +82,20 @@ impl Channel {
         self.code.read_exact_at(&mut code, 0)?;
         if let Ok(mut progress) = self.progress.lock() {
             progress.unanswered = Some(u64::from_le_bytes(sequence));
+            progress.streams.are_claimed();
         }
         Ok(code)
     }
 
     fn say_how_far(&self) -> io::Result<()> {
-        let (sequence, ending) = self.progress.lock().map_or((0, Ending::Ok), |progress| progress.answered);
-        self.send(&FromSession::Idle { sequence, ending })
+        let Ok(progress) = self.progress.lock() else { return Ok(()) };
+        let (sequence, ending) = progress.answered;
+        self.send_with_news(&progress.streams, &FromSession::Idle { sequence, ending })
+    }
+
+    fn send_with_news(&self, streams: &Streams, frame: &FromSession) -> io::Result<()> {
+        streams.news().map_or(Ok(()), |news| self.send(&news))?;
+        self.send(frame)
     }
 }
 

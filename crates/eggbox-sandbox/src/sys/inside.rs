@@ -43,6 +43,13 @@ fn interrupt_set() -> libc::sigset_t {
     }
 }
 
+/// Whether there are processes that descend from this one, which every orphan among them has for its parent.
+pub(crate) fn has_children() -> bool {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    let without_waiting = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(waitid(WaitId::All, without_waiting), Err(rustix::io::Errno::CHILD))
+}
+
 /// Whether this process can have another page of memory.
 pub(crate) fn may_have_more_memory() -> bool {
     let length = rustix::param::page_size();

@@ -17,6 +17,7 @@ mod tracebacks;
 mod deletion;
 mod ending;
 mod timeouts;
+mod late_output;
 mod limits;
 mod control_groups;
 mod queueing;
