@@ -18,6 +18,10 @@ impl Moment {
         Self(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
     }
 
+    pub(crate) fn nanos(self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
     }

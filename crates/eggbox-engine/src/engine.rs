@@ -63,6 +63,8 @@ pub enum ExecuteError {
     NoRoom { sessions_max: u32 },
     #[error("{queue_max} executions already wait for this session")]
     QueueFull { queue_max: usize },
+    #[error("the code is longer than the {code_bytes_max} bytes that its session was made for")]
+    CodeTooLong { code_bytes_max: u64 },
     #[error("the server is shutting down")]
     ShuttingDown,
     #[error("failed to run the session")]

@@ -12,14 +12,14 @@ use eggbox_sandbox::leftovers;
 use eggbox_sandbox::plan::{GroupsPlan, Plan};
 use eggbox_sandbox::prepare::{PrepareError, Wanted, prepare};
 use eggbox_sandbox::status::Status;
-use eggbox_sandbox::wire::{NestFailure, WIRE_VERSION};
+use eggbox_sandbox::wire::{Exit, NestFailure, WIRE_VERSION};
 use tokio::sync::Mutex;
 
 use crate::config::{EngineConfig, Preload};
 use crate::engine::chain;
 use crate::keeper::{Entry, Keeper, KeeperError};
 use crate::kept::{self, NestDescriptors, NestNote, SessionNote, nest_key};
-use crate::nest::{Description, Inventory, Nest, NestError};
+use crate::nest::{Description, Inventory, Nest, NestError, Purpose};
 use crate::outcome::Death;
 use crate::session::{Session, SessionError};
 use crate::session_files::Record;
@@ -110,7 +110,14 @@ impl Environment {
                 }
             },
         };
-        nests.iter().for_each(|nest| nest.retire());
+        for nest in &nests {
+            nest.retire();
+            let (nest, keeper) = (Arc::clone(nest), Arc::clone(&keeper));
+            tokio::spawn(async move {
+                nest.gone().await;
+                keeper.remove(&nest_key(&nest.note.name)).await;
+            });
+        }
         let environment = Self {
             plan,
             config: Arc::clone(config),
@@ -126,23 +133,23 @@ impl Environment {
 
     /// A session that nobody uses, to prove that the wall can be put up. Returns what it reported.
     pub(crate) async fn prove(&self) -> Result<Status, SessionError> {
-        let (mut session, status) = self.start_unkept(SessionId::unique()).await?;
+        let (mut session, status) = self.start_unkept(SessionId::unique(), Purpose::Proof).await?;
         session.end(Death::Idle { idle_max: Duration::ZERO }).await;
         Ok(status)
     }
 
     /// A new session from a living nest, which outlives this server.
     pub(crate) async fn start_session(&self, id: SessionId) -> Result<Session, SessionError> {
-        let (session, _) = self.start_unkept(id).await?;
+        let (session, _) = self.start_unkept(id, Purpose::Use).await?;
         if let Err(error) = session.keep().await {
             tracing::error!(%error, "a session is not kept: it would end with this server");
         }
         Ok(session)
     }
 
-    async fn start_unkept(&self, id: SessionId) -> Result<(Session, Status), SessionError> {
+    async fn start_unkept(&self, id: SessionId, purpose: Purpose) -> Result<(Session, Status), SessionError> {
         let nest = self.living_nest().await?;
-        Session::start(&nest, id, Arc::clone(&self.config), self.watchdog.as_ref(), &self.keeper).await
+        Session::start(&nest, id, purpose, Arc::clone(&self.config), self.watchdog.as_ref(), &self.keeper).await
     }
 
     async fn living_nest(&self) -> Result<Arc<Nest>, SessionError> {
@@ -185,9 +192,9 @@ impl Environment {
             nest.end().await;
         }
         self.slots.close().await;
-        let plan = self.plan.clone();
+        let plans: Vec<Plan> = self.retired.iter().map(|nest| nest.plan().clone()).chain([self.plan.clone()]).collect();
         // Where the blocking task cannot run, the runtime is going down; the next server finds what is left.
-        let _ = tokio::task::spawn_blocking(move || clear(&plan)).await;
+        let _ = tokio::task::spawn_blocking(move || plans.iter().for_each(clear)).await;
         self.keeper.end().await;
     }
 }
@@ -258,6 +265,7 @@ async fn inherit(
         match adopt_session(&note, descriptors, &nests, config, watchdog, keeper) {
             Ok(Ok(session)) => inherited.living.push(session),
             Ok(Err((id, death))) => {
+                keep_gone(keeper, &id, &death).await;
                 inherited.gone.push((id, death));
                 keeper.remove(&key).await;
             }
@@ -296,6 +304,29 @@ async fn adopt_nest(
     Ok((Arc::new(nest), inventory))
 }
 
+/// Lets a server after this one tell of an end, too.
+pub(crate) async fn keep_gone(keeper: &Keeper, id: &SessionId, death: &Death) {
+    let note = kept::GoneNote { id: id.clone(), death: death.clone() };
+    let kept = match serde_json::to_string(&note) {
+        Ok(note) => keeper.put(&kept::gone_key(id), note, &[]).await,
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = kept {
+        tracing::error!(%error, session = %id, "the end of a session would not be told by a server after this one");
+    }
+}
+
+/// Why a session has ended while no server was there. Its group is as it left it: its slot was not used again.
+fn death_of(exit: Exit, nest: &Nest, slot: u32, record: &Record) -> Death {
+    let is_killed = exit == Exit::Signal(rustix::process::Signal::KILL.as_raw());
+    if let (true, Ok(Some(group)), Some(memory_bytes_max)) = (is_killed, nest.group(slot), nest.memory_bytes_max())
+        && group.out_of_memory_kills().is_ok_and(|kills| kills > record.kills_before)
+    {
+        return Death::OutOfMemory { memory_bytes_max };
+    }
+    exit.into()
+}
+
 /// The session, or how it has ended.
 fn adopt_session(
     note: &str,
@@ -312,7 +343,7 @@ fn adopt_session(
     let Some((nest, inventory)) = nests.get(&nest) else { return Ok(Err((record.id, Death::Nest))) };
     if !inventory.living.contains(&slot) {
         let death = match inventory.exits.get(&slot) {
-            Some(exit) => Death::from(*exit),
+            Some(exit) => death_of(*exit, nest, slot, &record),
             None => Death::Unobserved,
         };
         return Ok(Err((record.id, death)));
@@ -334,7 +365,7 @@ fn make_plan(config: &EngineConfig, interpreter: &Interpreter) -> Result<Plan, P
         limits: &config.sandbox_limits,
         control_groups: config.control_groups,
         interpreter,
-        sessions_max: config.limits.sessions_max.saturating_add(SLOTS_SPARE),
+        sessions_max: config.limits.sessions_max.saturating_add(SLOTS_SPARE + 1),
         build: &config.build,
         state_dir: &config.state_dir,
         runner_arguments: &runner_arguments,

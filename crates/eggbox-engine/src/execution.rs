@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::wire::{CHANNEL_LOST_STATUS, Ending, Exit, FromSession, KIND_RESUME, execute_request, header};
+use eggbox_sandbox::wire::{CHANNEL_LOST_STATUS, Ending, Exit, FromSession, execute_request, resume_request};
 use tokio::sync::oneshot;
 use tokio::task::coop::consume_budget;
 
@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use crate::outcome::{Death, Execution, Outcome, SessionState, TimeLimit, Usage};
 use crate::output::{Collector, discard};
 use crate::session::{Session, read_some};
-use crate::session_files::{Finished, Phase, Running, read_whole};
+use crate::session_files::{Finished, Phase, Running, Which, read_whole};
 
 /// How often CPU time is looked at when it is nearly over: what an execution may use too much, on each processor.
 const CPU_LOOK_PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -31,6 +31,7 @@ enum Heard {
     Yes,
     /// Another server may have sent it, and may have read the answer. The session was asked.
     Asked {
+        asked: u64,
         done: Option<Ending>,
     },
 }
@@ -70,13 +71,8 @@ impl Session {
         self.record.kills_before = self.meter.out_of_memory_kills()?;
         self.record.phase = Phase::Running(running.clone());
         let files = Arc::clone(&self.files);
-        for file in [&files.stdout, &files.stderr] {
-            if file.metadata()?.len() > 0 {
-                file.set_len(0)?;
-            }
-        }
         // From here on it has been begun, also for a server that comes after this one.
-        files.write_record(&self.record)?;
+        files.begin(&self.record)?;
         let request = execute_request(self.record.sequence, running.code_bytes).map_err(io::Error::other)?;
         let is_sent = self.process.requests.try_write(&request).is_ok_and(|count| count == request.len());
         self.finish(running, is_sent.then_some(Heard::Yes)).await
@@ -88,17 +84,20 @@ impl Session {
     /// As [`Self::execute`].
     pub(crate) async fn resume(&mut self) -> io::Result<Option<Execution>> {
         let Phase::Running(running) = self.record.phase.clone() else { return Ok(None) };
-        let question = header(KIND_RESUME, 0).map_err(io::Error::other)?;
+        let asked = Moment::now().nanos();
+        let question = resume_request(asked).map_err(io::Error::other)?;
         let is_sent = self.process.requests.try_write(&question).is_ok_and(|count| count == question.len());
-        self.finish(running, is_sent.then_some(Heard::Asked { done: None })).await.map(Some)
+        self.finish(running, is_sent.then_some(Heard::Asked { asked, done: None })).await.map(Some)
     }
 
     /// `heard` is none where the session takes no requests any more.
     async fn finish(&mut self, running: Running, heard: Option<Heard>) -> io::Result<Execution> {
         let files = Arc::clone(&self.files);
         let output_bytes_max = self.config.limits.output_bytes_max;
-        let [mut stdout, mut stderr] =
-            [Collector::new(&files.stdout, output_bytes_max)?, Collector::new(&files.stderr, output_bytes_max)?];
+        let [mut stdout, mut stderr] = [
+            Collector::new(&files, Which::Stdout, output_bytes_max)?,
+            Collector::new(&files, Which::Stderr, output_bytes_max)?,
+        ];
         let mut renewed = None;
         let over = match heard {
             Some(heard) => self.run_to_end(&running, heard, &mut renewed, &mut stdout, &mut stderr).await,
@@ -137,7 +136,7 @@ impl Session {
 
     /// What it came to.
     async fn judge(&mut self, over: Over) -> Outcome {
-        let memory_bytes_max = self.config.sandbox_limits.memory_bytes_max;
+        let memory_bytes_max = self.memory_bytes_max;
         let out_of_memory = |state| Outcome::OutOfMemory { memory_bytes_max, state };
         match over {
             Over::Code(_, Stage::Interrupted(limit) | Stage::Killed(limit)) => {
@@ -239,8 +238,8 @@ impl Session {
                 (FromSession::Done { sequence, ending }, Heard::Yes) if sequence == current => {
                     return if self.received.is_empty() { Ok(Some(ending)) } else { Err(()) };
                 }
-                (FromSession::Done { sequence, ending }, Heard::Asked { done: None }) if sequence == current => {
-                    *heard = Heard::Asked { done: Some(ending) };
+                (FromSession::Done { sequence, ending }, Heard::Asked { asked, done: None }) if sequence == current => {
+                    *heard = Heard::Asked { asked, done: Some(ending) };
                 }
                 (FromSession::Renewed { generation, stdout, stderr }, _)
                     if generation > self.record.generation
@@ -248,7 +247,9 @@ impl Session {
                 {
                     *renewed = Some(Renewed { generation, numbers: [stdout, stderr] });
                 }
-                (FromSession::Idle { sequence, ending }, Heard::Asked { done }) if self.received.is_empty() => {
+                // The answer to a server before this one.
+                (FromSession::Idle { asked, .. }, Heard::Asked { asked: own, .. }) if asked != own => {}
+                (FromSession::Idle { sequence, ending, .. }, Heard::Asked { done, .. }) if self.received.is_empty() => {
                     if let Some(done) = done.or((sequence == current).then_some(ending)) {
                         return Ok(Some(done));
                     }

@@ -59,7 +59,11 @@ impl Keeper {
             Ok(socket) => {
                 let keeper = Self { socket: into_stream(socket)? };
                 match timeout(ANSWER_MAX, keeper.take()).await.map_err(|_| KeeperError::Silent)? {
-                    Ok(entries) => return Ok((keeper, entries)),
+                    Ok(entries) => {
+                        let millis = u64::try_from(abandoned_max.as_millis()).unwrap_or(u64::MAX);
+                        keeper.send(&ToKeeper::Wait { millis }, &[]).await?;
+                        return Ok((keeper, entries));
+                    }
                     // It was about to end.
                     Err(error) if is_gone(&error) => {}
                     Err(error) => return Err(error.into()),
@@ -101,6 +105,10 @@ impl Keeper {
     pub(crate) async fn end(&self) {
         // One that is gone is what is wanted.
         let _ = self.send(&ToKeeper::End, &[]).await;
+        self.wait_for_end().await;
+    }
+
+    async fn wait_for_end(&self) {
         let _ = shutdown(&self.socket, Shutdown::Write);
         let gone = self.socket.async_io(Interest::READABLE, || control::receive::<FromKeeper>(self.socket.as_fd()));
         let _ = timeout(ANSWER_MAX, gone).await;
@@ -110,6 +118,15 @@ impl Keeper {
         let socket = &self.socket;
         socket.async_io(Interest::WRITABLE, || control::send(socket.as_fd(), message, descriptors)).await
     }
+}
+
+/// Ends what an earlier server of this folder has left, if anything, and returns when that is gone.
+pub async fn abandon(state_dir: &Path) {
+    let Ok(socket) = connect(state_dir).and_then(into_stream) else { return };
+    let keeper = Keeper { socket };
+    // One that is gone is what is wanted.
+    let _ = keeper.send(&ToKeeper::Abandon, &[]).await;
+    keeper.wait_for_end().await;
 }
 
 fn is_gone(error: &io::Error) -> bool {

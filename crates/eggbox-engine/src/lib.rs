@@ -27,7 +27,7 @@ mod clock;
 pub use config::{EngineConfig, EnvironmentConfig, Limits, Preload};
 pub use engine::{Engine, ExecuteError, StartError};
 pub use environment::EnvironmentError;
-pub use keeper::{KeeperError, run as run_keeper};
+pub use keeper::{KeeperError, abandon, run as run_keeper};
 pub use nest::{NestError, SpawnError};
 pub use outcome::{Death, Execution, Outcome, Output, SessionState, TimeLimit, Usage};
 pub use session::SessionError;

@@ -63,6 +63,14 @@ pub enum SpawnError {
     Channel(#[from] io::Error),
 }
 
+/// What a session is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Use,
+    /// To see whether the wall can be put up.
+    Proof,
+}
+
 /// What the nest said of itself when it was up.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Description {
@@ -296,6 +304,19 @@ impl Nest {
         [self.shared.control.as_fd(), self.shared.pidfd.as_fd(), self.shared.plan_file.as_fd()]
     }
 
+    /// What a session may have of memory; none where no control group limits it.
+    pub(crate) fn memory_bytes_max(&self) -> Option<u64> {
+        match &self.shared.plan.groups {
+            GroupsPlan::Own(groups) => Some(groups.memory_bytes_max),
+            GroupsPlan::None { .. } => None,
+        }
+    }
+
+    /// The plan that it was started with.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.shared.plan
+    }
+
     /// The counters of a session's control group; none where there are no groups.
     pub(crate) fn group(&self, slot: u32) -> io::Result<Option<Group>> {
         match &self.shared.plan.groups {
@@ -305,12 +326,15 @@ impl Nest {
     }
 
     /// Asks for a session, which will find its code in `code`; it is not yet known to be locked down.
-    pub(crate) async fn spawn(&self, code: OwnedFd) -> Result<SessionProcess, SpawnError> {
+    pub(crate) async fn spawn(&self, code: OwnedFd, purpose: Purpose) -> Result<SessionProcess, SpawnError> {
         let (inner_requests, requests) = io::pipe()?;
         let (answers, inner_answers) = io::pipe()?;
         let (stdout, inner_stdout) = io::pipe()?;
         let (stderr, inner_stderr) = io::pipe()?;
-        let slot = self.shared.slots.take().await?;
+        let slot = match purpose {
+            Purpose::Use => self.shared.slots.take().await?,
+            Purpose::Proof => self.shared.slots.take_for_proof().await?,
+        };
         let plan = &self.shared.plan;
         if let Some(id) = plan.outside_id(slot) {
             let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));

@@ -11,6 +11,8 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::unix::AsyncFd;
 
+use crate::session_files::{SessionFiles, Which};
+
 /// Bytes asked of a pipe at once: what one holds unless a program has changed that (pipe(7)).
 const PORTION_BYTES: usize = 64 * 1024;
 /// The most that is taken from a pipe when its writer has come to an end of its own: what an unprivileged process can
@@ -20,7 +22,8 @@ const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 /// The output of one stream of one execution.
 #[derive(Debug)]
 pub(crate) struct Collector<'a> {
-    file: &'a File,
+    files: &'a SessionFiles,
+    which: Which,
     kept_bytes: u64,
     dropped_bytes: u64,
     bytes_max: u64,
@@ -31,10 +34,12 @@ pub(crate) struct Collector<'a> {
 impl<'a> Collector<'a> {
     /// Goes on after what is in the file already: nothing for an execution that begins, some for one that another server
     /// has begun.
-    pub(crate) fn new(file: &'a File, bytes_max: usize) -> io::Result<Self> {
-        let kept_bytes = file.metadata()?.len();
-        let bytes_max = (bytes_max as u64).max(kept_bytes);
-        Ok(Self { file, kept_bytes, dropped_bytes: 0, bytes_max, closed: false })
+    pub(crate) fn new(files: &'a SessionFiles, which: Which, bytes_max: usize) -> io::Result<Self> {
+        let kept_bytes = file_of(files, which).metadata()?.len();
+        // Once something was dropped, nothing after it is kept.
+        let dropped_bytes = files.read_dropped(which)?;
+        let bytes_max = if dropped_bytes > 0 { kept_bytes } else { (bytes_max as u64).max(kept_bytes) };
+        Ok(Self { files, which, kept_bytes, dropped_bytes, bytes_max, closed: false })
     }
 
     pub(crate) fn dropped_bytes(&self) -> u64 {
@@ -69,15 +74,27 @@ impl<'a> Collector<'a> {
         let room = usize::try_from(self.bytes_max - self.kept_bytes).unwrap_or(usize::MAX);
         if room == 0 {
             let count = drop_portion(pipe)?;
-            self.dropped_bytes += count as u64;
+            if count > 0 {
+                self.dropped_bytes += count as u64;
+                // Where this fails a server after this one counts less.
+                let _ = self.files.write_dropped(self.which, self.dropped_bytes);
+            }
             return Ok(count);
         }
         let mut offset = self.kept_bytes;
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
         let portion = room.min(PORTION_BYTES);
-        let count = retry_on_intr(|| splice(pipe, None, self.file, Some(&mut offset), portion, flags))?;
+        let file = file_of(self.files, self.which);
+        let count = retry_on_intr(|| splice(pipe, None, file, Some(&mut offset), portion, flags))?;
         self.kept_bytes += count as u64;
         Ok(count)
+    }
+}
+
+fn file_of(files: &SessionFiles, which: Which) -> &File {
+    match which {
+        Which::Stdout => &files.stdout,
+        Which::Stderr => &files.stderr,
     }
 }
 

@@ -9,8 +9,8 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::config::EngineConfig;
 use crate::engine::{ExecuteError, chain};
-use crate::environment::{Environment, Inherited};
-use crate::kept::{GoneNote, gone_key};
+use crate::environment::{Environment, Inherited, keep_gone};
+use crate::kept::gone_key;
 use crate::nest::SpawnError;
 use crate::outcome::{Death, Execution, Outcome, Output, SessionState, Usage};
 use crate::session::{Session, SessionError};
@@ -36,7 +36,7 @@ pub(crate) struct Registry {
 struct Names {
     live: HashMap<SessionId, Live>,
     /// Those that ended between executions, of which nobody has been told yet.
-    gone: HashMap<SessionId, Death>,
+    gone: HashMap<SessionId, Gone>,
     /// The same in the order of their ends, with some that have been told of since.
     gone_order: VecDeque<SessionId>,
 }
@@ -50,14 +50,29 @@ struct Live {
     files: Option<Arc<SessionFiles>>,
 }
 
+/// A session that has ended untold.
+#[derive(Debug)]
+struct Gone {
+    death: Death,
+    /// What its last execution printed; none where it has none or is not among the last few to end.
+    files: Option<Arc<SessionFiles>>,
+}
+
+/// How many of them what they printed is kept of.
+const GONE_FILES_MAX: usize = 64;
 /// How many ended sessions are remembered for clients who may never ask; beyond that the oldest are forgotten.
 const GONE_MAX: usize = 16 * 1024;
 
 impl Names {
     /// Returns whom it has to forget for that.
-    fn bury(&mut self, id: SessionId, death: Death) -> Option<SessionId> {
-        self.gone.insert(id.clone(), death);
+    fn bury(&mut self, id: SessionId, gone: Gone) -> Option<SessionId> {
+        self.gone.insert(id.clone(), gone);
         self.gone_order.push_back(id);
+        if let Some(id) = self.gone_order.iter().rev().nth(GONE_FILES_MAX)
+            && let Some(gone) = self.gone.get_mut(id)
+        {
+            gone.files = None;
+        }
         let oldest = if self.gone_order.len() > GONE_MAX { self.gone_order.pop_front() } else { None };
         oldest.filter(|oldest| self.gone.remove(oldest).is_some())
     }
@@ -120,7 +135,7 @@ impl Registry {
         {
             let mut names = registry.names();
             for (id, death) in inherited.gone {
-                names.bury(id, death);
+                names.bury(id, Gone { death, files: None });
             }
             for session in inherited.living {
                 let id = session.record.id.clone();
@@ -158,10 +173,15 @@ impl Registry {
 
     /// What the session of that name has run last; none where there is no such session.
     pub(crate) fn last_execution(&self, id: &SessionId) -> std::io::Result<Option<LastExecution>> {
-        let files = match self.names().live.get(id) {
-            Some(Live { files: Some(files), .. }) => Arc::clone(files),
-            Some(Live { files: None, .. }) => return Ok(Some(LastExecution::None)),
-            None => return Ok(None),
+        let files = {
+            let names = self.names();
+            match (names.live.get(id), names.gone.get(id)) {
+                (Some(Live { files: Some(files), .. }), _) | (None, Some(Gone { files: Some(files), .. })) => {
+                    Arc::clone(files)
+                }
+                (Some(Live { files: None, .. }), _) => return Ok(Some(LastExecution::None)),
+                (None, _) => return Ok(None),
+            }
         };
         files.last_execution().map(Some)
     }
@@ -183,8 +203,8 @@ impl Registry {
     fn admit(self: &Arc<Self>, id: &SessionId, request: Request) -> Result<Option<Death>, ExecuteError> {
         let limits = &self.config.limits;
         let mut names = self.names();
-        if let Some(death) = names.gone.remove(id) {
-            return Ok(Some(death));
+        if let Some(gone) = names.gone.remove(id) {
+            return Ok(Some(gone.death));
         }
         let request = match names.live.get(id) {
             Some(live) => match live.queue.try_send(request) {
@@ -248,6 +268,8 @@ impl Registry {
     async fn serve_to_end(self: &Arc<Self>, session: &mut Session, queue: &mut mpsc::Receiver<Request>) -> End {
         let resumed = {
             let _in_flight = InFlight::new(self);
+            // It runs already, and others have to wait for that.
+            let _turn = self.turns.try_acquire();
             session.resume().await
         };
         match resumed.map(|execution| execution.and_then(|execution| self.outcome(execution.outcome).death())) {
@@ -265,8 +287,23 @@ impl Registry {
             };
             // The registry holds a sender while the entry is live.
             let Some(Request { code, reply, _in_flight }) = request else { return End { death: None, last: None } };
+            match session.files.code_bytes_max() {
+                Ok(code_bytes_max) if code.len() as u64 > code_bytes_max => {
+                    let _ = reply.send(Err(ExecuteError::CodeTooLong { code_bytes_max }));
+                    continue;
+                }
+                _ => {}
+            }
             let executed = {
-                let _turn = self.turns.acquire().await;
+                let _turn = tokio::select! {
+                    biased;
+                    // The code was not run: it is gone as for a request that comes a moment later.
+                    death = session.watch_end() => {
+                        let answer = gone(session.record.id.clone(), death.clone());
+                        return End { death: Some(death), last: Some((reply, Ok(answer))) };
+                    }
+                    turn = self.turns.acquire() => turn,
+                };
                 session.execute(&code).await
             };
             match executed {
@@ -310,16 +347,10 @@ impl Registry {
         let (id, keeper) = (&session.record.id.clone(), &self.environment.keeper);
         let has_untold = untold.is_some();
         if let Some(death) = &untold {
-            let note = GoneNote { id: id.clone(), death: death.clone() };
-            let kept = match serde_json::to_string(&note) {
-                Ok(note) => keeper.put(&gone_key(id), note, &[]).await,
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = kept {
-                tracing::error!(%error, session = %id, "the end of a session would not be told by a server after this one");
-            }
+            keep_gone(keeper, id, death).await;
         }
         session.forget().await;
+        let untold = untold.map(|death| Gone { death, files: Some(Arc::clone(&session.files)) });
         let forgotten = self.take_out(id, queue, untold);
         let is_told = has_untold && !self.names().gone.contains_key(id);
         for id in forgotten.iter().chain(is_told.then_some(id)) {
@@ -332,7 +363,7 @@ impl Registry {
         self: &Arc<Self>,
         id: &SessionId,
         queue: &mut mpsc::Receiver<Request>,
-        untold: Option<Death>,
+        untold: Option<Gone>,
     ) -> Option<SessionId> {
         let mut names = self.names();
         names.live.remove(id);
@@ -342,11 +373,11 @@ impl Registry {
             waiting.push(request);
         }
         let mut waiting = waiting.into_iter();
-        if let Some(death) = untold {
+        if let Some(gone) = untold {
             // One that went away has not heard it.
-            let is_told = |request: Request| !request.reply.is_closed() && request.answer_gone(id, death.clone());
+            let is_told = |request: Request| !request.reply.is_closed() && request.answer_gone(id, gone.death.clone());
             if !waiting.by_ref().any(is_told) {
-                return names.bury(id.clone(), death);
+                return names.bury(id.clone(), gone);
             }
         }
         if waiting.len() > 0 {

@@ -18,7 +18,7 @@ use crate::keeper::Keeper;
 use crate::kept::{SessionNote, session_key};
 use crate::late::Late;
 use crate::meter::Meter;
-use crate::nest::{Nest, NestError, SpawnError};
+use crate::nest::{Nest, NestError, Purpose, SpawnError};
 use crate::outcome::Death;
 use crate::session_files::{Phase, Record, SessionFiles};
 use crate::session_id::SessionId;
@@ -67,6 +67,8 @@ pub(crate) struct Session {
     pub(crate) files: Arc<SessionFiles>,
     pub(crate) meter: Meter,
     pub(crate) config: Arc<EngineConfig>,
+    /// What its own nest's plan lets it have.
+    pub(crate) memory_bytes_max: u64,
     /// As it was last written.
     pub(crate) record: Record,
     /// Bytes of a frame that is not whole yet.
@@ -81,19 +83,20 @@ impl Session {
     pub(crate) async fn start(
         nest: &Nest,
         id: SessionId,
+        purpose: Purpose,
         config: Arc<EngineConfig>,
         watchdog: Option<&Watchdog>,
         keeper: &Arc<Keeper>,
     ) -> Result<(Self, Status), SessionError> {
         let files = SessionFiles::new(config.limits.code_bytes_max)?;
-        let spawned = timeout(READY_MAX, nest.spawn(files.code_for_session()?)).await;
+        let spawned = timeout(READY_MAX, nest.spawn(files.code_for_session()?, purpose)).await;
         let process = spawned.map_err(|_| SessionError::Slow)??;
         let meter = meter(nest, &process, watchdog)?;
         let (created, kills_before) = (Moment::now(), meter.out_of_memory_kills()?);
         let phase = Phase::Idle { since: created, last: None };
         let record = Record { id, created, kills_before, sequence: 0, generation: 0, phase };
         let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot, created };
-        let mut session = Self::hold(process, files, meter, config, record, note, keeper);
+        let mut session = Self::hold(nest, process, files, meter, config, record, note, keeper);
         match timeout(READY_MAX, session.first_frame()).await.unwrap_or(Err(SessionError::Slow)) {
             Ok(status) => Ok((session, status)),
             Err(error) => {
@@ -119,10 +122,12 @@ impl Session {
     ) -> io::Result<Self> {
         let meter = meter(nest, &process, watchdog)?;
         let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot, created: record.created };
-        Ok(Self::hold(process, files, meter, config, record, note, keeper))
+        Ok(Self::hold(nest, process, files, meter, config, record, note, keeper))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "it is a literal of this type, once for each way to get one")]
     fn hold(
+        nest: &Nest,
         process: SessionProcess,
         files: SessionFiles,
         meter: Meter,
@@ -133,7 +138,8 @@ impl Session {
     ) -> Self {
         let late = Late::new(Arc::clone(keeper), note.clone());
         let (files, keeper) = (Arc::new(files), Arc::clone(keeper));
-        Self { process, files, meter, config, record, received: Vec::new(), late, keeper, note }
+        let memory_bytes_max = nest.memory_bytes_max().unwrap_or(config.sandbox_limits.memory_bytes_max);
+        Self { memory_bytes_max, process, files, meter, config, record, received: Vec::new(), late, keeper, note }
     }
 
     /// Lets it outlive this server.
@@ -191,12 +197,22 @@ impl Session {
         }
     }
 
-    /// Waits until the session ends, by itself or for its age or idleness, and says why it ended. What it prints meanwhile
-    /// stays in the pipes, which hold up a writer that nobody listens to. Can be dropped at any point.
+    /// Waits until the session ends, by itself or for its age or idleness, and says why it ended. Can be dropped at any
+    /// point.
     pub(crate) async fn watch_idle(&mut self) -> Death {
-        let limits = Arc::clone(&self.config);
-        let (idle_max, life_max) = (limits.limits.idle_max, limits.limits.life_max);
+        let (idle_max, life_max) = (self.config.limits.idle_max, self.config.limits.life_max);
         let (idle_end, life_end) = (self.idle_since().after(idle_max), self.record.created.after(life_max));
+        tokio::select! {
+            biased;
+            death = self.watch_end() => death,
+            () = idle_end.reached() => self.end(Death::Idle { idle_max }).await,
+            () = life_end.reached() => self.end(Death::Life { life_max }).await,
+        }
+    }
+
+    /// Waits until the session ends by itself. What it prints meanwhile stays in the pipes, which hold up a writer that
+    /// nobody listens to. Can be dropped at any point.
+    pub(crate) async fn watch_end(&mut self) -> Death {
         let process = &mut self.process;
         loop {
             tokio::select! {
@@ -208,8 +224,6 @@ impl Session {
                     Ok(1..) => return self.end(Death::Protocol).await,
                     Ok(0) | Err(_) => return self.end_after_close().await,
                 },
-                () = idle_end.reached() => return self.end(Death::Idle { idle_max }).await,
-                () = life_end.reached() => return self.end(Death::Life { life_max }).await,
             }
         }
     }
@@ -239,8 +253,7 @@ impl Session {
     pub(crate) fn death(&self, exit: Result<Exit, oneshot::error::RecvError>) -> Death {
         match exit {
             Ok(Exit::Signal(number)) if number == Signal::KILL.as_raw() => {
-                let memory_bytes_max = self.config.sandbox_limits.memory_bytes_max;
-                let cause = self.meter.cause_of_kill(self.record.kills_before, memory_bytes_max);
+                let cause = self.meter.cause_of_kill(self.record.kills_before, self.memory_bytes_max);
                 cause.unwrap_or(Death::Signal { number })
             }
             Ok(exit) => exit.into(),

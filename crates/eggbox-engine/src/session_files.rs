@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, Mode, SealFlags, fchmod, fcntl_add_seals, memfd_create};
@@ -22,11 +23,21 @@ const CODE_KEPT_BYTES_MAX: u64 = 64 * 1024;
 /// The files of one session.
 #[derive(Debug)]
 pub(crate) struct SessionFiles {
+    /// The record, and after it how much of stdout and of stderr was dropped.
     record: File,
     /// The session has it open too.
     pub(crate) code: File,
     pub(crate) stdout: File,
     pub(crate) stderr: File,
+    /// Held while record and output do not belong together.
+    changing: Mutex<()>,
+}
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    Stdout,
+    Stderr,
 }
 
 /// How far a session is.
@@ -97,7 +108,13 @@ impl SessionFiles {
         // sealed, and to nobody's harm but its own.
         fchmod(&code, Mode::RUSR | Mode::WUSR)?;
         fcntl_add_seals(&code, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        Ok(Self { record: file("record")?, code: code.into(), stdout: file("stdout")?, stderr: file("stderr")? })
+        Ok(Self {
+            record: file("record")?,
+            code: code.into(),
+            stdout: file("stdout")?,
+            stderr: file("stderr")?,
+            changing: Mutex::default(),
+        })
     }
 
     /// In the order in which they are kept elsewhere.
@@ -106,7 +123,13 @@ impl SessionFiles {
     }
 
     pub(crate) fn from_array([record, code, stdout, stderr]: [OwnedFd; 4]) -> Self {
-        Self { record: record.into(), code: code.into(), stdout: stdout.into(), stderr: stderr.into() }
+        Self {
+            record: record.into(),
+            code: code.into(),
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            changing: Mutex::default(),
+        }
     }
 
     /// The code file as the session gets it: not to be written to.
@@ -131,6 +154,33 @@ impl SessionFiles {
         self.record.write_all_at(&bytes, 0)
     }
 
+    /// The longest code that has room in its file.
+    pub(crate) fn code_bytes_max(&self) -> io::Result<u64> {
+        Ok(self.code.metadata()?.len())
+    }
+
+    /// Empties what the execution before has printed, and writes down that another one begins.
+    pub(crate) fn begin(&self, record: &Record) -> io::Result<()> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        for (file, which) in [(&self.stdout, Which::Stdout), (&self.stderr, Which::Stderr)] {
+            if file.metadata()?.len() > 0 {
+                file.set_len(0)?;
+                self.write_dropped(which, 0)?;
+            }
+        }
+        self.write_record(record)
+    }
+
+    pub(crate) fn write_dropped(&self, which: Which, bytes: u64) -> io::Result<()> {
+        self.record.write_all_at(&bytes.to_le_bytes(), dropped_at(which))
+    }
+
+    pub(crate) fn read_dropped(&self, which: Which) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        let length = self.record.read_at(&mut bytes, dropped_at(which))?;
+        Ok(if length == bytes.len() { u64::from_le_bytes(bytes) } else { 0 })
+    }
+
     pub(crate) fn write_code(&self, code: &str) -> io::Result<()> {
         self.code.write_all_at(code.as_bytes(), 0)
     }
@@ -146,6 +196,7 @@ impl SessionFiles {
 
     /// What its last execution came to, or has come to so far.
     pub(crate) fn last_execution(&self) -> io::Result<LastExecution> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let Record { id, sequence, phase, .. } = self.read_record()?;
         let (stdout, stderr) = (read_whole(&self.stdout)?, read_whole(&self.stderr)?);
         Ok(match phase {
@@ -156,6 +207,12 @@ impl SessionFiles {
             }
         })
     }
+}
+
+/// Where in the record's file.
+fn dropped_at(which: Which) -> u64 {
+    let nth: u64 = if which == Which::Stdout { 0 } else { 1 };
+    RECORD_BYTES_MAX as u64 + nth * size_of::<u64>() as u64
 }
 
 impl Finished {

@@ -1,7 +1,7 @@
 //! The numbers that sessions have in their nests: each picks a uid and a control group, and no two living sessions of this
 //! server have the same, from whichever nest they come.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub(crate) struct Slots {
 #[derive(Debug)]
 struct Shared {
     groups: GroupsPlan,
+    /// Numbers from here on are no session's.
+    proof: u32,
     free: Mutex<Free>,
     released: Notify,
     /// No group is made fit any more; held while one is.
@@ -38,15 +40,19 @@ struct Free {
     ready: Vec<u32>,
     /// Never used by this server.
     fresh: BTreeSet<u32>,
+    /// Whose groups could not be made fit: tried again when there is nothing else.
+    failed: VecDeque<u32>,
 }
 
 impl Slots {
-    /// The first `count` numbers. The groups' folders are there.
+    /// The first `count` numbers, of which the last is kept for proofs. The groups' folders are there.
     pub(crate) fn new(groups: GroupsPlan, count: u32) -> Self {
-        let free = Free { ready: Vec::new(), fresh: (0..count).collect() };
+        let proof = count.saturating_sub(1);
+        let free = Free { ready: Vec::new(), fresh: (0..proof).collect(), failed: VecDeque::new() };
         Self {
             shared: Arc::new(Shared {
                 groups,
+                proof,
                 free: Mutex::new(free),
                 released: Notify::new(),
                 is_closed: RwLock::new(false),
@@ -79,16 +85,22 @@ impl Slots {
             if let Some(slot) = free.ready.pop() {
                 return Ok(Some(slot));
             }
-            free.fresh.pop_first()
+            free.fresh.pop_first().or_else(|| free.failed.pop_front())
         };
         let Some(slot) = fresh else { return Ok(None) };
         match self.prepare(slot).await {
             Ok(()) => Ok(Some(slot)),
             Err(error) => {
-                self.free().fresh.insert(slot);
+                self.free().failed.push_back(slot);
                 Err(error)
             }
         }
+    }
+
+    /// The one that is kept for proving the wall. Only one proof is made at a time.
+    pub(crate) async fn take_for_proof(&self) -> Result<u32, SpawnError> {
+        self.prepare(self.shared.proof).await?;
+        Ok(self.shared.proof)
     }
 
     /// Takes one that a session has already.
@@ -96,17 +108,22 @@ impl Slots {
         let mut free = self.free();
         free.fresh.remove(&slot);
         free.ready.retain(|other| *other != slot);
+        free.failed.retain(|other| *other != slot);
     }
 
     /// Gives one back that nothing is left in. Its group is made fit for the next session before it is taken again.
     pub(crate) fn release(&self, slot: u32) {
+        // That of a proof, or of a session that a server with more of them has left.
+        if slot >= self.shared.proof {
+            return;
+        }
         let slots = self.clone();
         tokio::spawn(async move {
             match slots.prepare(slot).await {
                 Ok(()) => slots.free().ready.push(slot),
                 Err(error) => {
                     tracing::error!(slot, error = crate::engine::chain(&error), "failed to clear a control group");
-                    slots.free().fresh.insert(slot);
+                    slots.free().failed.push_back(slot);
                 }
             }
             slots.shared.released.notify_waiters();

@@ -116,7 +116,9 @@ impl Watched {
         // looked into, which takes the kernel a walk through every page table.
         let mut bytes: u64 = tree.iter().map(|process| process.resident_bytes).sum();
         if bytes > self.bounds.memory_bytes_max {
-            bytes = tree.iter().filter_map(|process| processes::own_bytes(process.pid).ok()).sum();
+            // What one does not let itself be asked for is taken for its own.
+            let own = |process: &&Process| processes::own_bytes(process.pid).unwrap_or(process.resident_bytes);
+            bytes = tree.iter().map(own).sum();
         }
         self.memory_bytes_peak.fetch_max(bytes, Ordering::Relaxed);
         if bytes > self.bounds.memory_bytes_max {
@@ -146,8 +148,12 @@ impl Shared {
         }
         let Ok(all) = processes::all() else { return };
         let trees = trees(&all, &sessions.iter().map(|session| session.pid).collect::<Vec<_>>());
-        for session in sessions {
-            session.judge(trees.get(&session.pid).map(Vec::as_slice).unwrap_or_default());
+        let mut judged: Vec<_> = sessions.iter().map(|session| (session, trees.get(&session.pid))).collect();
+        // The more there is, the longer it takes to look into: nobody shall hide behind another's.
+        judged
+            .sort_by_key(|(_, tree)| tree.iter().copied().flatten().map(|process| process.resident_bytes).sum::<u64>());
+        for (session, tree) in judged {
+            session.judge(tree.map(Vec::as_slice).unwrap_or_default());
         }
     }
 }

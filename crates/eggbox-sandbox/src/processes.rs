@@ -12,7 +12,7 @@ pub struct Process {
     pub pid: Pid,
     /// None for what the kernel started.
     pub parent: Option<Pid>,
-    /// 0 for one that has ended and was not reaped.
+    /// 1 for one that has ended and was not reaped.
     pub threads: u64,
     /// Its own CPU time and that of the children that it has reaped.
     pub cpu: Duration,
@@ -47,7 +47,7 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
     Some(Process {
         pid,
         parent: number(4).and_then(|parent| i32::try_from(parent).ok()).and_then(Pid::from_raw),
-        threads: if is_zombie { 0 } else { number(20)? },
+        threads: if is_zombie { 1 } else { number(20)? },
         cpu: Duration::from_millis(ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second()),
         resident_bytes: number(24)?.saturating_mul(rustix::param::page_size() as u64),
     })
@@ -89,6 +89,6 @@ mod tests {
         assert_eq!(process.resident_bytes, 6 * rustix::param::page_size() as u64);
         assert_eq!(parse(pid, b"7 (half"), None);
         let zombie = parse(pid, format!("7 (a) {}", rest.replacen('S', "Z", 1)).as_bytes()).unwrap();
-        assert_eq!(zombie.threads, 0);
+        assert_eq!(zombie.threads, 1);
     }
 }

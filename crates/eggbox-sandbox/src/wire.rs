@@ -30,8 +30,11 @@ pub const HEADER_BYTES: usize = 5;
 /// The kind of an execution request. Body: its sequence number and the length of its code, which stands in the session's
 /// code file in UTF-8 (two u64, little endian): a request is small enough to be sent whole or not at all.
 pub const KIND_EXECUTE: u8 = b'X';
-/// The kind of the question of a server that has taken a session over: what it did last. No body.
+/// The kind of the question of a server that has taken a session over: what it did last. Body: a number of that server's
+/// (u64, little endian), which tells its answer from those to servers before it.
 pub const KIND_RESUME: u8 = b'S';
+/// Bytes of that body.
+pub const RESUME_BYTES: usize = 8;
 /// Bytes of an execution request's body.
 pub const EXECUTE_BYTES: usize = 16;
 /// What both ends of the channels must agree on, for a server to take over what another build has left.
@@ -55,8 +58,9 @@ pub enum FromSession {
     /// for the server are its descriptors `stdout` and `stderr` until the next request. Said just before `Done` or `Idle`.
     /// Generations count from 1, the first streams being 0.
     Renewed { generation: u32, stdout: i32, stderr: i32 },
-    /// The answer to [`KIND_RESUME`]: it waits for code, and the execution of this number was the last. 0 before the first.
-    Idle { sequence: u64, ending: Ending },
+    /// The answer to [`KIND_RESUME`] of this `asked`: it waits for code, and the execution of this number was the last. 0
+    /// before the first.
+    Idle { asked: u64, sequence: u64, ending: Ending },
 }
 
 /// How the runner saw code end. A session can lie here, about nothing but itself.
@@ -122,7 +126,9 @@ impl FromSession {
             }
             Self::Refused(why) => (KIND_REFUSED, why.clone().into_bytes()),
             Self::Done { sequence, ending } => (KIND_DONE, ending_body(*sequence, *ending)),
-            Self::Idle { sequence, ending } => (KIND_IDLE, ending_body(*sequence, *ending)),
+            Self::Idle { asked, sequence, ending } => {
+                (KIND_IDLE, [&asked.to_le_bytes()[..], &ending_body(*sequence, *ending)].concat())
+            }
             Self::Renewed { generation, stdout, stderr } => {
                 (KIND_RENEWED, [generation.to_le_bytes(), stdout.to_le_bytes(), stderr.to_le_bytes()].concat())
             }
@@ -165,10 +171,16 @@ impl FromSession {
                 is_valid.then(|| Self::Renewed { generation: u32::from_le_bytes(generation), stdout, stderr })
             }
             _ => {
+                let (asked, body) = if kind == KIND_IDLE { body.split_first_chunk()? } else { (&[0; 8], body) };
+                let asked = u64::from_le_bytes(*asked);
                 let (sequence, ending) = body.split_first_chunk()?;
                 let &[ending] = ending else { return None };
                 let (sequence, ending) = (u64::from_le_bytes(*sequence), Ending::from_code(ending)?);
-                Some(if kind == KIND_DONE { Self::Done { sequence, ending } } else { Self::Idle { sequence, ending } })
+                Some(if kind == KIND_DONE {
+                    Self::Done { sequence, ending }
+                } else {
+                    Self::Idle { asked, sequence, ending }
+                })
             }
         }
     }
@@ -185,6 +197,14 @@ fn ending_body(sequence: u64, ending: Ending) -> Vec<u8> {
 pub fn execute_request(sequence: u64, length: u64) -> Result<Vec<u8>, FrameError> {
     let header = header(KIND_EXECUTE, EXECUTE_BYTES)?;
     Ok([&header[..], &sequence.to_le_bytes(), &length.to_le_bytes()].concat())
+}
+
+/// The question of a server that has taken a session over, whole.
+///
+/// # Errors
+/// Never: its length fits.
+pub fn resume_request(asked: u64) -> Result<Vec<u8>, FrameError> {
+    Ok([&header(KIND_RESUME, RESUME_BYTES)?[..], &asked.to_le_bytes()].concat())
 }
 
 /// What the server asks of a nest.
@@ -259,7 +279,7 @@ mod tests {
             FromSession::Ready(Status::default()),
             FromSession::Refused("step `seccomp`: not permitted".into()),
             FromSession::Done { sequence: u64::MAX, ending: Ending::Denied },
-            FromSession::Idle { sequence: 0, ending: Ending::OutOfMemory },
+            FromSession::Idle { asked: 7, sequence: 0, ending: Ending::OutOfMemory },
             FromSession::Renewed { generation: 1, stdout: 3, stderr: i32::MAX },
         ];
         for frame in frames {

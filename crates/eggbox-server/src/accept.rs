@@ -20,7 +20,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 
 use crate::config::{HEAD_BYTES_MAX, ServerConfig};
 use crate::patience::Patience;
@@ -69,6 +69,7 @@ pub(crate) async fn connections(
             }
             drop(permit);
         });
+        yield_now().await;
     }
     drop(listener);
     graceful.shutdown().await;
@@ -105,5 +106,9 @@ async fn respond(
 ) -> Result<Response, Infallible> {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(local);
-    hyper::service::Service::call(&router, request).await
+    let response = hyper::service::Service::call(&router, request).await;
+    // Who sends many requests at once lets others' in between. Not before: a request that has arrived is not lost with its
+    // client.
+    yield_now().await;
+    response
 }

@@ -7,9 +7,10 @@ use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use eggbox_engine::Engine;
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::config::ServerConfig;
+use crate::config::{LARGE_ANSWERS_MAX, ServerConfig};
 use crate::error::Error;
 use crate::guard::{self, Guard};
 use crate::request_id;
@@ -20,13 +21,16 @@ use crate::routes::{execute, health, last_execution};
 pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) config: ServerConfig,
+    /// One for each large answer that may be in memory.
+    pub(crate) large_answers: Arc<Semaphore>,
 }
 
 /// The routes as an error names them.
 pub(crate) const ROUTES: &str = "POST /execute, GET /v1/sessions/{id}/executions/last, GET /health";
 
 pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
-    let app = Arc::new(App { engine, config: config.clone() });
+    let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
+    let app = Arc::new(App { engine, config: config.clone(), large_answers });
     let routes = Router::new()
         .route("/execute", post(execute::execute))
         .route("/v1/sessions/{id}/executions/last", get(last_execution::last_execution))

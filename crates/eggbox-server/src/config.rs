@@ -15,6 +15,10 @@ pub(crate) const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// 1 GB/s this many bytes take a quarter of a millisecond.
 pub(crate) const RENDER_INLINE_BYTES_MAX: usize = 256 * 1024;
 
+/// Answers larger than that which are in memory at once: with 1 MiB of either stream, which JSON can make six of, 768 MiB.
+/// Further ones wait until others are read, or given up by `answer_stall_max`.
+pub(crate) const LARGE_ANSWERS_MAX: usize = 64;
+
 /// Limits and names of one HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {

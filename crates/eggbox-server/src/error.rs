@@ -51,6 +51,10 @@ pub(crate) enum Error {
         "{queue_max} executions (queue_max) already wait for this session: wait for their answers, or use another session"
     )]
     QueueFull { queue_max: usize },
+    #[error(
+        "the code is longer than the {code_bytes_max} bytes that its session was made for: send less at once, or use a new session"
+    )]
+    CodeTooLong { code_bytes_max: u64 },
     #[error("the server is shutting down: try again when it is back")]
     ShuttingDown,
     #[error("Internal server error")]
@@ -80,6 +84,7 @@ impl Error {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound { .. } | Self::NoSession { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::CodeTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodySlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -127,6 +132,7 @@ impl From<ExecuteError> for Error {
         match error {
             ExecuteError::NoRoom { sessions_max } => Self::NoRoom { sessions_max },
             ExecuteError::QueueFull { queue_max } => Self::QueueFull { queue_max },
+            ExecuteError::CodeTooLong { code_bytes_max } => Self::CodeTooLong { code_bytes_max },
             ExecuteError::ShuttingDown => Self::ShuttingDown,
             internal @ ExecuteError::Internal(_) => Self::Internal(Box::new(internal)),
         }

@@ -1,4 +1,4 @@
-//! A stream that gives up on a peer which does not take what is written to it.
+//! A stream that gives up on a peer which does not take what is written to it, and not at once on one that is gone.
 
 use std::io;
 use std::pin::Pin;
@@ -15,11 +15,13 @@ pub(crate) struct Patience<S> {
     stall_max: Duration,
     /// There while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// The peer has closed its side, and the next read will say so.
+    is_at_end: bool,
 }
 
 impl<S> Patience<S> {
     pub(crate) fn new(stream: S, stall_max: Duration) -> Self {
-        Self { stream, stall_max, stalled: None }
+        Self { stream, stall_max, stalled: None, is_at_end: false }
     }
 
     /// Passes on what a write came to; one that waits too long fails.
@@ -41,7 +43,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() == before && buffer.remaining() > 0 && !self.is_at_end {
+            // A request that came with the end of its connection is begun before it is given up: hyper looks at the end
+            // first, and would drop it unseen.
+            self.is_at_end = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -78,6 +89,17 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
+
+    #[tokio::test]
+    async fn the_end_comes_one_poll_late_and_nothing_is_lost() {
+        let (ours, mut theirs) = duplex(8);
+        theirs.write_all(b"all").await.unwrap();
+        drop(theirs);
+        let mut patient = Patience::new(ours, Duration::from_millis(50));
+        let mut read = Vec::new();
+        patient.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, b"all");
+    }
 
     #[tokio::test]
     async fn a_peer_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {

@@ -4,15 +4,62 @@ pub(crate) mod execute;
 pub(crate) mod health;
 pub(crate) mod last_execution;
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 
+use crate::app::App;
 use crate::error::Error;
 
 /// A 200 with `value` as JSON.
 fn json(value: &impl Serialize) -> Result<Response, Error> {
     let bytes = serde_json::to_vec(value).map_err(|cause| Error::Internal(cause.into()))?;
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes).into_response())
+}
+
+/// The same for a value that may be large, made off the threads that serve the other connections. Only so many are in
+/// memory at once, whoever does not read them: `value` is made when there is room.
+async fn large_json<T: Serialize + Send + 'static>(
+    app: &App,
+    value: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<Response, Error> {
+    let place = Arc::clone(&app.large_answers).acquire_owned().await.map_err(|cause| Error::Internal(cause.into()))?;
+    let made = tokio::task::spawn_blocking(move || json(&value()?)).await;
+    let response = made.map_err(|cause| Error::Internal(cause.into()))??;
+    Ok(response.map(|body| Body::new(Placed { body, _place: place })))
+}
+
+/// A body that keeps its place until the last of it is written, or its client is gone.
+#[derive(Debug)]
+struct Placed {
+    body: Body,
+    _place: OwnedSemaphorePermit,
+}
+
+impl HttpBody for Placed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

@@ -13,8 +13,12 @@ pub(super) enum ToKeeper {
     Remove { key: String },
     /// Say everything that is kept.
     Take,
-    /// Let go of everything and end.
+    /// Wait so long for a server when there is none.
+    Wait { millis: u64 },
+    /// Let go of everything and end: it was cleared away.
     End,
+    /// Do as if no server would ever come.
+    Abandon,
 }
 
 /// What the keeper says.

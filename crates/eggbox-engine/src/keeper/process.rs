@@ -65,6 +65,13 @@ pub fn run(state_dir: &Path, abandoned_max: Duration, server: OwnedFd) -> io::Re
     Ok(())
 }
 
+/// Whether something is there to be heard of a server, the end of its line included.
+fn has_message_now(server: Option<&OwnedFd>) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let is_ready = |server| poll(&mut [PollFd::new(server, PollFlags::IN)], Some(&now)).is_ok_and(|count| count > 0);
+    server.is_some_and(is_ready)
+}
+
 fn remove_socket(socket: &Path) -> io::Result<()> {
     match std::fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -98,6 +105,12 @@ impl Process {
                 return Ok(());
             }
             if has_caller {
+                // What the server before has said is heard to its end first.
+                while has_message_now(self.server.as_ref()) {
+                    if self.hear_server() {
+                        return Ok(());
+                    }
+                }
                 // The lock on the folder has one server at a time: the one before is gone, whether we have heard so or
                 // not.
                 self.server = accept_with(&self.listener, SocketFlags::CLOEXEC).ok();
@@ -118,6 +131,11 @@ impl Process {
                 Ok(())
             }
             Ok(Some((ToKeeper::Take, _))) => self.tell_everything(server),
+            Ok(Some((ToKeeper::Wait { millis }, _))) => {
+                self.abandoned_max = Duration::from_millis(millis);
+                Ok(())
+            }
+            Ok(Some((ToKeeper::Abandon, _))) => return true,
             Ok(Some((ToKeeper::End, _))) => {
                 // It has cleared everything away itself.
                 self.entries.clear();

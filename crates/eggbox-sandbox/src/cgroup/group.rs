@@ -5,11 +5,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal, kill_process};
 
-use super::{GroupPlan, Version, at, make, write};
+use super::{GroupPlan, REMOVE_MAX, REMOVE_PAUSE, Version, at, make, write};
 
 /// What a group may hold of an earlier session (the kernel's own, and pages of files that it was the first to read)
 /// to be used again; with more it is made anew.
@@ -44,8 +45,11 @@ impl GroupPlan {
             Version::Two => ("memory.current", None),
         };
         let left = fs::read_to_string(memory.join(usage)).ok().and_then(|text| text.trim().parse::<u64>().ok());
+        // A server that was killed may have made some of them only.
+        let is_whole = self.folders().into_iter().all(|folder| self.of(folder, slot).is_dir());
+        self.end_processes(slot)?;
         match (left, peak) {
-            (Some(0..=LEFT_BYTES_MAX), Some(peak)) => write(&memory.join(peak), "0")?,
+            (Some(0..=LEFT_BYTES_MAX), Some(peak)) if is_whole => write(&memory.join(peak), "0")?,
             _ => self.renew(slot)?,
         }
         let limit =
@@ -80,10 +84,34 @@ impl GroupPlan {
         }
     }
 
+    /// Ends what an earlier session may have left in the group of `slot`, where no namespace has taken it along.
+    fn end_processes(&self, slot: u32) -> io::Result<()> {
+        let members = self.of(&self.pids, slot).join("cgroup.procs");
+        let end = Instant::now() + REMOVE_MAX;
+        loop {
+            let text = match fs::read_to_string(&members) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                other => at(&members, other)?,
+            };
+            let pids: Vec<Pid> = text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)).collect();
+            if pids.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return at(&members, Err(io::Error::other("the processes of an earlier session do not end")));
+            }
+            for pid in pids {
+                // One that has ended meanwhile is what is wanted.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            std::thread::sleep(REMOVE_PAUSE);
+        }
+    }
+
     fn renew(&self, slot: u32) -> io::Result<()> {
         for folder in self.folders() {
             let group = self.of(folder, slot);
-            super::remove(&group, std::time::Instant::now() + super::REMOVE_MAX)?;
+            super::remove(&group, Instant::now() + REMOVE_MAX)?;
             make(&group)?;
         }
         Ok(())

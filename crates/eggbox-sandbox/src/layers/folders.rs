@@ -34,6 +34,7 @@ pub(crate) fn make_own(trees: &OwnTrees, owner: Option<u32>) -> io::Result<()> {
     let folders = [&trees.workspace].into_iter().chain(&trees.scratch).map(|rule| rule.path.as_path());
     // None of them may be there already: an earlier session's is no place for this one.
     if let Some(slot) = trees.workspace.path.parent() {
+        remove(slot)?;
         fs::DirBuilder::new().mode(0o711).create(slot)?;
     }
     for folder in folders {
@@ -69,6 +70,8 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
                 for (inner_name, inner_kind) in entries(&inner)? {
                     if inner_kind == FileType::Directory {
                         moved += 1;
+                        // Moving a folder changes its `..`, which takes the right to write to it.
+                        drop(open_folder(&inner, &inner_name)?);
                         let unique = CString::new(format!(".eggbox-removing-{moved}"))?;
                         renameat(&inner, &inner_name, &top, &unique)?;
                     } else {
@@ -143,7 +146,10 @@ mod tests {
         fs::write(folder.join("line\nbreak \u{1F95A}"), "").unwrap();
         rustix::fs::mknodat(CWD, folder.join("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
         let closed = folder.join("closed");
-        fs::create_dir_all(closed.join("inner")).unwrap();
+        fs::create_dir_all(closed.join("inner/most")).unwrap();
+        for folder in ["inner/most", "inner"] {
+            fs::set_permissions(closed.join(folder), fs::Permissions::from_mode(0o0)).unwrap();
+        }
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o0)).unwrap();
         let mut deep = open_folder(CWD, &c_path(&folder).unwrap()).unwrap();
         for _ in 0..3000 {

@@ -8,7 +8,9 @@ use std::sync::Mutex;
 
 use super::streams::Streams;
 use crate::sys;
-use crate::wire::{EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, KIND_EXECUTE, KIND_RESUME, parse_header};
+use crate::wire::{
+    EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, KIND_EXECUTE, KIND_RESUME, RESUME_BYTES, parse_header,
+};
 
 /// The channel, and how far its executions have come.
 #[derive(Debug)]
@@ -67,7 +69,11 @@ impl Channel {
             }
             match parse_header(header) {
                 (EXECUTE_BYTES, KIND_EXECUTE) => return self.receive_execution().map(Request::Execute),
-                (0, KIND_RESUME) => self.say_how_far()?,
+                (RESUME_BYTES, KIND_RESUME) => {
+                    let mut asked = [0; RESUME_BYTES];
+                    (&self.requests).read_exact(&mut asked)?;
+                    self.say_how_far(u64::from_le_bytes(asked))?;
+                }
                 _ => return Err(io::Error::other("the server sent what is no request")),
             }
         }
@@ -87,10 +93,10 @@ impl Channel {
         Ok(code)
     }
 
-    fn say_how_far(&self) -> io::Result<()> {
+    fn say_how_far(&self, asked: u64) -> io::Result<()> {
         let Ok(progress) = self.progress.lock() else { return Ok(()) };
         let (sequence, ending) = progress.answered;
-        self.send_with_news(&progress.streams, &FromSession::Idle { sequence, ending })
+        self.send_with_news(&progress.streams, &FromSession::Idle { asked, sequence, ending })
     }
 
     fn send_with_news(&self, streams: &Streams, frame: &FromSession) -> io::Result<()> {

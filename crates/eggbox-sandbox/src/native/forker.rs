@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-use rustix::event::epoll;
+use rustix::event::{Timespec, epoll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use super::channel::Channel;
@@ -61,6 +62,11 @@ enum Spawned {
 /// What a session exits with that could not be locked down.
 const NOT_LOCKED_DOWN: i32 = 70;
 
+/// Between two looks for processes that ended sessions have left behind.
+const ORPHANS_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+/// How long a nest that ends goes on ending such.
+const ORPHANS_MAX: Duration = Duration::from_secs(5);
+
 /// Slots in one message of a report: about 7 KiB.
 const REPORTED_AT_ONCE: usize = 1024;
 
@@ -111,6 +117,8 @@ impl Nest {
         self.tell(up)?;
         // A tag is never used twice: an event of a fork that is gone cannot be taken for its successor's.
         let mut tags = 0_u64..CONTROL;
+        // Slots whose sessions have ended and may have left processes behind.
+        let mut orphaned: Vec<u32> = Vec::new();
         let mut watch = |child: &Child| -> io::Result<u64> {
             let tag = tags.next().ok_or(io::ErrorKind::QuotaExceeded)?;
             epoll::add(&events, &child.pidfd, epoll::EventData::new_u64(tag), epoll::EventFlags::IN)?;
@@ -118,10 +126,17 @@ impl Nest {
         };
         loop {
             let mut ready = [const { MaybeUninit::uninit() }; 64];
-            let ready = match epoll::wait(&events, &mut ready, None) {
+            let pause = (!orphaned.is_empty()).then_some(ORPHANS_PAUSE);
+            let ready = match epoll::wait(&events, &mut ready, pause.as_ref()) {
                 Err(rustix::io::Errno::INTR) => continue,
                 other => other?.0,
             };
+            if !orphaned.is_empty() && !end_orphans(&children.values().map(|child| child.pid).collect::<Vec<_>>())? {
+                for slot in std::mem::take(&mut orphaned) {
+                    let cleaner = self.start_cleaner(slot)?;
+                    children.insert(watch(&cleaner)?, cleaner);
+                }
+            }
             for event in ready {
                 let tag = event.data.u64();
                 if tag == CONTROL {
@@ -163,9 +178,7 @@ impl Nest {
                 if let Role::Session = ended.role {
                     self.tell(&FromNest::Ended { slot, exit })?;
                     if let TreesPlan::Folders { .. } = self.plan.session.trees {
-                        end_orphans(&children.values().map(|child| child.pid).collect::<Vec<_>>())?;
-                        let cleaner = self.start_cleaner(slot)?;
-                        children.insert(watch(&cleaner)?, cleaner);
+                        orphaned.push(slot);
                         continue;
                     }
                 }
@@ -204,7 +217,8 @@ impl Nest {
             // One that has ended is what we want.
             let _ = rustix::process::pidfd_send_signal(&child.pidfd, Signal::KILL);
         }
-        end_orphans(&[])?;
+        let end = Instant::now() + ORPHANS_MAX;
+        while end_orphans(&[])? && Instant::now() < end {}
         folders::remove(beneath)
     }
 

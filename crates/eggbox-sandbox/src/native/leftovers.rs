@@ -9,23 +9,20 @@ use std::io;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-/// Ends and reaps every child of this process that is not `known`, and what becomes its child thereby, until there is
-/// none.
-pub(super) fn end_orphans(known: &[Pid]) -> io::Result<()> {
-    loop {
-        let orphans: Vec<Pid> = children()?.into_iter().filter(|pid| !known.contains(pid)).collect();
-        if orphans.is_empty() {
-            return Ok(());
-        }
-        for orphan in orphans {
-            // It may have ended by itself, and is reaped all the same.
-            let _ = kill_process(orphan, Signal::KILL);
-            match waitid(WaitId::Pid(orphan), WaitIdOptions::EXITED) {
-                Ok(_) | Err(Errno::CHILD | Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+/// Ends every child of this process that is not `known`, and reaps those that have ended. Returns whether there are some
+/// left: what is ended leaves its own children to this process, and hostile ones fork faster than they are found.
+pub(super) fn end_orphans(known: &[Pid]) -> io::Result<bool> {
+    let mut are_left = false;
+    for orphan in children()?.into_iter().filter(|pid| !known.contains(pid)) {
+        are_left = true;
+        // It may have ended by itself, and is reaped all the same.
+        let _ = kill_process(orphan, Signal::KILL);
+        match waitid(WaitId::Pid(orphan), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+            Ok(_) | Err(Errno::CHILD | Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
+    Ok(are_left)
 }
 
 /// The children of this process. By looking through /proc: the list of them there is not in every kernel.

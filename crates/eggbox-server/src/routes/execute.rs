@@ -25,9 +25,7 @@ pub(crate) async fn execute(State(app): State<Arc<App>>, request: Request) -> Re
     if execution.stdout.bytes.len() + execution.stderr.bytes.len() <= RENDER_INLINE_BYTES_MAX {
         return super::json(&Answer::from(execution));
     }
-    tokio::task::spawn_blocking(move || super::json(&Answer::from(execution)))
-        .await
-        .map_err(|cause| Error::Internal(cause.into()))?
+    super::large_json(&app, move || Ok(Answer::from(execution))).await
 }
 
 /// What the client asked for.

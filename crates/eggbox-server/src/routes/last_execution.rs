@@ -14,11 +14,12 @@ use crate::routes::execute::{explain, text};
 
 pub(crate) async fn last_execution(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Error> {
     let id = SessionId::try_from(id).map_err(|cause| Error::SessionId { field: "id", cause })?;
-    let last = app.engine.last_execution(&id)?.ok_or_else(|| Error::NoSession { id: id.to_string() })?;
-    // Reading a file that is in memory and making text of it takes as long as its length.
-    tokio::task::spawn_blocking(move || super::json(&Answer::new(&id, last)))
-        .await
-        .map_err(|cause| Error::Internal(cause.into()))?
+    let engine = app.engine.clone();
+    super::large_json(&app, move || {
+        let last = engine.last_execution(&id)?.ok_or_else(|| Error::NoSession { id: id.to_string() })?;
+        Ok(Answer::new(&id, last))
+    })
+    .await
 }
 
 /// What the client gets.

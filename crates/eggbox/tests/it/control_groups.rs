@@ -36,18 +36,14 @@ fn collect(folder: &Path, depth: usize, found: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// Those of a server: it alone has a process of this session's.
+/// Those of a server: it alone has a process with an argument like this one's.
 fn groups_of(server: &Server) -> BTreeSet<PathBuf> {
     let session = server.session();
-    session.print("import time");
-    let marked = std::thread::scope(|scope| {
-        let running = scope.spawn(|| session.run("import subprocess; subprocess.run(['sleep', '0.7193'])"));
-        let marked = wait_for(Duration::from_secs(5), || {
-            let found: BTreeSet<PathBuf> = groups().into_iter().filter(|group| has_process(group, "0.7193")).collect();
-            (!found.is_empty()).then_some(found)
-        });
-        running.join().expect("it is answered");
-        marked
+    let seconds = format!("100.{}", session.id.replace(|character: char| !character.is_ascii_digit(), "0"));
+    session.print(&format!("import subprocess; child = subprocess.Popen(['sleep', '{seconds}'])"));
+    let marked = wait_for(Duration::from_secs(10), || {
+        let found: BTreeSet<PathBuf> = groups().into_iter().filter(|group| has_process(group, &seconds)).collect();
+        (!found.is_empty()).then_some(found)
     });
     session.run("import os; os._exit(0)");
     marked.expect("a session has groups")
@@ -118,6 +114,26 @@ fn groups_are_used_again_and_clean() {
     let hierarchies = found.len();
     let slots = count(&found);
     assert!(slots <= hierarchies * 18, "{slots} groups in {hierarchies} hierarchies after 30 sessions, one at a time");
+}
+
+#[test]
+fn groups_that_a_killed_server_has_made_in_part_are_made_whole() {
+    if !possible() {
+        return;
+    }
+    let setup = || Setup::bare().option("--sessions-max 1 --abandoned-seconds-max 100");
+    let server = setup().start();
+    let found = groups_of(&server);
+    let removed = wait_for(Duration::from_secs(5), || {
+        // Of every slot that nobody is in, in one hierarchy.
+        let group =
+            found.iter().find(|group| group.to_string_lossy().contains("/pids/")).expect("processes are counted");
+        let slots: Vec<_> = fs::read_dir(group).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        slots.iter().filter(|slot| slot.is_dir()).any(|slot| fs::remove_dir(slot).is_ok()).then_some(())
+    });
+    assert!(removed.is_some());
+    let server = setup().start_after(server.end_by(Signal::KILL));
+    assert_eq!(server.run("print(6 * 7)").stdout(), "42\n");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::attacks::way::Way;
+use crate::process::wait_for;
 use crate::server::{Server, Setup};
 
 /// The server answers others, at once, and without working for what is idle.
@@ -116,4 +118,22 @@ fn too_few_open_files_are_refused_by_number() {
     let output = limited.output().expect("a shell can be run");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("sessions_max") && said.contains("4096"), "{said}");
+}
+
+#[test]
+fn folders_that_are_closed_to_everybody_do_not_cost_a_slot() {
+    for way in Way::possible() {
+        let server = way.setup().option("--sessions-max 2").start();
+        for _ in 0..25 {
+            let session = server.session();
+            let answer = wait_for(Duration::from_secs(10), || {
+                let code =
+                    "import os; os.makedirs('a/b/c'); os.mkdir('z', 0)\nfor f in ('a/b/c', 'a/b', 'a'): os.chmod(f, 0)";
+                Some(session.run(code)).filter(|answer| answer.status == 200)
+            });
+            assert!(answer.is_some(), "{}", way.name());
+            session.run("import os; os._exit(0)");
+        }
+        assert!(!server.log().contains("could not be removed"), "{}: {}", way.name(), server.log());
+    }
 }

@@ -236,3 +236,160 @@ fn a_server_that_never_comes_back_takes_everything_along_after_its_grace() {
         drop(ended);
     }
 }
+
+#[test]
+fn two_restarts_during_one_execution_cost_nothing() {
+    let server = start("");
+    server.run_in("a", "import time");
+    let _gone = send_only(&server, "a", "print('first'); time.sleep(2); x = 5; print('last')");
+    std::thread::sleep(Duration::from_millis(300));
+    let server = restart(server, Signal::KILL, "");
+    std::thread::sleep(Duration::from_millis(200));
+    let server = restart(server, Signal::KILL, "");
+    assert_eq!(server.run_in("a", "print(x)").stdout(), "5\n");
+    let server = restart(server, Signal::KILL, "");
+    assert_eq!(server.run_in("a", "print(x)").stdout(), "5\n");
+}
+
+#[test]
+fn fewer_sessions_after_a_restart_are_fewer_and_the_slots_of_the_others_go() {
+    let server = start("--sessions-max 40");
+    for n in 0..30 {
+        server.run_in(&format!("s{n}"), "x = 1");
+    }
+    let server = restart(server, Signal::KILL, "--sessions-max 2");
+    assert_eq!(server.run_in("s29", "print(x)").stdout(), "1\n");
+    assert_eq!(server.run_in("new", "print(1)").status, 503);
+    for n in 0..30 {
+        server.run_in(&format!("s{n}"), "import os; os._exit(0)");
+    }
+    for n in 0..6 {
+        let name = format!("new{n}");
+        let answer = wait_for(Duration::from_secs(5), || {
+            Some(server.run_in(&name, "print(1)")).filter(|answer| answer.status == 200)
+        });
+        assert_eq!(answer.expect("there is room").stdout(), "1\n");
+        server.run_in(&name, "import os; os._exit(0)");
+    }
+}
+
+#[test]
+fn a_death_while_no_server_was_there_is_told_by_the_second_server_after_it() {
+    let server = start("");
+    server.run_in("a", "import os, threading\nthreading.Timer(0.3, os._exit, [3]).start()");
+    let ended = server.end_by(Signal::KILL);
+    std::thread::sleep(Duration::from_millis(600));
+    let server = Setup::bare().option(KEPT).start_after(ended);
+    let server = restart(server, Signal::KILL, "");
+    let told = server.run_in("a", "print(1)");
+    assert!(told.error().contains("exited with status 3"), "{told:?}");
+}
+
+#[test]
+fn memory_that_was_used_up_while_no_server_was_there_is_named() {
+    if !rustix::process::geteuid().is_root() {
+        println!("left out, as the tests do not run as root: control groups over a restart");
+        return;
+    }
+    let options = "--memory-bytes-max 134217728";
+    let server = start(options);
+    server.run_in("a", "import os, time, mmap");
+    let code = "time.sleep(0.5)\nfile = os.memfd_create('f')\nfor _ in range(200): os.write(file, bytes(1 << 20))";
+    let _gone = send_only(&server, "a", code);
+    std::thread::sleep(Duration::from_millis(200));
+    let ended = server.end_by(Signal::KILL);
+    std::thread::sleep(Duration::from_millis(1500));
+    let server = Setup::bare().option(KEPT).option(options).start_after(ended);
+    let told = server.run_in("a", "print(1)");
+    assert!(told.error().contains("memory limit exceeded"), "{told:?}");
+}
+
+#[test]
+fn what_was_dropped_is_counted_over_a_restart() {
+    let server = start("--output-bytes-max 100000");
+    server.run_in("a", "import time");
+    let _gone = send_only(&server, "a", "print('x' * 3_000_000); time.sleep(1); print('y' * 1000)");
+    std::thread::sleep(Duration::from_millis(500));
+    let server = restart(server, Signal::KILL, "--output-bytes-max 100000");
+    let last = wait_for(Duration::from_secs(5), || {
+        Some(server.get("/v1/sessions/a/executions/last")).filter(|answer| answer.text("state") == "finished")
+    });
+    let last = last.expect("it finishes");
+    let expected =
+        "output limit exceeded: the first 100000 bytes of stdout were kept, 2901002 dropped; session state kept";
+    assert_eq!((last.stdout().len(), last.error()), (100_000, expected));
+}
+
+#[test]
+fn code_that_a_session_was_not_made_for_is_refused_and_the_session_kept() {
+    let server = start("--body-bytes-max 4096");
+    server.run_in("a", "x = 5");
+    let server = restart(server, Signal::KILL, "");
+    let refused = server.run_in("a", &format!("'{}'", "x".repeat(10_000)));
+    assert_eq!(refused.status, 413, "{refused:?}");
+    assert!(refused.error().contains("4096 bytes that its session was made for"), "{refused:?}");
+    assert_eq!(server.run_in("a", "print(x)").stdout(), "5\n");
+}
+
+#[test]
+fn the_last_execution_is_read_whole_while_others_run() {
+    let server = start("");
+    server.run_in("a", "n = 0");
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut finished = 0;
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                let last = server.get("/v1/sessions/a/executions/last");
+                assert_eq!(last.status, 200, "{last:?}");
+                if last.text("state") == "finished" && last.json["execution"].as_u64() > Some(1) {
+                    assert_eq!(last.stdout().len(), 100_001, "{:?}", last.json["execution"]);
+                    finished += 1;
+                }
+            }
+            finished
+        });
+        for _ in 0..150 {
+            server.run_in("a", "print('x' * 100_000)");
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(reader.join().expect("it reads what is whole") > 0);
+    });
+}
+
+#[test]
+fn what_an_execution_printed_that_ended_its_session_can_be_read_until_the_end_is_told() {
+    let server = start("");
+    server.run_in("a", "import os, time");
+    drop(send_only(&server, "a", "print('last words'); time.sleep(0.5); os._exit(9)"));
+    let last = wait_for(Duration::from_secs(5), || {
+        Some(server.get("/v1/sessions/a/executions/last"))
+            .filter(|answer| answer.text("state") == "finished" && answer.json["execution"].as_u64() == Some(2))
+    });
+    let last = last.expect("it is there");
+    assert_eq!(last.stdout(), "last words\n");
+    assert!(last.error().contains("exited with status 9; session state lost"), "{last:?}");
+    assert!(server.run_in("a", "print(1)").error().contains("exited with status 9"));
+    assert_eq!(server.get("/v1/sessions/a/executions/last").status, 404);
+}
+
+#[test]
+fn a_request_to_end_while_it_takes_sessions_over_ends_them_too() {
+    let folder = python::own_folder();
+    let interpreter = folder.path().join("python3");
+    std::os::unix::fs::symlink(python::bare(), &interpreter).expect("a link can be made");
+    let server = Setup::with_python(&interpreter).option(KEPT).start();
+    server.run_in("a", "x = 1");
+    let ended = server.end_by(Signal::KILL);
+    // One that does not listen for signals yet is ended by them, and leaves everything for the next.
+    let is_over = (30..60).any(|millis| {
+        let setup = Setup::with_python(&interpreter).option(KEPT);
+        let mut next = setup.command(&ended.state_dir()).spawn().expect("it starts");
+        std::thread::sleep(Duration::from_millis(millis));
+        kill_process(Pid::from_child(&next), Signal::TERM).expect("it is there");
+        next.wait().expect("a child can be waited for").code().is_some()
+    });
+    assert!(is_over, "none was far enough");
+    let gone = wait_for(Duration::from_secs(5), || footprint(&interpreter).pids.is_empty().then_some(()));
+    assert!(gone.is_some(), "{:?}", footprint(&interpreter));
+}

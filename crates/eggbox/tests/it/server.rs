@@ -66,6 +66,12 @@ pub(crate) struct Ended {
     folder: TempDir,
 }
 
+impl Ended {
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+}
+
 /// A server that several tests use at once, each with sessions of its own.
 #[derive(Debug)]
 pub(crate) struct Shared(&'static Server);
