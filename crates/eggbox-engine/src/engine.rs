@@ -92,8 +92,10 @@ impl Engine {
             }
         };
         let registry = Registry::new(environment, inherited, config);
-        let readied = Arc::clone(&registry);
+        let (readied, guarded, told) = (Arc::clone(&registry), Arc::clone(&registry), Arc::clone(&registry));
         tokio::spawn(async move { readied.environment().stay_ready().await });
+        tokio::spawn(async move { guarded.environment().keeper.guard().await });
+        tokio::spawn(async move { told.keep_ends().await });
         Ok(Self {
             shared: Arc::new(Shared { registry, status, closing: AtomicBool::new(false), _state_dir: state_dir }),
         })

@@ -140,7 +140,7 @@ impl Environment {
 
     /// A new session from a living nest, which outlives this server.
     pub(crate) async fn start_session(&self, id: SessionId) -> Result<Session, SessionError> {
-        let (session, _) = self.start_unkept(id, Purpose::Use).await?;
+        let (mut session, _) = self.start_unkept(id, Purpose::Use).await?;
         if let Err(error) = session.keep().await {
             tracing::error!(%error, "a session is not kept: it would end with this server");
         }
@@ -165,11 +165,21 @@ impl Environment {
         Ok(Arc::clone(&nest))
     }
 
-    /// Starts a nest in the place of each that dies, before anybody asks for one. Never returns but when this is closing.
+    /// Has a nest in the place of each that dies, before anybody asks for one, and every keeper know of them. Never returns
+    /// but when this is closing.
     pub(crate) async fn stay_ready(&self) {
+        let mut generation = self.keeper.generation();
         while !self.is_closing() {
             match self.living_nest().await {
-                Ok(nest) => nest.gone().await,
+                Ok(nest) => tokio::select! {
+                    () = nest.gone() => {}
+                    () = self.keeper.later_than(generation) => {
+                        generation = self.keeper.generation();
+                        for nest in self.retired.iter().chain([&nest]).filter(|nest| nest.is_up()) {
+                            keep_nest(nest, &self.keeper).await;
+                        }
+                    }
+                },
                 Err(error) => {
                     if !self.is_closing() {
                         tracing::error!(error = chain(&error), "failed to start a nest");
@@ -222,11 +232,18 @@ async fn start_nest(
     let Description { python, preloaded, missing } = &nest.note.description;
     let interpreter = plan.program.executable.display();
     tracing::info!(%interpreter, python, ?preloaded, not_installed = ?missing, "nest is up");
-    let note = serde_json::to_string(&nest.note).map_err(io::Error::from)?;
-    if let Err(error) = keeper.put(&nest_key(&nest.note.name), note, &nest.as_kept()).await {
-        tracing::error!(%error, "the nest is not kept: sessions would end with this server");
-    }
+    keep_nest(&nest, keeper).await;
     Ok(Arc::new(nest))
+}
+
+async fn keep_nest(nest: &Nest, keeper: &Keeper) {
+    let kept = match serde_json::to_string(&nest.note) {
+        Ok(note) => keeper.put(&nest_key(&nest.note.name), note, &nest.as_kept()).await,
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = kept {
+        tracing::error!(%error, "a nest is not kept: its sessions would end with this server");
+    }
 }
 
 /// Takes over what the keeper holds.

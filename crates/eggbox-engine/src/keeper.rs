@@ -8,14 +8,16 @@ mod process;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use eggbox_sandbox::control;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socket_with, socketpair};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use messages::{FromKeeper, ToKeeper};
@@ -23,11 +25,17 @@ pub use process::run;
 
 /// How long a keeper may take to say what it holds.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// Between two tries to start one in the place of one that has died.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// The server's line to its keeper.
+/// The server's line to its keeper, and to the one that takes its place where that dies.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    socket: UnixStream,
+    state_dir: PathBuf,
+    abandoned_max: Duration,
+    line: Mutex<Arc<UnixStream>>,
+    /// How many keepers there were before this one, which knows nothing of what those were given.
+    generation: watch::Sender<u64>,
 }
 
 /// Something that is kept: descriptors and a word on them.
@@ -55,78 +63,113 @@ impl Keeper {
         state_dir: &Path,
         abandoned_max: Duration,
     ) -> Result<(Self, Vec<Entry>), KeeperError> {
-        match connect(state_dir) {
-            Ok(socket) => {
-                let keeper = Self { socket: into_stream(socket)? };
-                match timeout(ANSWER_MAX, keeper.take()).await.map_err(|_| KeeperError::Silent)? {
-                    Ok(entries) => {
-                        let millis = u64::try_from(abandoned_max.as_millis()).unwrap_or(u64::MAX);
-                        keeper.send(&ToKeeper::Wait { millis }, &[]).await?;
-                        return Ok((keeper, entries));
-                    }
-                    // It was about to end.
-                    Err(error) if is_gone(&error) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
+        let with_line = |line| Self {
+            state_dir: state_dir.to_owned(),
+            abandoned_max,
+            line: Mutex::new(Arc::new(line)),
+            generation: watch::Sender::new(0),
+        };
+        match connect(state_dir).and_then(into_stream) {
+            Ok(line) => match timeout(ANSWER_MAX, take(&line, abandoned_max)).await.map_err(|_| KeeperError::Silent)? {
+                Ok(entries) => return Ok((with_line(line), entries)),
+                // It was about to end.
+                Err(error) if is_gone(&error) => {}
+                Err(error) => return Err(error.into()),
+            },
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(error.into()),
         }
-        let socket = start(state_dir, abandoned_max).map_err(KeeperError::Start)?;
-        Ok((Self { socket: into_stream(socket)? }, Vec::new()))
+        let line = start(state_dir, abandoned_max).and_then(into_stream).map_err(KeeperError::Start)?;
+        Ok((with_line(line), Vec::new()))
     }
 
-    async fn take(&self) -> io::Result<Vec<Entry>> {
-        self.send(&ToKeeper::Take, &[]).await?;
-        let mut entries = Vec::new();
+    fn line(&self) -> Arc<UnixStream> {
+        Arc::clone(&self.line.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Starts another keeper in the place of each that dies, at which everybody has to give it what they gave the one
+    /// before. Never returns.
+    pub(crate) async fn guard(&self) {
         loop {
-            let received = self.socket.async_io(Interest::READABLE, || control::receive(self.socket.as_fd())).await?;
-            match received {
-                None => return Err(io::ErrorKind::ConnectionReset.into()),
-                Some((FromKeeper::All, _)) => return Ok(entries),
-                Some((FromKeeper::Entry { key, note }, descriptors)) => entries.push(Entry { key, note, descriptors }),
+            let line = self.line();
+            // It says nothing unasked: what comes is its end.
+            let _ = line.async_io(Interest::READABLE, || control::receive::<FromKeeper>(line.as_fd())).await;
+            tracing::error!("the process that keeps sessions over a restart is gone; starting another");
+            match start(&self.state_dir, self.abandoned_max).and_then(into_stream) {
+                Ok(line) => {
+                    *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(line);
+                    self.generation.send_modify(|generation| *generation += 1);
+                }
+                Err(error) => tracing::error!(%error, "it cannot be started"),
             }
+            tokio::time::sleep(RESTART_PAUSE).await;
         }
+    }
+
+    /// Which keeper this is.
+    pub(crate) fn generation(&self) -> u64 {
+        *self.generation.borrow()
+    }
+
+    /// Returns when there is one after that.
+    pub(crate) async fn later_than(&self, generation: u64) {
+        // The sender lives as long as this.
+        let _ = self.generation.subscribe().wait_for(|now| *now > generation).await;
     }
 
     /// Keeps this under `key`, in place of what was there. When it returns, it is kept whatever becomes of this server.
     pub(crate) async fn put(&self, key: &str, note: String, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        self.send(&ToKeeper::Put { key: key.to_owned(), note }, descriptors).await
+        send(&self.line(), &ToKeeper::Put { key: key.to_owned(), note }, descriptors).await
     }
 
     /// Keeps it no longer.
     pub(crate) async fn remove(&self, key: &str) {
-        if let Err(error) = self.send(&ToKeeper::Remove { key: key.to_owned() }, &[]).await {
+        if let Err(error) = send(&self.line(), &ToKeeper::Remove { key: key.to_owned() }, &[]).await {
             tracing::error!(%error, key, "the keeper cannot be told what is over");
         }
     }
 
     /// Ends it, and with it whatever it alone still holds.
     pub(crate) async fn end(&self) {
+        let line = self.line();
         // One that is gone is what is wanted.
-        let _ = self.send(&ToKeeper::End, &[]).await;
-        self.wait_for_end().await;
+        let _ = send(&line, &ToKeeper::End, &[]).await;
+        wait_for_end(&line).await;
     }
+}
 
-    async fn wait_for_end(&self) {
-        let _ = shutdown(&self.socket, Shutdown::Write);
-        let gone = self.socket.async_io(Interest::READABLE, || control::receive::<FromKeeper>(self.socket.as_fd()));
-        let _ = timeout(ANSWER_MAX, gone).await;
+/// Asks a keeper for what it holds, and has it wait so long for the server after this one.
+async fn take(line: &UnixStream, abandoned_max: Duration) -> io::Result<Vec<Entry>> {
+    send(line, &ToKeeper::Take, &[]).await?;
+    let mut entries = Vec::new();
+    loop {
+        match line.async_io(Interest::READABLE, || control::receive(line.as_fd())).await? {
+            None => return Err(io::ErrorKind::ConnectionReset.into()),
+            Some((FromKeeper::Entry { key, note }, descriptors)) => entries.push(Entry { key, note, descriptors }),
+            Some((FromKeeper::All, _)) => break,
+        }
     }
+    let millis = u64::try_from(abandoned_max.as_millis()).unwrap_or(u64::MAX);
+    send(line, &ToKeeper::Wait { millis }, &[]).await?;
+    Ok(entries)
+}
 
-    async fn send(&self, message: &ToKeeper, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let socket = &self.socket;
-        socket.async_io(Interest::WRITABLE, || control::send(socket.as_fd(), message, descriptors)).await
-    }
+async fn send(line: &UnixStream, message: &ToKeeper, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    line.async_io(Interest::WRITABLE, || control::send(line.as_fd(), message, descriptors)).await
+}
+
+async fn wait_for_end(line: &UnixStream) {
+    let _ = shutdown(line, Shutdown::Write);
+    let gone = line.async_io(Interest::READABLE, || control::receive::<FromKeeper>(line.as_fd()));
+    let _ = timeout(ANSWER_MAX, gone).await;
 }
 
 /// Ends what an earlier server of this folder has left, if anything, and returns when that is gone.
 pub async fn abandon(state_dir: &Path) {
-    let Ok(socket) = connect(state_dir).and_then(into_stream) else { return };
-    let keeper = Keeper { socket };
+    let Ok(line) = connect(state_dir).and_then(into_stream) else { return };
     // One that is gone is what is wanted.
-    let _ = keeper.send(&ToKeeper::Abandon, &[]).await;
-    keeper.wait_for_end().await;
+    let _ = send(&line, &ToKeeper::Abandon, &[]).await;
+    wait_for_end(&line).await;
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -171,6 +171,20 @@ impl Registry {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Gives every keeper after the first the ends that nobody was told of. Never returns.
+    pub(crate) async fn keep_ends(&self) {
+        let keeper = &self.environment.keeper;
+        let mut generation = keeper.generation();
+        loop {
+            keeper.later_than(generation).await;
+            generation = keeper.generation();
+            let gone: Vec<_> = self.names().gone.iter().map(|(id, gone)| (id.clone(), gone.death.clone())).collect();
+            for (id, death) in gone {
+                keep_gone(keeper, &id, &death).await;
+            }
+        }
+    }
+
     /// What the session of that name has run last; none where there is no such session.
     pub(crate) fn last_execution(&self, id: &SessionId) -> std::io::Result<Option<LastExecution>> {
         let files = {
@@ -279,10 +293,17 @@ impl Registry {
             Err(error) => return End { death: Some(self.give_up(session, &error).await), last: None },
         }
         loop {
+            let is_unkept = session.is_unkept();
             let request = tokio::select! {
                 biased;
                 // Looked at first: code is not given to a session that is known to have ended.
                 death = session.watch_idle() => return End { death: Some(death), last: None },
+                () = is_unkept => {
+                    if let Err(error) = session.keep().await {
+                        tracing::error!(%error, "a session is not kept: it would end with this server");
+                    }
+                    continue;
+                }
                 request = queue.recv() => request,
             };
             // The registry holds a sender while the entry is live.

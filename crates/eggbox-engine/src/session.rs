@@ -75,6 +75,8 @@ pub(crate) struct Session {
     pub(crate) received: Vec<u8>,
     pub(crate) late: Late,
     keeper: Arc<Keeper>,
+    /// The keeper that it was given to; none of them before.
+    kept_by: Option<u64>,
     note: SessionNote,
 }
 
@@ -122,7 +124,8 @@ impl Session {
     ) -> io::Result<Self> {
         let meter = meter(nest, &process, watchdog)?;
         let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot, created: record.created };
-        Ok(Self::hold(nest, process, files, meter, config, record, note, keeper))
+        let session = Self::hold(nest, process, files, meter, config, record, note, keeper);
+        Ok(Self { kept_by: Some(keeper.generation()), ..session })
     }
 
     #[expect(clippy::too_many_arguments, reason = "it is a literal of this type, once for each way to get one")]
@@ -139,14 +142,27 @@ impl Session {
         let late = Late::new(Arc::clone(keeper), note.clone());
         let (files, keeper) = (Arc::new(files), Arc::clone(keeper));
         let memory_bytes_max = nest.memory_bytes_max().unwrap_or(config.sandbox_limits.memory_bytes_max);
-        Self { memory_bytes_max, process, files, meter, config, record, received: Vec::new(), late, keeper, note }
+        Self {
+            memory_bytes_max,
+            process,
+            files,
+            meter,
+            config,
+            record,
+            received: Vec::new(),
+            late,
+            keeper,
+            kept_by: None,
+            note,
+        }
     }
 
     /// Lets it outlive this server.
     ///
     /// # Errors
     /// Where there is no keeper any more.
-    pub(crate) async fn keep(&self) -> io::Result<()> {
+    pub(crate) async fn keep(&mut self) -> io::Result<()> {
+        self.kept_by = Some(self.keeper.generation());
         use std::os::fd::AsFd;
         self.files.write_record(&self.record)?;
         let process = self.process.as_array();
@@ -154,6 +170,16 @@ impl Session {
         let descriptors = [&process[..], &files].concat();
         let note = serde_json::to_string(&self.note)?;
         self.keeper.put(&session_key(&self.note), note, &descriptors).await
+    }
+
+    /// Returns when there is a keeper that has to be given it.
+    pub(crate) fn is_unkept(&self) -> impl Future<Output = ()> + use<> {
+        let (keeper, kept_by) = (Arc::clone(&self.keeper), self.kept_by);
+        async move {
+            if let Some(generation) = kept_by {
+                keeper.later_than(generation).await;
+            }
+        }
     }
 
     /// It has ended.

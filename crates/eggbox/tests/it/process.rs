@@ -88,6 +88,11 @@ pub(crate) fn nest_pid(interpreter: &Path) -> u32 {
     ours.filter(|pid| depth(pid) > 0).min_by_key(depth).expect("there is a nest")
 }
 
+/// The process whose command line has this in it, with a NUL between arguments.
+pub(crate) fn pid_of(part: &str) -> Option<u32> {
+    pids().into_iter().find(|pid| command_line(*pid).contains(part))
+}
+
 fn pids() -> Vec<u32> {
     let entries = fs::read_dir("/proc").expect("/proc can be listed");
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()

@@ -393,3 +393,26 @@ fn a_request_to_end_while_it_takes_sessions_over_ends_them_too() {
     let gone = wait_for(Duration::from_secs(5), || footprint(&interpreter).pids.is_empty().then_some(()));
     assert!(gone.is_some(), "{:?}", footprint(&interpreter));
 }
+
+#[test]
+fn a_keeper_that_is_killed_is_replaced_and_nothing_is_lost() {
+    let server = start("--idle-seconds-max 2");
+    server.run_in("gone", "x = 1");
+    std::thread::sleep(Duration::from_millis(2500));
+    for id in ["a", "b"] {
+        server.run_in(id, "import time; x = 5");
+    }
+    let state_dir = server.state_dir();
+    let marker = format!("keeper\0{}", state_dir.display());
+    let keeper = crate::process::pid_of(&marker).expect("there is a keeper");
+    let running = send_only(&server, "b", "time.sleep(1); x += 1");
+    kill_process(Pid::from_raw(keeper.cast_signed()).expect("a pid is positive"), Signal::KILL).expect("it is there");
+    let replaced = wait_for(Duration::from_secs(3), || crate::process::pid_of(&marker).filter(|pid| *pid != keeper));
+    assert!(replaced.is_some(), "{}", server.log());
+    std::thread::sleep(Duration::from_millis(1200));
+    let server = restart(server, Signal::KILL, "--idle-seconds-max 20");
+    drop(running);
+    assert_eq!((server.run_in("a", "print(x)").stdout(), server.run_in("b", "print(x)").stdout()), ("5\n", "6\n"));
+    assert!(server.run_in("gone", "print(x)").error().contains("nobody had used it"));
+    assert_eq!(server.run("print(6 * 7)").stdout(), "42\n");
+}
