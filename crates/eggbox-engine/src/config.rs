@@ -50,6 +50,8 @@ pub enum Preload {
 pub struct Limits {
     /// Sessions alive at once.
     pub sessions_max: u32,
+    /// Sessions that are kept ready for those who ask for a new one, beside those that are in use; 0 for none.
+    pub parked_max: u32,
     /// Executions that run at once; further ones wait for their turn.
     pub executions_max: usize,
     /// Executions that wait for one session, beside the one that runs.

@@ -92,7 +92,8 @@ impl Engine {
             }
         };
         let registry = Registry::new(environment, inherited, config);
-        let (readied, guarded, told) = (Arc::clone(&registry), Arc::clone(&registry), Arc::clone(&registry));
+        let [readied, guarded, told, filled] = std::array::from_fn(|_| Arc::clone(&registry));
+        tokio::spawn(async move { filled.environment().fill_pool().await });
         tokio::spawn(async move { readied.environment().stay_ready().await });
         tokio::spawn(async move { guarded.environment().keeper.guard().await });
         tokio::spawn(async move { told.keep_ends().await });

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eggbox_sandbox::interpreter::{Interpreter, InterpreterError};
 use eggbox_sandbox::leftovers;
@@ -21,6 +21,7 @@ use crate::keeper::{Entry, Keeper, KeeperError};
 use crate::kept::{self, NestDescriptors, NestNote, SessionNote, nest_key};
 use crate::nest::{Description, Inventory, Nest, NestError, Purpose};
 use crate::outcome::Death;
+use crate::pool::Pool;
 use crate::session::{Session, SessionError};
 use crate::session_files::Record;
 use crate::session_id::SessionId;
@@ -31,6 +32,9 @@ use crate::watchdog::{Bounds, Watchdog};
 /// What is preloaded where the operator names nothing and the interpreter has it.
 const PRELOAD_AVAILABLE: [&str; 4] = ["numpy", "pandas", "matplotlib", "matplotlib.pyplot"];
 
+/// The longest rest between two sessions that are made ahead.
+const PARK_PAUSE_MAX: Duration = Duration::from_millis(50);
+
 /// Between two tries to start a nest in the place of one that has died.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
@@ -40,6 +44,7 @@ pub(crate) struct Environment {
     plan: Plan,
     config: Arc<EngineConfig>,
     slots: Slots,
+    pool: Pool,
     pub(crate) keeper: Arc<Keeper>,
     /// Where no control groups count.
     watchdog: Option<Watchdog>,
@@ -122,6 +127,7 @@ impl Environment {
             plan,
             config: Arc::clone(config),
             slots,
+            pool: Pool::new(config.limits.parked_max as usize),
             keeper,
             watchdog,
             nest: Mutex::new(nest),
@@ -133,23 +139,37 @@ impl Environment {
 
     /// A session that nobody uses, to prove that the wall can be put up. Returns what it reported.
     pub(crate) async fn prove(&self) -> Result<Status, SessionError> {
-        let (mut session, status) = self.start_unkept(SessionId::unique(), Purpose::Proof).await?;
+        let nest = self.living_nest().await?;
+        let (mut session, status) = self.start_in(&nest, Purpose::Proof).await?;
         session.end(Death::Idle { idle_max: Duration::ZERO }).await;
         Ok(status)
     }
 
     /// A new session from a living nest, which outlives this server.
     pub(crate) async fn start_session(&self, id: SessionId) -> Result<Session, SessionError> {
-        let (mut session, _) = self.start_unkept(id, Purpose::Use).await?;
+        let nest = self.living_nest().await?;
+        let mut session = match self.pool.take(&nest) {
+            Some(session) => session,
+            None => self.start_in(&nest, Purpose::Use).await?.0,
+        };
+        session.name(id);
         if let Err(error) = session.keep().await {
             tracing::error!(%error, "a session is not kept: it would end with this server");
         }
         Ok(session)
     }
 
-    async fn start_unkept(&self, id: SessionId, purpose: Purpose) -> Result<(Session, Status), SessionError> {
-        let nest = self.living_nest().await?;
-        Session::start(&nest, id, purpose, Arc::clone(&self.config), self.watchdog.as_ref(), &self.keeper).await
+    /// One that is nobody's yet.
+    async fn start_in(&self, nest: &Nest, purpose: Purpose) -> Result<(Session, Status), SessionError> {
+        Session::start(
+            nest,
+            SessionId::unique(),
+            purpose,
+            Arc::clone(&self.config),
+            self.watchdog.as_ref(),
+            &self.keeper,
+        )
+        .await
     }
 
     async fn living_nest(&self) -> Result<Arc<Nest>, SessionError> {
@@ -190,6 +210,32 @@ impl Environment {
         }
     }
 
+    /// Makes sessions before anybody asks for them, one at a time, and takes as long a rest after each as it took, so that
+    /// others have at least half of a processor that this works on. Never returns but when this is closing.
+    pub(crate) async fn fill_pool(&self) {
+        while !self.is_closing() {
+            self.pool.has_room().await;
+            let began = Instant::now();
+            match self.park_one().await {
+                Ok(()) => tokio::time::sleep(began.elapsed().min(PARK_PAUSE_MAX)).await,
+                Err(error) => {
+                    if !self.is_closing() {
+                        tracing::warn!(error = chain(&error), "failed to make a session ahead");
+                    }
+                    tokio::time::sleep(RESTART_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn park_one(&self) -> Result<(), SessionError> {
+        let nest = self.living_nest().await?;
+        let (mut session, _) = self.start_in(&nest, Purpose::Use).await?;
+        session.warm_up().await?;
+        self.pool.put(session);
+        Ok(())
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Relaxed)
     }
@@ -197,6 +243,7 @@ impl Environment {
     /// Ends every nest and every session, for good, and clears away what they leave.
     pub(crate) async fn end(&self) {
         self.closing.store(true, Ordering::Relaxed);
+        self.pool.clear();
         let nest = Arc::clone(&*self.nest.lock().await);
         for nest in self.retired.iter().chain([&nest]) {
             nest.end().await;
@@ -382,7 +429,11 @@ fn make_plan(config: &EngineConfig, interpreter: &Interpreter) -> Result<Plan, P
         limits: &config.sandbox_limits,
         control_groups: config.control_groups,
         interpreter,
-        sessions_max: config.limits.sessions_max.saturating_add(SLOTS_SPARE + 1),
+        sessions_max: config
+            .limits
+            .sessions_max
+            .saturating_add(config.limits.parked_max)
+            .saturating_add(SLOTS_SPARE + 1),
         build: &config.build,
         state_dir: &config.state_dir,
         runner_arguments: &runner_arguments,

@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::wire::{CHANNEL_LOST_STATUS, Ending, Exit, FromSession, execute_request, resume_request};
+use eggbox_sandbox::wire::{
+    CHANNEL_LOST_STATUS, Ending, Exit, FromSession, KIND_RESUME, execute_request, numbered_request,
+};
 use tokio::sync::oneshot;
 use tokio::task::coop::consume_budget;
 
@@ -85,7 +87,7 @@ impl Session {
     pub(crate) async fn resume(&mut self) -> io::Result<Option<Execution>> {
         let Phase::Running(running) = self.record.phase.clone() else { return Ok(None) };
         let asked = Moment::now().nanos();
-        let question = resume_request(asked).map_err(io::Error::other)?;
+        let question = numbered_request(KIND_RESUME, asked).map_err(io::Error::other)?;
         let is_sent = self.process.requests.try_write(&question).is_ok_and(|count| count == question.len());
         self.finish(running, is_sent.then_some(Heard::Asked { asked, done: None })).await.map(Some)
     }

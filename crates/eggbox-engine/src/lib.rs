@@ -19,6 +19,7 @@ mod watchdog;
 mod environment;
 mod nest;
 mod slots;
+mod pool;
 mod keeper;
 mod kept;
 mod state_dir;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eggbox_sandbox::status::Status;
-use eggbox_sandbox::wire::{Exit, FrameError, FromSession, HEADER_BYTES, SESSION_FRAME_BYTES_MAX};
+use eggbox_sandbox::wire::{
+    Exit, FrameError, FromSession, HEADER_BYTES, KIND_WARM_UP, SESSION_FRAME_BYTES_MAX, numbered_request,
+};
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
@@ -186,6 +188,42 @@ impl Session {
     pub(crate) async fn forget(&mut self) {
         self.keeper.remove(&session_key(&self.note)).await;
         self.late.forget().await;
+    }
+
+    /// Has it run what a first execution runs, so that the first one finds it done.
+    ///
+    /// # Errors
+    /// Where it has ended, says something else, or takes too long.
+    pub(crate) async fn warm_up(&mut self) -> Result<(), SessionError> {
+        let asked = Moment::now().nanos();
+        let request = numbered_request(KIND_WARM_UP, asked)?;
+        self.process.requests.try_write(&request)?;
+        let answered = async {
+            loop {
+                match self.take_frame()? {
+                    Some(FromSession::Idle { asked: of, .. }) if of == asked => return Ok(()),
+                    Some(_) => return Err(SessionError::Unready),
+                    None => {}
+                }
+                if read_some(&mut self.process.answers, &mut self.received).await? == 0 {
+                    return Err(SessionError::Closed);
+                }
+            }
+        };
+        timeout(READY_MAX, answered).await.unwrap_or(Err(SessionError::Slow))
+    }
+
+    /// Makes a session that was made for nobody the one of that name, which begins now.
+    pub(crate) fn name(&mut self, id: SessionId) {
+        let now = Moment::now();
+        self.record = Record { id, created: now, phase: Phase::Idle { since: now, last: None }, ..self.record.clone() };
+        self.note.created = now;
+        self.late = Late::new(Arc::clone(&self.keeper), self.note.clone());
+    }
+
+    /// Whether it is of this nest, and lives.
+    pub(crate) fn is_living_in(&self, nest: &Nest) -> bool {
+        self.note.nest == nest.note.name && nest.is_up() && !self.process.has_ended()
     }
 
     async fn first_frame(&mut self) -> Result<Status, SessionError> {

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use eggbox_sandbox::wire::Exit;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
@@ -69,6 +70,12 @@ impl SessionProcess {
     /// Kills pid 1 of the session, and so its whole tree.
     pub(crate) fn kill(&self) {
         kill(self.pidfd.as_fd());
+    }
+
+    /// Whether its first process is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
     /// A second handle on the process.

@@ -33,6 +33,9 @@ pub const KIND_EXECUTE: u8 = b'X';
 /// The kind of the question of a server that has taken a session over: what it did last. Body: a number of that server's
 /// (u64, little endian), which tells its answer from those to servers before it.
 pub const KIND_RESUME: u8 = b'S';
+/// The kind of the wish that a session that waits for its first code get ready for it. Body and answer as for
+/// [`KIND_RESUME`].
+pub const KIND_WARM_UP: u8 = b'W';
 /// Bytes of that body.
 pub const RESUME_BYTES: usize = 8;
 /// Bytes of an execution request's body.
@@ -199,12 +202,12 @@ pub fn execute_request(sequence: u64, length: u64) -> Result<Vec<u8>, FrameError
     Ok([&header[..], &sequence.to_le_bytes(), &length.to_le_bytes()].concat())
 }
 
-/// The question of a server that has taken a session over, whole.
+/// A request of `kind` that has a number of the server's for its body, whole.
 ///
 /// # Errors
 /// Never: its length fits.
-pub fn resume_request(asked: u64) -> Result<Vec<u8>, FrameError> {
-    Ok([&header(KIND_RESUME, RESUME_BYTES)?[..], &asked.to_le_bytes()].concat())
+pub fn numbered_request(kind: u8, asked: u64) -> Result<Vec<u8>, FrameError> {
+    Ok([&header(kind, RESUME_BYTES)?[..], &asked.to_le_bytes()].concat())
 }
 
 /// What the server asks of a nest.

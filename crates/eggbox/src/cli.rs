@@ -158,6 +158,12 @@ pub(crate) struct Options {
         value_parser = |text: &str| setting::SESSIONS_MAX.parse(text))]
     pub(crate) sessions_max: Option<u64>,
 
+    /// Sessions kept ready for those who ask for a new one, beside those in use; 0 for none [default: 4]
+    #[arg(long, env = "EGGBOX_PARKED_SESSIONS_MAX", hide_env_values = true, value_name = "COUNT",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::PARKED_SESSIONS_MAX.parse(text))]
+    pub(crate) parked_sessions_max: Option<u64>,
+
     /// Executions that run at once, in all sessions together; further ones wait for their turn [default: 256]
     #[arg(long, env = "EGGBOX_EXECUTIONS_MAX", hide_env_values = true, value_name = "COUNT",
         help_heading = "Limits", allow_hyphen_values = true,

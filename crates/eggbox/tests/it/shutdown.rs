@@ -223,7 +223,7 @@ fn a_port_in_use_is_refused_by_name() {
 
 #[test]
 fn ended_sessions_leave_nothing_while_the_server_goes_on() {
-    let marked = Marked::start("");
+    let marked = Marked::start("--parked-sessions-max 0");
     let before = footprint(&marked.interpreter);
     for _ in 0..5 {
         let session = marked.server.session();
