@@ -103,12 +103,15 @@ impl GroupPlan {
         Ok(())
     }
 
-    /// Moves the server out of the group whose folder it makes groups in.
+    /// Lets the folder that it makes groups in have controllers, and moves the server out of it, but where that is the
+    /// root of all groups, which alone may hold processes beside groups.
     fn free_own_group(&self) -> io::Result<()> {
-        let Some(own) = self.memory.parent().filter(|own| own.join("cgroup.type").exists()) else { return Ok(()) };
-        let leaf = if own.ends_with(SERVER_LEAF) { own.to_owned() } else { own.join(SERVER_LEAF) };
-        make(&leaf)?;
-        write(&leaf.join("cgroup.procs"), "0")?;
+        let Some(own) = self.memory.parent() else { return Ok(()) };
+        if !is_root(own) {
+            let leaf = own.join(SERVER_LEAF);
+            make(&leaf)?;
+            write(&leaf.join("cgroup.procs"), "0")?;
+        }
         enable_controllers(own)
     }
 
@@ -145,6 +148,11 @@ impl GroupPlan {
         }
         Ok(())
     }
+}
+
+/// Whether a group of version 2 is the root of all (cgroups(7)).
+fn is_root(folder: &Path) -> bool {
+    !folder.join("cgroup.type").exists()
 }
 
 /// Lets groups in `folder` have the controllers that sessions are limited by.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 
-use super::{SERVER_LEAF, Version};
+use super::{SERVER_LEAF, Version, is_root};
 
 /// Which control groups the operator wants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,9 +115,8 @@ fn version_two(own: &Own) -> Result<Found, String> {
     for name in ["cgroup.procs", "cgroup.subtree_control"] {
         may_write(&folder.join(name))?;
     }
-    let is_root = !folder.join("cgroup.type").exists();
     let others = read("cgroup.procs")?.lines().filter(|pid| *pid != std::process::id().to_string()).count();
-    if !is_root && others > 0 {
+    if !is_root(&folder) && others > 0 {
         return Err(format!(
             "{shown} has {others} other processes in it; start eggbox in a group of its own (systemd-run --scope -p Delegate=yes)"
         ));

@@ -62,7 +62,6 @@ fn possible() -> bool {
     if !possible {
         println!("left out, as the tests do not run as root: making control groups");
     }
-    println!("left out, as no test machine has them: the memory, pids and cpu controllers of version 2");
     possible
 }
 
@@ -74,14 +73,10 @@ fn sessions_are_in_groups_of_their_own_and_none_is_left_at_the_end() {
     for way in [Way::Root, Way::Reduced] {
         let server = way.setup().start();
         let found = groups_of(&server);
-        // Memory and processes at least, in hierarchies of their own here.
-        assert!(found.len() >= 2, "{found:?}");
+        assert!(!found.is_empty(), "{found:?}");
         let seen = server.run("print(open('/proc/self/cgroup').read())");
         if way == Way::Root {
-            assert!(
-                seen.stdout().lines().filter(|line| line.contains("memory")).all(|line| line.ends_with(":/")),
-                "{seen:?}"
-            );
+            assert!(seen.stdout().lines().all(|line| line.is_empty() || line.ends_with(":/")), "{seen:?}");
         }
         server.signal(Signal::TERM);
         assert!(server.wait().status.success());
@@ -152,12 +147,11 @@ fn without_groups_it_is_said_and_the_rest_holds() {
 
 #[test]
 fn groups_that_cannot_be_had_are_refused_naming_cause_and_mend() {
-    // No test machine has the controllers of version 2 free; a user may make no groups at all.
+    // A controller is in one version at a time; a user may make no groups of version 1 at all.
+    let two = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    let other = if two.contains("memory") { "--control-groups v1" } else { "--control-groups v2" };
     let user = Way::User.setup().option("--control-groups v1").run_to_end();
-    for refused in [Setup::bare().option("--control-groups v2").run_to_end(), user] {
-        if refused.status.success() {
-            continue;
-        }
+    for refused in [Setup::bare().option(other).run_to_end(), user] {
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
         assert!(refused.log.contains("control groups of the kind that was asked for"), "{refused:?}");
         assert!(refused.log.contains("--control-groups auto"), "{refused:?}");
