@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use crate::kept::{NestDescriptors, NestNote};
 use crate::session_process::{SessionDescriptors, SessionProcess};
-use crate::slots::Slots;
+use crate::slots::{Reading, ReadingEnd, Slots};
 
 /// How long a nest may take to go once it was told to, before it is killed: the kernel takes a second or two to clear a
 /// thousand sessions away.
@@ -82,6 +82,13 @@ pub(crate) struct Description {
 /// The answer to the wish for a session.
 type Fork = oneshot::Receiver<Result<OwnedFd, SpawnError>>;
 
+/// How a session hears of its end, and what it holds until it has told that.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) ended: oneshot::Receiver<Exit>,
+    pub(crate) reading: Reading,
+}
+
 /// A handle on a running nest.
 #[derive(Debug)]
 pub(crate) struct Nest {
@@ -133,8 +140,8 @@ struct Waiting {
     forks: HashMap<u32, oneshot::Sender<Result<OwnedFd, SpawnError>>>,
     /// For its end.
     ends: HashMap<u32, oneshot::Sender<Exit>>,
-    /// Slots with something of a session in them.
-    held: HashSet<u32>,
+    /// Slots with something of a session in them, and with those that this server knows when it has read their counters.
+    held: HashMap<u32, Option<ReadingEnd>>,
     /// It gets no more sessions, and ends with its last one.
     is_retired: bool,
 }
@@ -251,8 +258,9 @@ impl Nest {
             Err(_) => return Err(NestError::Slow { waited: REPORT_MAX }),
         };
         let ended_uncleared = inventory.exits.keys().filter(|slot| !inventory.cleared.contains(slot)).copied();
-        let held: HashSet<u32> = inventory.living.iter().copied().chain(ended_uncleared).collect();
-        for slot in held.iter().chain(&inventory.not_cleared) {
+        let held: HashMap<u32, Option<ReadingEnd>> =
+            inventory.living.iter().copied().chain(ended_uncleared).map(|slot| (slot, None)).collect();
+        for slot in held.keys().chain(&inventory.not_cleared) {
             slots.occupy(*slot);
         }
         let waiting = Waiting { held, ..Waiting::default() };
@@ -348,10 +356,10 @@ impl Nest {
             GroupsPlan::None { .. } => Ok(Vec::new()),
         };
         let expected = entrances.and_then(|entrances| Ok((entrances, self.expect_fork(slot)?)));
-        let (entrances, (fork, ended)) = match expected {
+        let (entrances, (fork, end)) = match expected {
             Ok(expected) => expected,
             Err(error) => {
-                self.shared.slots.release(slot);
+                self.shared.slots.release(slot, None);
                 return Err(error);
             }
         };
@@ -364,30 +372,35 @@ impl Nest {
         let pidfd = fork.await.map_err(|_| SpawnError::NestGone)??;
         let [requests, answers, stdout, stderr] = [requests.into(), answers.into(), stdout.into(), stderr.into()];
         let descriptors = SessionDescriptors { requests, answers, stdout, stderr, pidfd };
-        Ok(SessionProcess::new(slot, descriptors, ended)?)
+        Ok(SessionProcess::new(slot, descriptors, end)?)
     }
 
-    fn expect_fork(&self, slot: u32) -> Result<(Fork, oneshot::Receiver<Exit>), SpawnError> {
+    fn expect_fork(&self, slot: u32) -> Result<(Fork, End), SpawnError> {
         let (fork_sender, fork) = oneshot::channel();
         let (end_sender, ended) = oneshot::channel();
+        let (reading, reading_end) = oneshot::channel();
         match &mut *self.shared.state() {
             State::Gone => Err(SpawnError::NestGone),
             State::Up(waiting) => {
                 waiting.forks.insert(slot, fork_sender);
                 waiting.ends.insert(slot, end_sender);
-                waiting.held.insert(slot);
-                Ok((fork, ended))
+                waiting.held.insert(slot, Some(reading_end));
+                Ok((fork, End { ended, reading }))
             }
         }
     }
 
     /// To be told how the session of a slot ends that was taken over; at once, with an error, where the nest is gone.
-    pub(crate) fn expect_end(&self, slot: u32) -> oneshot::Receiver<Exit> {
+    pub(crate) fn expect_end(&self, slot: u32) -> End {
         let (sender, ended) = oneshot::channel();
+        let (reading, reading_end) = oneshot::channel();
         if let State::Up(waiting) = &mut *self.shared.state() {
             waiting.ends.insert(slot, sender);
+            if let Some(held) = waiting.held.get_mut(&slot) {
+                *held = Some(reading_end);
+            }
         }
-        ended
+        End { ended, reading }
     }
 
     /// Ends the nest and every session in it; returns when the kernel has cleared them away.
@@ -465,7 +478,7 @@ async fn hear(shared: Arc<Shared>) {
                 let waits = Arc::clone(&shared);
                 let _ = tokio::task::spawn_blocking(move || waits.wait_for_end()).await;
                 if let State::Up(waiting) = state {
-                    waiting.held.into_iter().for_each(|slot| shared.slots.release(slot));
+                    waiting.held.into_iter().for_each(|(slot, reading)| shared.slots.release(slot, reading));
                 }
                 shared.life.send_replace(Life::Cleared);
                 return;
@@ -511,8 +524,8 @@ impl Waiting {
     }
 
     fn clear(&mut self, slot: u32, shared: &Shared) {
-        if self.held.remove(&slot) {
-            shared.slots.release(slot);
+        if let Some(reading) = self.held.remove(&slot) {
+            shared.slots.release(slot, reading);
         }
         if self.is_retired && self.held.is_empty() {
             shared.close_control();

@@ -10,6 +10,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
+use crate::nest::End;
+use crate::slots::Reading;
+
 /// The file system of pipes that have no name (statfs(2), PIPEFS_MAGIC).
 const PIPE_FILE_SYSTEM: rustix::fs::FsWord = 0x5049_5045;
 
@@ -24,6 +27,8 @@ pub(crate) struct SessionProcess {
     /// How it ended, once the nest has reaped it; an error where the nest ended first.
     pub(crate) ended: oneshot::Receiver<Exit>,
     pidfd: OwnedFd,
+    /// Its group stays as it is while this is here.
+    _reading: Reading,
 }
 
 /// An end of a stream that a session writes to.
@@ -42,7 +47,7 @@ pub(crate) struct SessionDescriptors {
 impl SessionProcess {
     /// # Errors
     /// Where the descriptors are not what they should be.
-    pub(crate) fn new(slot: u32, descriptors: SessionDescriptors, ended: oneshot::Receiver<Exit>) -> io::Result<Self> {
+    pub(crate) fn new(slot: u32, descriptors: SessionDescriptors, end: End) -> io::Result<Self> {
         let SessionDescriptors { requests, answers, stdout, stderr, pidfd } = descriptors;
         Ok(Self {
             slot,
@@ -50,8 +55,9 @@ impl SessionProcess {
             answers: pipe::Receiver::from_owned_fd(answers)?,
             stdout: stream(stdout)?,
             stderr: stream(stderr)?,
-            ended,
+            ended: end.ended,
             pidfd,
+            _reading: end.reading,
         })
     }
 

@@ -2,11 +2,12 @@
 //! server have the same, from whichever nest they come.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use eggbox_sandbox::plan::GroupsPlan;
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::{Notify, RwLock, oneshot};
 use tokio::time::timeout;
 
 use crate::nest::SpawnError;
@@ -16,6 +17,14 @@ use crate::nest::SpawnError;
 pub(crate) const SLOTS_SPARE: u32 = 16;
 /// How long a session waits for a slot to be cleared.
 const FREE_MAX: Duration = Duration::from_secs(5);
+
+/// How long the counters of a session that has ended are left to be read.
+const READING_MAX: Duration = Duration::from_secs(5);
+
+/// Held by the session of a slot, which reads the counters of its group up to its last word: dropped when it has said that.
+pub(crate) type Reading = oneshot::Sender<Infallible>;
+/// The other end of a [`Reading`].
+pub(crate) type ReadingEnd = oneshot::Receiver<Infallible>;
 
 /// All slots of a server.
 #[derive(Debug, Clone)]
@@ -111,14 +120,19 @@ impl Slots {
         free.failed.retain(|other| *other != slot);
     }
 
-    /// Gives one back that nothing is left in. Its group is made fit for the next session before it is taken again.
-    pub(crate) fn release(&self, slot: u32) {
+    /// Gives one back that nothing is left in. Its group is made fit for the next session before it is taken again, but not
+    /// before `reading` is over: what was counted goes with it.
+    pub(crate) fn release(&self, slot: u32, reading: Option<ReadingEnd>) {
         // That of a proof, or of a session that a server with more of them has left.
         if slot >= self.shared.proof {
             return;
         }
         let slots = self.clone();
         tokio::spawn(async move {
+            if let Some(end) = reading {
+                // Nothing is ever sent.
+                let _ = timeout(READING_MAX, end).await;
+            }
             match slots.prepare(slot).await {
                 Ok(()) => slots.free().ready.push(slot),
                 Err(error) => {
