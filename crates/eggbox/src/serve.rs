@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use eggbox_engine::{Engine, StartError};
-use eggbox_sandbox::status::{LayerStatus, State, Status};
+use eggbox_sandbox::cgroup::ControlGroups;
+use eggbox_sandbox::status::{Layer, LayerStatus, State, Status};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -82,6 +83,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         tracing::warn!(%bound, "other machines can reach this address, and whoever reaches it runs code");
     }
     let state_dir = config.engine.state_dir.clone();
+    let control_groups = config.engine.control_groups;
     let engine = tokio::select! {
         started = Engine::start(config.engine) => started.map_err(with_mends)?,
         order = signals.next() => {
@@ -92,7 +94,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
             return Ok(order.status());
         }
     };
-    warn_of_absent_layers(engine.status());
+    warn_of_lesser_layers(engine.status(), control_groups);
 
     let (stop, stopped) = oneshot::channel::<()>();
     let mut server =
@@ -124,11 +126,16 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     Ok(status)
 }
 
-/// Never less in silence: a layer can be absent only because the operator asked for `--isolation reduced`.
-fn warn_of_absent_layers(status: &Status) {
+/// Never less in silence: a layer can be absent only because the operator asked for `--isolation reduced`, and control
+/// groups can be missing where the operator has left that open.
+fn warn_of_lesser_layers(status: &Status, control_groups: ControlGroups) {
     for LayerStatus { layer, state, .. } in &status.layers {
-        if let State::Absent { why } = state {
-            tracing::warn!(%layer, why, "a layer of the sandbox is absent");
+        match state {
+            State::Absent { why } => tracing::warn!(%layer, why, "a layer of the sandbox is absent"),
+            State::Partial { missing } if *layer == Layer::ControlGroup && control_groups != ControlGroups::Off => {
+                tracing::warn!(%layer, missing, "a layer of the sandbox stands in part");
+            }
+            State::Partial { .. } | State::Enforced => {}
         }
     }
 }
