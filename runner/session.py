@@ -16,6 +16,7 @@ import random
 import sys
 import tempfile
 import threading
+import time
 import types
 
 # As `wire::Ending` numbers them.
@@ -29,6 +30,8 @@ COROUTINE = 0x80  # inspect.CO_COROUTINE: the code has an await at its top level
 
 # Threads that earlier executions have left behind, by the kernel's numbers, which are not soon used again.
 PAST_THREADS = frozenset()
+# How often, and after how many seconds, threads of pools are looked at again that have not come to rest.
+POOL_LOOKS, POOL_PAUSE = 4, 0.0005
 
 
 class Writer(io.BufferedWriter):
@@ -152,12 +155,43 @@ def note_past_threads():
     """Counts every other thread there is among those of executions that are over."""
     global PAST_THREADS
     try:
-        others = thread_numbers() if len(sys._current_frames()) > 1 else []
+        if len(sys._current_frames()) == 1:
+            PAST_THREADS = frozenset()
+            return
+        idle, busy = pool_threads()
+        for _ in range(POOL_LOOKS):
+            if not busy:
+                break
+            # Whoever waited for what one of them did may be faster than it.
+            time.sleep(POOL_PAUSE)
+            idle, busy = pool_threads()
         # In one step: they may be writing.
-        PAST_THREADS = frozenset(others) - {threading.get_native_id()}
+        PAST_THREADS = frozenset(thread_numbers()) - {threading.get_native_id()} - idle
     except BaseException:
         # What is known so far has to do.
         pass
+
+
+def pool_threads():
+    """Threads of pools: those that wait for work, which is what the next execution gives them, and those that do some."""
+    frames = sys._current_frames()
+    idle, busy = set(), set()
+    for thread in threading.enumerate():
+        frame = top = frames.get(thread.ident)
+        while frame is not None and not is_pool_loop(frame.f_code):
+            frame = frame.f_back
+        if frame is not None:
+            (idle if frame is top else busy).add(thread.native_id)
+    return idle, busy
+
+
+def is_pool_loop(code):
+    return (
+        code.co_name == "_worker"
+        and code.co_filename.endswith("concurrent/futures/thread.py")
+        or code.co_name == "worker"
+        and code.co_filename.endswith("multiprocessing/pool.py")
+    )
 
 
 def thread_numbers():

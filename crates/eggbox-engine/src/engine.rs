@@ -85,7 +85,7 @@ impl Engine {
             Ok(status) => status,
             Err(error) => {
                 // What an earlier server has left is the next one's to take over.
-                if inherited.living.is_empty() {
+                if inherited.living.is_empty() && inherited.ended.is_empty() {
                     environment.end().await;
                 }
                 return Err(error.into());

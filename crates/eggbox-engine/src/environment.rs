@@ -1,7 +1,6 @@
 //! An environment: the plan made for it, and the nests that sessions of it are forked from: one that gives new sessions,
 //! and those of servers before this one that were made differently and only see their sessions to the end.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,20 +11,19 @@ use eggbox_sandbox::leftovers;
 use eggbox_sandbox::plan::{GroupsPlan, Plan};
 use eggbox_sandbox::prepare::{PrepareError, Wanted, prepare};
 use eggbox_sandbox::status::Status;
-use eggbox_sandbox::wire::{Exit, NestFailure, WIRE_VERSION};
+use eggbox_sandbox::wire::NestFailure;
 use tokio::sync::Mutex;
 
 use crate::config::{EngineConfig, Preload};
 use crate::engine::chain;
-use crate::keeper::{Entry, Keeper, KeeperError};
-use crate::kept::{self, NestDescriptors, NestNote, SessionNote, nest_key};
-use crate::nest::{Description, Inventory, Nest, NestError, Purpose};
+use crate::inheritance::{Heir, Inherited};
+use crate::keeper::{Keeper, KeeperError};
+use crate::kept::nest_key;
+use crate::nest::{Description, Nest, NestError, Purpose};
 use crate::outcome::Death;
 use crate::pool::Pool;
 use crate::session::{Session, SessionError};
-use crate::session_files::Record;
 use crate::session_id::SessionId;
-use crate::session_process::SessionProcess;
 use crate::slots::{SLOTS_SPARE, Slots};
 use crate::watchdog::{Bounds, Watchdog};
 
@@ -46,21 +44,13 @@ pub(crate) struct Environment {
     slots: Slots,
     pool: Pool,
     pub(crate) keeper: Arc<Keeper>,
-    /// Where no control groups count.
-    watchdog: Option<Watchdog>,
+    /// For sessions that no control groups count, those of servers before this one among them.
+    watchdog: Watchdog,
     /// The nest that gives sessions: replaced when it has died; held while another is being started.
     nest: Mutex<Arc<Nest>>,
     retired: Vec<Arc<Nest>>,
     /// No nest is started any more.
     closing: AtomicBool,
-}
-
-/// Sessions that an earlier server has left.
-#[derive(Debug, Default)]
-pub(crate) struct Inherited {
-    pub(crate) living: Vec<Session>,
-    /// Those that have ended since; nobody has been told.
-    pub(crate) gone: Vec<(SessionId, Death)>,
 }
 
 /// Why an environment cannot be used.
@@ -88,17 +78,15 @@ impl Environment {
         let python = config.environment.python.clone();
         let interpreter = tokio::task::spawn_blocking(move || Interpreter::describe(&python)).await??;
         let plan = make_plan(config, &interpreter)?;
-        let watchdog = match &plan.groups {
-            GroupsPlan::Own(groups) => {
-                groups.create().map_err(EnvironmentError::ControlGroups)?;
-                None
-            }
-            GroupsPlan::None { .. } => Some(start_watchdog(config)?),
-        };
+        if let GroupsPlan::Own(groups) = &plan.groups {
+            groups.create().map_err(EnvironmentError::ControlGroups)?;
+        }
+        let watchdog = start_watchdog(config)?;
         let slots = Slots::new(plan.groups.clone(), plan.sessions_max);
         let (keeper, entries) = Keeper::find_or_start(&config.state_dir, config.limits.abandoned_max).await?;
         let keeper = Arc::new(keeper);
-        let (mut nests, inherited) = inherit(entries, config, &slots, watchdog.as_ref(), &keeper).await;
+        let heir = Heir { config, slots: &slots, watchdog: &watchdog, keeper: &keeper };
+        let (mut nests, inherited) = heir.inherit(entries).await;
         let digest = plan.digest();
         let current = nests.iter().position(|nest| nest.note.digest == digest && nest.is_up());
         let nest = match current {
@@ -107,7 +95,7 @@ impl Environment {
                 Ok(nest) => nest,
                 Err(error) => {
                     // What is inherited stays with the keeper; what is not has left nothing.
-                    if nests.is_empty() {
+                    if nests.is_empty() && inherited.ended.is_empty() {
                         keeper.end().await;
                         clear(&plan);
                     }
@@ -160,16 +148,8 @@ impl Environment {
     }
 
     /// One that is nobody's yet.
-    async fn start_in(&self, nest: &Nest, purpose: Purpose) -> Result<(Session, Status), SessionError> {
-        Session::start(
-            nest,
-            SessionId::unique(),
-            purpose,
-            Arc::clone(&self.config),
-            self.watchdog.as_ref(),
-            &self.keeper,
-        )
-        .await
+    async fn start_in(&self, nest: &Arc<Nest>, purpose: Purpose) -> Result<(Session, Status), SessionError> {
+        Session::start(nest, SessionId::unique(), purpose, Arc::clone(&self.config), &self.watchdog, &self.keeper).await
     }
 
     async fn living_nest(&self) -> Result<Arc<Nest>, SessionError> {
@@ -291,129 +271,6 @@ async fn keep_nest(nest: &Nest, keeper: &Keeper) {
     if let Err(error) = kept {
         tracing::error!(%error, "a nest is not kept: its sessions would end with this server");
     }
-}
-
-/// Takes over what the keeper holds.
-async fn inherit(
-    entries: Vec<Entry>,
-    config: &Arc<EngineConfig>,
-    slots: &Slots,
-    watchdog: Option<&Watchdog>,
-    keeper: &Arc<Keeper>,
-) -> (Vec<Arc<Nest>>, Inherited) {
-    let mut inherited = Inherited::default();
-    let mut nests: HashMap<String, (Arc<Nest>, Inventory)> = HashMap::new();
-    let (mut sessions, mut late) = (Vec::new(), Vec::new());
-    for entry in entries {
-        if kept::is_nest(&entry.key) {
-            match adopt_nest(&entry.note, entry.descriptors, slots).await {
-                Ok((nest, inventory)) => {
-                    nests.insert(nest.note.name.clone(), (nest, inventory));
-                }
-                Err(error) => {
-                    tracing::error!(error = chain(&error), "a nest of the server before this one cannot be taken over");
-                    keeper.remove(&entry.key).await;
-                }
-            }
-        } else if kept::is_session(&entry.key) {
-            sessions.push(entry);
-        } else if let Some((name, generation)) = kept::parse_late_key(&entry.key) {
-            late.push((name.to_owned(), generation, entry));
-        } else if kept::is_gone(&entry.key)
-            && let Ok(kept::GoneNote { id, death }) = serde_json::from_str(&entry.note)
-        {
-            inherited.gone.push((id, death));
-        }
-    }
-    for Entry { key, note, descriptors } in sessions {
-        match adopt_session(&note, descriptors, &nests, config, watchdog, keeper) {
-            Ok(Ok(session)) => inherited.living.push(session),
-            Ok(Err((id, death))) => {
-                keep_gone(keeper, &id, &death).await;
-                inherited.gone.push((id, death));
-                keeper.remove(&key).await;
-            }
-            Err(error) => {
-                tracing::error!(%error, key, "a session of the server before this one cannot be taken over");
-                keeper.remove(&key).await;
-            }
-        }
-    }
-    for (name, generation, entry) in late {
-        match inherited.living.iter_mut().find(|session| session.kept_name() == name) {
-            Some(session) => session.late.adopt(generation, entry),
-            None => keeper.remove(&entry.key).await,
-        }
-    }
-    let nests: Vec<_> = nests.into_values().map(|(nest, _)| nest).collect();
-    if !nests.is_empty() {
-        let (living, gone) = (inherited.living.len(), inherited.gone.len());
-        tracing::info!(nests = nests.len(), sessions = living, ended = gone, "took over what the server before left");
-    }
-    (nests, inherited)
-}
-
-async fn adopt_nest(
-    note: &str,
-    descriptors: Vec<std::os::fd::OwnedFd>,
-    slots: &Slots,
-) -> Result<(Arc<Nest>, Inventory), NestError> {
-    let note: NestNote = serde_json::from_str(note).map_err(io::Error::from)?;
-    if note.wire_version != WIRE_VERSION {
-        let why = format!("it speaks version {} of our protocol, this server {WIRE_VERSION}", note.wire_version);
-        return Err(io::Error::other(why).into());
-    }
-    let descriptors = NestDescriptors::from_kept(descriptors).ok_or(io::Error::other("descriptors are missing"))?;
-    let (nest, inventory) = Nest::adopt(note, descriptors, slots).await?;
-    Ok((Arc::new(nest), inventory))
-}
-
-/// Lets a server after this one tell of an end, too.
-pub(crate) async fn keep_gone(keeper: &Keeper, id: &SessionId, death: &Death) {
-    let note = kept::GoneNote { id: id.clone(), death: death.clone() };
-    let kept = match serde_json::to_string(&note) {
-        Ok(note) => keeper.put(&kept::gone_key(id), note, &[]).await,
-        Err(error) => Err(error.into()),
-    };
-    if let Err(error) = kept {
-        tracing::error!(%error, session = %id, "the end of a session would not be told by a server after this one");
-    }
-}
-
-/// Why a session has ended while no server was there. Its group is as it left it: its slot was not used again.
-fn death_of(exit: Exit, nest: &Nest, slot: u32, record: &Record) -> Death {
-    let is_killed = exit == Exit::Signal(rustix::process::Signal::KILL.as_raw());
-    if let (true, Ok(Some(group)), Some(memory_bytes_max)) = (is_killed, nest.group(slot), nest.memory_bytes_max())
-        && group.out_of_memory_kills().is_ok_and(|kills| kills > record.kills_before)
-    {
-        return Death::OutOfMemory { memory_bytes_max };
-    }
-    exit.into()
-}
-
-/// The session, or how it has ended.
-fn adopt_session(
-    note: &str,
-    descriptors: Vec<std::os::fd::OwnedFd>,
-    nests: &HashMap<String, (Arc<Nest>, Inventory)>,
-    config: &Arc<EngineConfig>,
-    watchdog: Option<&Watchdog>,
-    keeper: &Arc<Keeper>,
-) -> io::Result<Result<Session, (SessionId, Death)>> {
-    let SessionNote { nest, slot, .. } = serde_json::from_str(note)?;
-    let (descriptors, files) =
-        kept::session_from_kept(descriptors).ok_or(io::Error::other("descriptors are missing"))?;
-    let record: Record = files.read_record()?;
-    let Some((nest, inventory)) = nests.get(&nest) else { return Ok(Err((record.id, Death::Nest))) };
-    if !inventory.living.contains(&slot) {
-        let death = match inventory.exits.get(&slot) {
-            Some(exit) => death_of(*exit, nest, slot, &record),
-            None => Death::Unobserved,
-        };
-        return Ok(Err((record.id, death)));
-    }
-    let process = SessionProcess::new(slot, descriptors, nest.expect_end(slot))?;
-    Session::adopt(nest, process, files, record, Arc::clone(config), watchdog, keeper).map(Ok)
 }
 
 fn make_plan(config: &EngineConfig, interpreter: &Interpreter) -> Result<Plan, PrepareError> {

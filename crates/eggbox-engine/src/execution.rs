@@ -19,6 +19,11 @@ use crate::session_files::{Finished, Phase, Running, Which, read_whole};
 /// How often CPU time is looked at when it is nearly over: what an execution may use too much, on each processor.
 const CPU_LOOK_PAUSE_MIN: Duration = Duration::from_millis(20);
 
+/// How long a session that was taken over may take to say how far it is, once it waits for code.
+const ASKED_MAX: Duration = Duration::from_secs(5);
+/// How long it has for that before a deadline that is past is acted on.
+const ASKED_GRACE: Duration = Duration::from_millis(250);
+
 /// What is ahead of an execution that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -36,6 +41,13 @@ enum Heard {
         asked: u64,
         done: Option<Ending>,
     },
+}
+
+impl Heard {
+    /// The code is known to be over.
+    fn is_done(self) -> bool {
+        matches!(self, Self::Asked { done: Some(_), .. })
+    }
 }
 
 /// Streams that the session writes to from now on, by their numbers in it.
@@ -93,7 +105,7 @@ impl Session {
     }
 
     /// `heard` is none where the session takes no requests any more.
-    async fn finish(&mut self, running: Running, heard: Option<Heard>) -> io::Result<Execution> {
+    async fn finish(&mut self, mut running: Running, heard: Option<Heard>) -> io::Result<Execution> {
         let files = Arc::clone(&self.files);
         let output_bytes_max = self.config.limits.output_bytes_max;
         let [mut stdout, mut stderr] = [
@@ -102,7 +114,7 @@ impl Session {
         ];
         let mut renewed = None;
         let over = match heard {
-            Some(heard) => self.run_to_end(&running, heard, &mut renewed, &mut stdout, &mut stderr).await,
+            Some(heard) => self.run_to_end(&mut running, heard, &mut renewed, &mut stdout, &mut stderr).await,
             None => Over::Protocol,
         };
         let mut outcome = self.judge(over).await;
@@ -133,7 +145,10 @@ impl Session {
         let before = self.process.renew_streams(numbers)?;
         self.late.add(self.record.generation, before).await;
         self.record.generation = generation;
-        self.keep().await
+        if let Err(error) = self.keep().await {
+            tracing::error!(%error, "a session's new streams are not kept");
+        }
+        Ok(())
     }
 
     /// What it came to.
@@ -162,7 +177,7 @@ impl Session {
 
     async fn run_to_end(
         &mut self,
-        running: &Running,
+        running: &mut Running,
         mut heard: Heard,
         renewed: &mut Option<Renewed>,
         stdout: &mut Collector<'_>,
@@ -172,7 +187,12 @@ impl Session {
         let mut is_open = true;
         let mut stage = Stage::Running;
         let grace = self.config.limits.interrupt_grace;
-        let mut deadline = running.began.after(running.wall_max);
+        // What was under way may be over, or not begun: the session gets to say so first.
+        let asked_until = Moment::now().after(ASKED_MAX);
+        let mut deadline = match heard {
+            Heard::Yes => running.began.after(running.wall_max),
+            Heard::Asked { .. } => running.began.after(running.wall_max).max(Moment::now().after(ASKED_GRACE)),
+        };
         let mut cpu_look = running.cpu_max.map(|cpu_max| running.began.after(pause_before_look(cpu_max)));
         loop {
             let process = &mut self.process;
@@ -186,14 +206,18 @@ impl Session {
                         is_open = false;
                         continue;
                     }
+                    let began = running.began;
                     match self.hear(running, &mut heard, renewed) {
+                        Ok(None) if running.began != began => deadline = running.began.after(running.wall_max),
                         Ok(None) => {}
                         Ok(Some(ending)) => return Over::Code(ending, stage),
                         Err(()) => return Over::Protocol,
                     }
                 }
                 exit = &mut process.ended => return Over::Process(exit, stage, is_open),
-                () = deadline.reached(), if !matches!(stage, Stage::Killed(_)) => {
+                // It has answered, but not the question.
+                () = asked_until.reached(), if heard.is_done() => return Over::Protocol,
+                () = deadline.reached(), if !matches!(stage, Stage::Killed(_)) && !heard.is_done() => {
                     stage = self.hasten(stage, TimeLimit::Wall(running.wall_max));
                     deadline = Moment::now().after(grace);
                 }
@@ -230,7 +254,7 @@ impl Session {
     /// Takes in what the session has said. Returns how its code ended, if it did; an error where it says what it must not.
     fn hear(
         &mut self,
-        running: &Running,
+        running: &mut Running,
         heard: &mut Heard,
         renewed: &mut Option<Renewed>,
     ) -> Result<Option<Ending>, ()> {
@@ -255,7 +279,10 @@ impl Session {
                     if let Some(done) = done.or((sequence == current).then_some(ending)) {
                         return Ok(Some(done));
                     }
-                    // It waits for code, and this was never sent.
+                    // It waits for code, and this was never sent: its time begins now.
+                    running.began = Moment::now();
+                    self.record.phase = Phase::Running(running.clone());
+                    self.files.write_record(&self.record).map_err(drop)?;
                     let request = execute_request(current, running.code_bytes).map_err(drop)?;
                     let is_sent = self.process.requests.try_write(&request).is_ok_and(|count| count == request.len());
                     *heard = Heard::Yes;

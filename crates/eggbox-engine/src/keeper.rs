@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use messages::{FromKeeper, ToKeeper};
+
+use crate::state_dir::StateDir;
 pub use process::run;
 
 /// How long a keeper may take to say what it holds.
@@ -36,6 +39,8 @@ pub(crate) struct Keeper {
     line: Mutex<Arc<UnixStream>>,
     /// How many keepers there were before this one, which knows nothing of what those were given.
     generation: watch::Sender<u64>,
+    /// Told to end: nothing is kept any more, and nothing has to be.
+    is_ended: AtomicBool,
 }
 
 /// Something that is kept: descriptors and a word on them.
@@ -68,6 +73,7 @@ impl Keeper {
             abandoned_max,
             line: Mutex::new(Arc::new(line)),
             generation: watch::Sender::new(0),
+            is_ended: AtomicBool::new(false),
         };
         match connect(state_dir).and_then(into_stream) {
             Ok(line) => match timeout(ANSWER_MAX, take(&line, abandoned_max)).await.map_err(|_| KeeperError::Silent)? {
@@ -88,12 +94,15 @@ impl Keeper {
     }
 
     /// Starts another keeper in the place of each that dies, at which everybody has to give it what they gave the one
-    /// before. Never returns.
+    /// before. Returns when it was told to end.
     pub(crate) async fn guard(&self) {
         loop {
             let line = self.line();
             // It says nothing unasked: what comes is its end.
             let _ = line.async_io(Interest::READABLE, || control::receive::<FromKeeper>(line.as_fd())).await;
+            if self.is_ended.load(Ordering::Relaxed) {
+                return;
+            }
             tracing::error!("the process that keeps sessions over a restart is gone; starting another");
             match start(&self.state_dir, self.abandoned_max).and_then(into_stream) {
                 Ok(line) => {
@@ -119,18 +128,29 @@ impl Keeper {
 
     /// Keeps this under `key`, in place of what was there. When it returns, it is kept whatever becomes of this server.
     pub(crate) async fn put(&self, key: &str, note: String, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        send(&self.line(), &ToKeeper::Put { key: key.to_owned(), note }, descriptors).await
+        self.tell(&ToKeeper::Put { key: key.to_owned(), note }, descriptors).await
     }
 
     /// Keeps it no longer.
     pub(crate) async fn remove(&self, key: &str) {
-        if let Err(error) = send(&self.line(), &ToKeeper::Remove { key: key.to_owned() }, &[]).await {
+        if let Err(error) = self.tell(&ToKeeper::Remove { key: key.to_owned() }, &[]).await {
             tracing::error!(%error, key, "the keeper cannot be told what is over");
+        }
+    }
+
+    async fn tell(&self, message: &ToKeeper, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let line = self.line();
+        let sent = timeout(ANSWER_MAX, send(&line, message, descriptors)).await;
+        match sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            // Sessions end at the same time, and what they want is done.
+            Err(error) if is_gone(&error) && self.is_ended.load(Ordering::Relaxed) => Ok(()),
+            sent => sent,
         }
     }
 
     /// Ends it, and with it whatever it alone still holds.
     pub(crate) async fn end(&self) {
+        self.is_ended.store(true, Ordering::Relaxed);
         let line = self.line();
         // One that is gone is what is wanted.
         let _ = send(&line, &ToKeeper::End, &[]).await;
@@ -164,12 +184,13 @@ async fn wait_for_end(line: &UnixStream) {
     let _ = timeout(ANSWER_MAX, gone).await;
 }
 
-/// Ends what an earlier server of this folder has left, if anything, and returns when that is gone.
+/// Has what an earlier server of this folder has left ended, if anything, as soon as this process has let go of it.
 pub async fn abandon(state_dir: &Path) {
+    // Where another server has the folder, it is none of ours.
+    let Ok(_alone) = StateDir::lock(state_dir) else { return };
     let Ok(line) = connect(state_dir).and_then(into_stream) else { return };
     // One that is gone is what is wanted.
     let _ = send(&line, &ToKeeper::Abandon, &[]).await;
-    wait_for_end(&line).await;
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -106,6 +106,11 @@ impl NestDescriptors {
     }
 }
 
+/// The files of a session that has ended.
+pub(crate) fn files_from_kept(descriptors: Vec<OwnedFd>) -> Option<SessionFiles> {
+    descriptors.try_into().ok().map(SessionFiles::from_array)
+}
+
 /// The descriptors of a session.
 pub(crate) fn session_from_kept(descriptors: Vec<OwnedFd>) -> Option<(SessionDescriptors, SessionFiles)> {
     let [requests, answers, stdout, stderr, pidfd, record, code, kept_stdout, kept_stderr] =

@@ -15,7 +15,7 @@ use crate::session_process::{Stream, stream};
 
 /// Streams of this many executions are read; the oldest are closed, and whoever still writes to them is told so by the
 /// kernel (SIGPIPE).
-const GENERATIONS_MAX: usize = 16;
+const GENERATIONS_MAX: usize = 2;
 /// Between two portions: about 6 MB/s of what nobody will see.
 const PORTION_PAUSE: Duration = Duration::from_millis(10);
 
@@ -41,9 +41,8 @@ impl Late {
 
     /// Reads and drops what comes from these from now on.
     pub(crate) async fn add(&mut self, generation: u32, streams: [Stream; 2]) {
-        while self.generations.front().is_some_and(|(_, readers)| readers.is_empty())
-            || self.generations.len() >= GENERATIONS_MAX
-        {
+        self.prune().await;
+        while self.generations.len() >= GENERATIONS_MAX {
             let Some((oldest, _)) = self.generations.pop_front() else { break };
             self.keeper.remove(&late_key(&self.note, oldest)).await;
         }

@@ -17,6 +17,7 @@ mod late;
 mod meter;
 mod watchdog;
 mod environment;
+mod inheritance;
 mod nest;
 mod slots;
 mod pool;

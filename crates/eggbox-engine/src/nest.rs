@@ -194,13 +194,20 @@ async fn receive(socket: &UnixStream) -> io::Result<Option<(FromNest, Vec<OwnedF
     socket.async_io(Interest::READABLE, || control::receive(socket.as_fd())).await
 }
 
-/// What a nest that was taken over holds, and what it has said while nobody listened.
-#[derive(Debug, Default)]
+/// What there is in a nest that was taken over.
+#[derive(Debug)]
 pub(crate) struct Inventory {
     /// Slots with a session that has not ended.
-    pub(crate) living: HashSet<u32>,
+    pub(crate) living: HashMap<u32, End>,
     /// How those have ended that have.
     pub(crate) exits: HashMap<u32, Exit>,
+}
+
+/// What it has said while nobody listened, and in answer to the question what it holds.
+#[derive(Debug, Default)]
+struct Heard {
+    living: HashSet<u32>,
+    exits: HashMap<u32, Exit>,
     /// Slots in which something was left that could not be cleared.
     not_cleared: HashSet<u32>,
     /// Slots that are free again.
@@ -253,18 +260,19 @@ impl Nest {
         let plan = descriptors.read_plan()?;
         let NestDescriptors { control, pidfd, plan: plan_file } = descriptors;
         let control = UnixStream::from_std(control.into())?;
-        let inventory = match timeout(REPORT_MAX, take_inventory(&control)).await {
-            Ok(inventory) => inventory?,
+        let heard = match timeout(REPORT_MAX, take_inventory(&control)).await {
+            Ok(heard) => heard?,
             Err(_) => return Err(NestError::Slow { waited: REPORT_MAX }),
         };
-        let ended_uncleared = inventory.exits.keys().filter(|slot| !inventory.cleared.contains(slot)).copied();
-        let held: HashMap<u32, Option<ReadingEnd>> =
-            inventory.living.iter().copied().chain(ended_uncleared).map(|slot| (slot, None)).collect();
-        for slot in held.keys().chain(&inventory.not_cleared) {
+        let Heard { living, exits, not_cleared, cleared } = heard;
+        let mut waiting = Waiting::default();
+        // Before the nest is heard again: an end must find somebody to tell.
+        let living: HashMap<u32, End> = living.into_iter().map(|slot| (slot, waiting.expect_end(slot))).collect();
+        waiting.held.extend(exits.keys().filter(|slot| !cleared.contains(slot)).map(|slot| (*slot, None)));
+        for slot in waiting.held.keys().chain(&not_cleared) {
             slots.occupy(*slot);
         }
-        let waiting = Waiting { held, ..Waiting::default() };
-        Ok((Self::hold(plan, plan_file, control, pidfd, slots, waiting, note), inventory))
+        Ok((Self::hold(plan, plan_file, control, pidfd, slots, waiting, note), Inventory { living, exits }))
     }
 
     fn hold(
@@ -376,31 +384,14 @@ impl Nest {
     }
 
     fn expect_fork(&self, slot: u32) -> Result<(Fork, End), SpawnError> {
-        let (fork_sender, fork) = oneshot::channel();
-        let (end_sender, ended) = oneshot::channel();
-        let (reading, reading_end) = oneshot::channel();
+        let (sender, fork) = oneshot::channel();
         match &mut *self.shared.state() {
             State::Gone => Err(SpawnError::NestGone),
             State::Up(waiting) => {
-                waiting.forks.insert(slot, fork_sender);
-                waiting.ends.insert(slot, end_sender);
-                waiting.held.insert(slot, Some(reading_end));
-                Ok((fork, End { ended, reading }))
+                waiting.forks.insert(slot, sender);
+                Ok((fork, waiting.expect_end(slot)))
             }
         }
-    }
-
-    /// To be told how the session of a slot ends that was taken over; at once, with an error, where the nest is gone.
-    pub(crate) fn expect_end(&self, slot: u32) -> End {
-        let (sender, ended) = oneshot::channel();
-        let (reading, reading_end) = oneshot::channel();
-        if let State::Up(waiting) = &mut *self.shared.state() {
-            waiting.ends.insert(slot, sender);
-            if let Some(held) = waiting.held.get_mut(&slot) {
-                *held = Some(reading_end);
-            }
-        }
-        End { ended, reading }
     }
 
     /// Ends the nest and every session in it; returns when the kernel has cleared them away.
@@ -428,9 +419,9 @@ fn start_process(plan: &Plan) -> io::Result<(UnixStream, File)> {
     Ok((UnixStream::from_std(control.into())?, plan))
 }
 
-async fn take_inventory(control: &UnixStream) -> io::Result<Inventory> {
+async fn take_inventory(control: &UnixStream) -> io::Result<Heard> {
     control.async_io(Interest::WRITABLE, || control::send(control.as_fd(), &ToNest::Report, &[])).await?;
-    let mut inventory = Inventory::default();
+    let mut inventory = Heard::default();
     loop {
         match receive(control).await? {
             None => return Err(io::ErrorKind::ConnectionReset.into()),
@@ -488,6 +479,15 @@ async fn hear(shared: Arc<Shared>) {
 }
 
 impl Waiting {
+    /// To be told how the session of a slot ends; with an error where the nest goes first.
+    fn expect_end(&mut self, slot: u32) -> End {
+        let (sender, ended) = oneshot::channel();
+        let (reading, reading_end) = oneshot::channel();
+        self.ends.insert(slot, sender);
+        self.held.insert(slot, Some(reading_end));
+        End { ended, reading }
+    }
+
     fn dispatch(&mut self, message: FromNest, descriptors: Vec<OwnedFd>, shared: &Shared) {
         match message {
             FromNest::Spawned { slot } => {

@@ -9,7 +9,8 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::config::EngineConfig;
 use crate::engine::{ExecuteError, chain};
-use crate::environment::{Environment, Inherited, keep_gone};
+use crate::environment::Environment;
+use crate::inheritance::{Ended, Inherited, keep_end};
 use crate::kept::gone_key;
 use crate::nest::SpawnError;
 use crate::outcome::{Death, Execution, Outcome, Output, SessionState, Usage};
@@ -37,8 +38,9 @@ struct Names {
     live: HashMap<SessionId, Live>,
     /// Those that ended between executions, of which nobody has been told yet.
     gone: HashMap<SessionId, Gone>,
-    /// The same in the order of their ends, with some that have been told of since.
-    gone_order: VecDeque<SessionId>,
+    /// The same by the numbers of their ends, with some that have been told of since.
+    gone_order: VecDeque<(u64, SessionId)>,
+    ends: u64,
 }
 
 /// A session that has not ended.
@@ -53,6 +55,8 @@ struct Live {
 /// A session that has ended untold.
 #[derive(Debug)]
 struct Gone {
+    /// Counts the ends.
+    number: u64,
     death: Death,
     /// What its last execution printed; none where it has none or is not among the last few to end.
     files: Option<Arc<SessionFiles>>,
@@ -64,18 +68,32 @@ const GONE_FILES_MAX: usize = 64;
 const GONE_MAX: usize = 16 * 1024;
 
 impl Names {
-    /// Returns whom it has to forget for that.
-    fn bury(&mut self, id: SessionId, gone: Gone) -> Option<SessionId> {
-        self.gone.insert(id.clone(), gone);
-        self.gone_order.push_back(id);
-        if let Some(id) = self.gone_order.iter().rev().nth(GONE_FILES_MAX)
-            && let Some(gone) = self.gone.get_mut(id)
-        {
-            gone.files = None;
-        }
+    /// Remembers an end until it is told.
+    fn bury(&mut self, Ended { id, death, files }: Ended) -> Buried {
+        self.ends += 1;
+        self.gone_order.push_back((self.ends, id.clone()));
+        self.gone.insert(id, Gone { number: self.ends, death, files });
+        let stripped = self.gone_order.iter().rev().nth(GONE_FILES_MAX).and_then(|(number, id)| {
+            let gone = self.gone.get_mut(id).filter(|gone| gone.number == *number)?;
+            gone.files.take().map(|_| Ended { id: id.clone(), death: gone.death.clone(), files: None })
+        });
         let oldest = if self.gone_order.len() > GONE_MAX { self.gone_order.pop_front() } else { None };
-        oldest.filter(|oldest| self.gone.remove(oldest).is_some())
+        let forgotten = oldest.and_then(|(number, id)| {
+            // It may have been told of since, or have ended again.
+            let is_untold = self.gone.get(&id).is_some_and(|gone| gone.number == number);
+            (is_untold && self.gone.remove(&id).is_some()).then_some(id)
+        });
+        Buried { forgotten, stripped }
     }
+}
+
+/// What an end pushes out that is remembered.
+#[derive(Debug, Default)]
+struct Buried {
+    /// One of too long ago.
+    forgotten: Option<SessionId>,
+    /// One of which what was printed is not kept any more.
+    stripped: Option<Ended>,
 }
 
 type Reply = Result<Execution, ExecuteError>;
@@ -123,7 +141,8 @@ impl Drop for InFlight {
 #[derive(Debug)]
 enum Beginning {
     New,
-    Inherited(Box<Session>),
+    /// With what counts the execution that runs in it, if one does.
+    Inherited(Box<Session>, Option<InFlight>),
 }
 
 impl Registry {
@@ -134,13 +153,14 @@ impl Registry {
         let registry = Arc::new(Self { environment, config, names: Mutex::default(), turns, in_flight, answered });
         {
             let mut names = registry.names();
-            for (id, death) in inherited.gone {
-                names.bury(id, Gone { death, files: None });
+            for ended in inherited.ended {
+                names.bury(ended);
             }
             for session in inherited.living {
                 let id = session.record.id.clone();
                 let files = Some(Arc::clone(&session.files));
-                let queue = registry.start_task(&id, Beginning::Inherited(Box::new(session)), []);
+                let running = session.is_running().then(|| InFlight::new(&registry));
+                let queue = registry.start_task(&id, Beginning::Inherited(Box::new(session), running), []);
                 names.live.insert(id, Live { queue, files });
             }
         }
@@ -178,9 +198,18 @@ impl Registry {
         loop {
             keeper.later_than(generation).await;
             generation = keeper.generation();
-            let gone: Vec<_> = self.names().gone.iter().map(|(id, gone)| (id.clone(), gone.death.clone())).collect();
-            for (id, death) in gone {
-                keep_gone(keeper, &id, &death).await;
+            let ended = |(id, Gone { death, files, .. }): (&SessionId, &Gone)| Ended {
+                id: id.clone(),
+                death: death.clone(),
+                files: files.clone(),
+            };
+            let gone: Vec<_> = self.names().gone.iter().map(ended).collect();
+            for ended in gone {
+                keep_end(keeper, &ended).await;
+                // It may have been told of meanwhile.
+                if !self.names().gone.contains_key(&ended.id) {
+                    keeper.remove(&gone_key(&ended.id)).await;
+                }
             }
         }
     }
@@ -255,37 +284,61 @@ impl Registry {
 
     /// The task of one session, from its fork to its end.
     async fn serve(self: Arc<Self>, id: SessionId, beginning: Beginning, mut queue: mpsc::Receiver<Request>) {
-        let mut session = match beginning {
-            Beginning::Inherited(session) => *session,
+        let (mut session, running) = match beginning {
+            Beginning::Inherited(session, running) => (*session, running),
             Beginning::New => match self.environment.start_session(id.clone()).await {
-                Ok(session) => session,
+                Ok(session) => (session, None),
                 Err(error) => return self.fail(&id, queue, &error),
             },
         };
         if let Some(live) = self.names().live.get_mut(&id) {
             live.files = Some(Arc::clone(&session.files));
         }
-        let End { death, last } = self.serve_to_end(&mut session, &mut queue).await;
+        let End { death, last } = self.serve_to_end(&mut session, running, &mut queue).await;
         // Whoever reads the answer is told by that.
-        let untold = death.filter(|_| last.as_ref().is_none_or(|(reply, _)| reply.is_closed()));
+        let untold = death.clone().filter(|_| last.as_ref().is_none_or(|(reply, _)| reply.is_closed()));
         if let Some(death) = &untold {
             tracing::debug!(session = %id, ?death, "a session has ended, and nobody was told yet");
         }
         self.remove(&mut session, &mut queue, untold).await;
         if let Some((reply, answer)) = last {
             // Only now, so that the next request finds it gone.
-            let _ = reply.send(answer);
+            if let (Err(_), Some(death)) = (reply.send(answer), &death) {
+                self.bury_unheard(Ended { id, death: death.clone(), files: Some(Arc::clone(&session.files)) }).await;
+            }
         }
     }
 
+    /// Whoever was to hear of an end has gone away in the last moment.
+    async fn bury_unheard(&self, ended: Ended) {
+        let keeper = &self.environment.keeper;
+        keep_end(keeper, &ended).await;
+        let id = ended.id.clone();
+        let buried = {
+            let mut names = self.names();
+            // Where a session of that name lives again, its client knows.
+            if names.live.contains_key(&id) {
+                Buried { forgotten: Some(id), stripped: None }
+            } else {
+                names.bury(ended)
+            }
+        };
+        self.tell_keeper(buried).await;
+    }
+
     /// Serves requests until the session has ended.
-    async fn serve_to_end(self: &Arc<Self>, session: &mut Session, queue: &mut mpsc::Receiver<Request>) -> End {
+    async fn serve_to_end(
+        &self,
+        session: &mut Session,
+        running: Option<InFlight>,
+        queue: &mut mpsc::Receiver<Request>,
+    ) -> End {
         let resumed = {
-            let _in_flight = InFlight::new(self);
             // It runs already, and others have to wait for that.
             let _turn = self.turns.try_acquire();
             session.resume().await
         };
+        drop(running);
         match resumed.map(|execution| execution.and_then(|execution| self.outcome(execution.outcome).death())) {
             // What was under way has ended; whoever asked for it has lost the connection, but can still read it.
             Ok(None) => {}
@@ -366,26 +419,40 @@ impl Registry {
         untold: Option<Death>,
     ) {
         let (id, keeper) = (&session.record.id.clone(), &self.environment.keeper);
+        let untold = untold.map(|death| Ended { id: id.clone(), death, files: Some(Arc::clone(&session.files)) });
         let has_untold = untold.is_some();
-        if let Some(death) = &untold {
-            keep_gone(keeper, id, death).await;
+        if let Some(ended) = &untold {
+            keep_end(keeper, ended).await;
         }
         session.forget().await;
-        let untold = untold.map(|death| Gone { death, files: Some(Arc::clone(&session.files)) });
-        let forgotten = self.take_out(id, queue, untold);
-        let is_told = has_untold && !self.names().gone.contains_key(id);
-        for id in forgotten.iter().chain(is_told.then_some(id)) {
+        let buried = self.take_out(id, queue, untold);
+        if has_untold && !self.names().gone.contains_key(id) {
+            // It was told at once.
             keeper.remove(&gone_key(id)).await;
+        }
+        self.tell_keeper(buried).await;
+    }
+
+    async fn tell_keeper(&self, Buried { forgotten, stripped }: Buried) {
+        let keeper = &self.environment.keeper;
+        if let Some(ended) = stripped {
+            keep_end(keeper, &ended).await;
+            if !self.names().gone.contains_key(&ended.id) {
+                keeper.remove(&gone_key(&ended.id)).await;
+            }
+        }
+        if let Some(id) = forgotten {
+            keeper.remove(&gone_key(&id)).await;
         }
     }
 
-    /// The part of it that happens at once. Returns an end that is too long ago to be remembered.
+    /// The part of it that happens at once.
     fn take_out(
         self: &Arc<Self>,
         id: &SessionId,
         queue: &mut mpsc::Receiver<Request>,
-        untold: Option<Gone>,
-    ) -> Option<SessionId> {
+        untold: Option<Ended>,
+    ) -> Buried {
         let mut names = self.names();
         names.live.remove(id);
         queue.close();
@@ -394,18 +461,18 @@ impl Registry {
             waiting.push(request);
         }
         let mut waiting = waiting.into_iter();
-        if let Some(gone) = untold {
+        if let Some(ended) = untold {
             // One that went away has not heard it.
-            let is_told = |request: Request| !request.reply.is_closed() && request.answer_gone(id, gone.death.clone());
+            let is_told = |request: Request| !request.reply.is_closed() && request.answer_gone(id, ended.death.clone());
             if !waiting.by_ref().any(is_told) {
-                return names.bury(id.clone(), gone);
+                return names.bury(ended);
             }
         }
         if waiting.len() > 0 {
             let queue = self.start_task(id, Beginning::New, waiting);
             names.live.insert(id.clone(), Live { queue, files: None });
         }
-        None
+        Buried::default()
     }
 
     /// No session could be had: everybody who waits for it is told why, or that it is our fault.

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::clock::Moment;
 use crate::config::EngineConfig;
+use crate::inheritance::Heir;
 use crate::keeper::Keeper;
 use crate::kept::{SessionNote, session_key};
 use crate::late::Late;
@@ -85,16 +86,19 @@ pub(crate) struct Session {
 impl Session {
     /// Forks a session from `nest` and waits until it stands behind its wall. Beside it, what it reports of that.
     pub(crate) async fn start(
-        nest: &Nest,
+        nest: &Arc<Nest>,
         id: SessionId,
         purpose: Purpose,
         config: Arc<EngineConfig>,
-        watchdog: Option<&Watchdog>,
+        watchdog: &Watchdog,
         keeper: &Arc<Keeper>,
     ) -> Result<(Self, Status), SessionError> {
         let files = SessionFiles::new(config.limits.code_bytes_max)?;
-        let spawned = timeout(READY_MAX, nest.spawn(files.code_for_session()?, purpose)).await;
-        let process = spawned.map_err(|_| SessionError::Slow)??;
+        let (spawner, code) = (Arc::clone(nest), files.code_for_session()?);
+        // In a task of its own, which tidies up after itself when this gives up.
+        let spawned = tokio::spawn(async move { spawner.spawn(code, purpose).await });
+        let spawned = timeout(READY_MAX, spawned).await.map_err(|_| SessionError::Slow)?;
+        let process = spawned.map_err(io::Error::other)??;
         let meter = meter(nest, &process, watchdog)?;
         let (created, kills_before) = (Moment::now(), meter.out_of_memory_kills()?);
         let phase = Phase::Idle { since: created, last: None };
@@ -120,13 +124,11 @@ impl Session {
         process: SessionProcess,
         files: SessionFiles,
         record: Record,
-        config: Arc<EngineConfig>,
-        watchdog: Option<&Watchdog>,
-        keeper: &Arc<Keeper>,
+        Heir { config, watchdog, keeper, .. }: Heir<'_>,
     ) -> io::Result<Self> {
         let meter = meter(nest, &process, watchdog)?;
         let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot, created: record.created };
-        let session = Self::hold(nest, process, files, meter, config, record, note, keeper);
+        let session = Self::hold(nest, process, files, meter, Arc::clone(config), record, note, keeper);
         Ok(Self { kept_by: Some(keeper.generation()), ..session })
     }
 
@@ -253,6 +255,11 @@ impl Session {
         self.note.name()
     }
 
+    /// Whether an execution is under way.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.record.phase, Phase::Running(_))
+    }
+
     /// Since when nobody has used it.
     pub(crate) fn idle_since(&self) -> Moment {
         match self.record.phase {
@@ -326,11 +333,10 @@ impl Session {
     }
 }
 
-fn meter(nest: &Nest, process: &SessionProcess, watchdog: Option<&Watchdog>) -> io::Result<Meter> {
+fn meter(nest: &Nest, process: &SessionProcess, watchdog: &Watchdog) -> io::Result<Meter> {
     if let Some(group) = nest.group(process.slot)? {
         return Ok(Meter::Group(group));
     }
-    let watchdog = watchdog.ok_or_else(|| io::Error::other("there is neither a control group nor a watchdog"))?;
     let pid = process.pid().ok_or(io::ErrorKind::NotFound)?;
     Ok(Meter::Watched(watchdog.watch(pid, process.handle()?)))
 }

@@ -15,6 +15,9 @@ use crate::nest::SpawnError;
 /// Slots beside those of the sessions that are allowed: for the one that proves the wall, and for those that are still
 /// being cleared away.
 pub(crate) const SLOTS_SPARE: u32 = 16;
+/// The number that no server gives to a session but that which proves the wall, so that it is free whatever a server
+/// takes over.
+const PROOF: u32 = 0;
 /// How long a session waits for a slot to be cleared.
 const FREE_MAX: Duration = Duration::from_secs(5);
 
@@ -36,7 +39,7 @@ pub(crate) struct Slots {
 struct Shared {
     groups: GroupsPlan,
     /// Numbers from here on are no session's.
-    proof: u32,
+    count: u32,
     free: Mutex<Free>,
     released: Notify,
     /// No group is made fit any more; held while one is.
@@ -54,14 +57,13 @@ struct Free {
 }
 
 impl Slots {
-    /// The first `count` numbers, of which the last is kept for proofs. The groups' folders are there.
+    /// The first `count` numbers. The groups' folders are there.
     pub(crate) fn new(groups: GroupsPlan, count: u32) -> Self {
-        let proof = count.saturating_sub(1);
-        let free = Free { ready: Vec::new(), fresh: (0..proof).collect(), failed: VecDeque::new() };
+        let free = Free { ready: Vec::new(), fresh: (PROOF + 1..count).collect(), failed: VecDeque::new() };
         Self {
             shared: Arc::new(Shared {
                 groups,
-                proof,
+                count,
                 free: Mutex::new(free),
                 released: Notify::new(),
                 is_closed: RwLock::new(false),
@@ -89,27 +91,38 @@ impl Slots {
     }
 
     async fn take_now(&self) -> Result<Option<u32>, SpawnError> {
-        let fresh = {
+        let unfit = {
             let mut free = self.free();
             if let Some(slot) = free.ready.pop() {
                 return Ok(Some(slot));
             }
             free.fresh.pop_first().or_else(|| free.failed.pop_front())
         };
-        let Some(slot) = fresh else { return Ok(None) };
-        match self.prepare(slot).await {
-            Ok(()) => Ok(Some(slot)),
-            Err(error) => {
-                self.free().failed.push_back(slot);
-                Err(error)
+        let Some(slot) = unfit else { return Ok(None) };
+        let (sender, prepared) = oneshot::channel();
+        let slots = self.clone();
+        // In a task of its own: who waits may give up, and the slot must not be lost with that.
+        tokio::spawn(async move {
+            let result = slots.prepare(slot).await;
+            let failed = result.is_err();
+            let is_unwanted = sender.send(result).is_err();
+            let mut free = slots.free();
+            if failed {
+                free.failed.push_back(slot);
+            } else if is_unwanted {
+                free.ready.push(slot);
             }
+        });
+        match prepared.await {
+            Ok(prepared) => prepared.map(|()| Some(slot)),
+            Err(_) => Err(SpawnError::NoSlot),
         }
     }
 
     /// The one that is kept for proving the wall. Only one proof is made at a time.
     pub(crate) async fn take_for_proof(&self) -> Result<u32, SpawnError> {
-        self.prepare(self.shared.proof).await?;
-        Ok(self.shared.proof)
+        self.prepare(PROOF).await?;
+        Ok(PROOF)
     }
 
     /// Takes one that a session has already.
@@ -124,7 +137,7 @@ impl Slots {
     /// before `reading` is over: what was counted goes with it.
     pub(crate) fn release(&self, slot: u32, reading: Option<ReadingEnd>) {
         // That of a proof, or of a session that a server with more of them has left.
-        if slot >= self.shared.proof {
+        if slot == PROOF || slot >= self.shared.count {
             return;
         }
         let slots = self.clone();

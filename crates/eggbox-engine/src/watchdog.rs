@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use eggbox_sandbox::processes::{self, Process};
@@ -27,7 +27,7 @@ pub(crate) struct Bounds {
     pub(crate) processes_max: u32,
 }
 
-/// The thread; it ends when this is dropped.
+/// The thread, which sleeps while nobody is watched; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     shared: Arc<Shared>,
@@ -37,6 +37,8 @@ pub(crate) struct Watchdog {
 struct Shared {
     bounds: Bounds,
     sessions: Mutex<Vec<Weak<Watched>>>,
+    /// Told when there is somebody to watch, or nobody any more for good.
+    changed: Condvar,
     is_over: AtomicBool,
 }
 
@@ -56,7 +58,12 @@ impl Watchdog {
     /// # Errors
     /// Where no thread can be started.
     pub(crate) fn start(bounds: Bounds) -> io::Result<Self> {
-        let shared = Arc::new(Shared { bounds, sessions: Mutex::default(), is_over: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            bounds,
+            sessions: Mutex::default(),
+            changed: Condvar::new(),
+            is_over: AtomicBool::new(false),
+        });
         let of_thread = Arc::clone(&shared);
         std::thread::Builder::new().name("watchdog".to_owned()).spawn(move || of_thread.look_again_and_again())?;
         Ok(Self { shared })
@@ -74,6 +81,7 @@ impl Watchdog {
             bounds: self.shared.bounds,
         });
         self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&watched));
+        self.shared.changed.notify_one();
         watched
     }
 }
@@ -81,6 +89,7 @@ impl Watchdog {
 impl Drop for Watchdog {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Relaxed);
+        self.shared.changed.notify_one();
     }
 }
 
@@ -141,11 +150,11 @@ impl Shared {
         let sessions: Vec<Arc<Watched>> = {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             sessions.retain(|session| session.strong_count() > 0);
+            while sessions.is_empty() && !self.is_over.load(Ordering::Relaxed) {
+                sessions = self.changed.wait(sessions).unwrap_or_else(PoisonError::into_inner);
+            }
             sessions.iter().filter_map(Weak::upgrade).collect()
         };
-        if sessions.is_empty() {
-            return;
-        }
         let Ok(all) = processes::all() else { return };
         let trees = trees(&all, &sessions.iter().map(|session| session.pid).collect::<Vec<_>>());
         let mut judged: Vec<_> = sessions.iter().map(|session| (session, trees.get(&session.pid))).collect();

@@ -35,8 +35,8 @@ const HAND_OVER_MAX: Duration = Duration::from_secs(1);
 const WAIT_REPORT: Duration = Duration::from_secs(5);
 
 /// Descriptors that the server holds per session: two pipes for its channel, two for its output, its pidfd, four files in
-/// memory, four counters of its control group.
-const DESCRIPTORS_PER_SESSION: u64 = 13;
+/// memory, three counters of its control group, and four streams that it has left to processes of its past.
+const DESCRIPTORS_PER_SESSION: u64 = 16;
 /// Descriptors for everything else: the runtime, the nest, the log, sessions that are being made.
 const DESCRIPTORS_BESIDE: u64 = 128;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -56,11 +57,15 @@ pub fn run(state_dir: &Path, abandoned_max: Duration, server: OwnedFd) -> io::Re
     let listener = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     with_address(state_dir, |address| Ok(bind(&listener, address)?))?;
     listen(&listener, 4)?;
+    let own = std::fs::symlink_metadata(&socket)?.ino();
     let (entries, server) = (BTreeMap::new(), Some(server));
     let mut process = Process { listener, server, entries, alone_since: Instant::now(), abandoned_max };
     process.serve()?;
-    // From here on a server that comes finds none, and starts another.
-    remove_socket(&socket)?;
+    // From here on a server that comes finds none, and starts another. Where one has been started already, it is that
+    // one's.
+    if std::fs::symlink_metadata(&socket).is_ok_and(|now| now.ino() == own) {
+        remove_socket(&socket)?;
+    }
     process.clear(state_dir);
     Ok(())
 }
@@ -144,9 +149,14 @@ impl Process {
             Ok(None) => Err(io::ErrorKind::ConnectionReset.into()),
             Err(error) => Err(error),
         };
-        if heard.is_err() {
-            self.server = None;
-            self.alone_since = Instant::now();
+        match heard {
+            Ok(()) => {}
+            // Of one message that cannot be made out, as of a newer server's, and no reason to give up the others.
+            Err(error) if error.raw_os_error().is_none() && error.kind() != io::ErrorKind::ConnectionReset => {}
+            Err(_) => {
+                self.server = None;
+                self.alone_since = Instant::now();
+            }
         }
         false
     }
@@ -176,8 +186,10 @@ impl Process {
         for (pidfd, plan) in nests {
             let left = Timespec::try_from(end.saturating_duration_since(Instant::now())).ok();
             // Where it takes longer, its groups are busy and stay; the next server uses them again.
-            let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], left.as_ref());
-            plans.extend(plan);
+            let gone = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], left.as_ref());
+            if gone.is_ok_and(|count| count > 0) {
+                plans.extend(plan);
+            }
         }
         for plan in &plans {
             // There is nobody to tell.

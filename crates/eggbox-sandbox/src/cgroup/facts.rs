@@ -93,8 +93,8 @@ fn version_one(own: &Own) -> Result<Found, String> {
         version: Version::One,
         memory: writable("memory")?,
         pids: writable("pids")?,
-        cpu: writable("cpu").ok(),
-        cpu_account: writable("cpuacct").ok(),
+        cpu: Some(writable("cpu")?),
+        cpu_account: Some(writable("cpuacct")?),
     })
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::{GroupPlan, REMOVE_MAX, REMOVE_PAUSE, Version, at, make, write};
 
@@ -24,7 +24,6 @@ pub struct Group {
     version: Version,
     memory_events: File,
     memory_peak: Option<File>,
-    processes: File,
     cpu: Option<File>,
 }
 
@@ -100,9 +99,14 @@ impl GroupPlan {
             if Instant::now() > end {
                 return at(&members, Err(io::Error::other("the processes of an earlier session do not end")));
             }
+            // One that has ended meanwhile is what is wanted.
             for pid in pids {
-                // One that has ended meanwhile is what is wanted.
-                let _ = kill_process(pid, Signal::KILL);
+                // By a handle that was opened while it was a member: its number may be another's by now.
+                let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+                let still = fs::read_to_string(&members).unwrap_or_default();
+                if still.lines().any(|line| line == pid.to_string()) {
+                    let _ = pidfd_send_signal(handle, Signal::KILL);
+                }
             }
             std::thread::sleep(REMOVE_PAUSE);
         }
@@ -135,7 +139,6 @@ impl GroupPlan {
             memory_events: file(&self.memory, memory_events)?,
             // Not there before Linux 5.19.
             memory_peak: file(&self.memory, memory_peak).ok(),
-            processes: file(&self.pids, "pids.events")?,
             cpu: self.cpu_account.as_deref().map(|folder| file(folder, cpu)).transpose()?,
         })
     }
@@ -168,14 +171,6 @@ impl Group {
     /// Where the counter cannot be read.
     pub fn out_of_memory_kills(&self) -> io::Result<u64> {
         field(&read(&self.memory_events)?, "oom_kill")
-    }
-
-    /// How many processes and threads were refused.
-    ///
-    /// # Errors
-    /// Where the counter cannot be read.
-    pub fn processes_refused(&self) -> io::Result<u64> {
-        field(&read(&self.processes)?, "max")
     }
 
     /// The most memory there was at once, in bytes; none where the kernel does not keep it.

@@ -89,3 +89,17 @@ fn what_is_left_behind_is_not_heard_after_a_restart_and_goes_on() {
     );
     assert_eq!(server.run_in("a", "import subprocess; subprocess.run(['echo', 'child'])").stdout(), "child\n");
 }
+
+#[test]
+fn a_pool_that_is_kept_is_heard_when_it_is_given_work() {
+    for way in Way::possible() {
+        let server = way.setup().start();
+        let session = server.session();
+        let setup = "import asyncio, concurrent.futures as f\npool = f.ThreadPoolExecutor(2)\npool.submit(print, 'one').result()\nawait asyncio.to_thread(print, 'two')";
+        assert_eq!(session.print(setup), "one\ntwo\n", "{}", way.name());
+        for _ in 0..3 {
+            let again = "pool.submit(print, 'three').result()\nawait asyncio.to_thread(print, 'four')";
+            assert_eq!(session.print(again), "three\nfour\n", "{}", way.name());
+        }
+    }
+}

@@ -216,11 +216,11 @@ fn a_busy_loop_takes_no_more_than_its_share() {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let alone = time();
     let crowded = std::thread::scope(|scope| {
-        // One session with twice as many processes as there are processors.
+        // One session with many more processes than there are processors.
         let busy = scope.spawn(|| {
             server.run(&format!(
                 "import os, time\nfor _ in range({}):\n    if not os.fork():\n        end = time.time() + 4\n        while time.time() < end: pass\n        os._exit(0)\nos.wait()",
-                processors * 4
+                processors * 12
             ))
         });
         std::thread::sleep(Duration::from_millis(500));
@@ -231,9 +231,9 @@ fn a_busy_loop_takes_no_more_than_its_share() {
         busy.join().expect("it is answered");
         crowded
     });
-    // Shared by process it would be a fifth of a processor; by session it is at least half of one, and other tests run too.
+    // Shared by process it would be a thirteenth of the time; by session it is at least half, and other tests run too.
     println!("alone {alone:?}, beside a busy session {crowded:?}");
-    assert!(crowded < alone * 8, "alone {alone:?}, crowded {crowded:?}");
+    assert!(crowded < alone * 5, "alone {alone:?}, crowded {crowded:?}");
 }
 
 #[test]

@@ -258,7 +258,9 @@ fn fewer_sessions_after_a_restart_are_fewer_and_the_slots_of_the_others_go() {
         server.run_in(&format!("s{n}"), "x = 1");
     }
     let server = restart(server, Signal::KILL, "--sessions-max 2");
-    assert_eq!(server.run_in("s29", "print(x)").stdout(), "1\n");
+    for n in 0..30 {
+        assert_eq!(server.run_in(&format!("s{n}"), "print(x)").stdout(), "1\n", "{n}");
+    }
     assert_eq!(server.run_in("new", "print(1)").status, 503);
     for n in 0..30 {
         server.run_in(&format!("s{n}"), "import os; os._exit(0)");
@@ -415,4 +417,63 @@ fn a_keeper_that_is_killed_is_replaced_and_nothing_is_lost() {
     assert_eq!((server.run_in("a", "print(x)").stdout(), server.run_in("b", "print(x)").stdout()), ("5\n", "6\n"));
     assert!(server.run_in("gone", "print(x)").error().contains("nobody had used it"));
     assert_eq!(server.run("print(6 * 7)").stdout(), "42\n");
+}
+
+#[test]
+fn sessions_outlive_a_change_of_what_limits_them() {
+    let server = start("--control-groups off");
+    server.run_in("a", "x = 1");
+    let server = restart(server, Signal::HUP, "--control-groups auto");
+    server.run_in("b", "x = 2");
+    assert_eq!(server.run_in("a", "print(x)").stdout(), "1\n");
+    let server = restart(server, Signal::HUP, "--control-groups off");
+    assert_eq!((server.run_in("a", "print(x)").stdout(), server.run_in("b", "print(x)").stdout()), ("1\n", "2\n"));
+}
+
+#[test]
+fn code_that_ended_in_time_is_not_told_of_as_late_after_a_long_absence() {
+    let options = "--wall-seconds-max 1 --interrupt-grace-seconds 0.3";
+    let server = start(options);
+    server.run_in("a", "import time");
+    let _gone = send_only(&server, "a", "time.sleep(0.4); x = 5; print('done')");
+    std::thread::sleep(Duration::from_millis(150));
+    let ended = server.end_by(Signal::KILL);
+    std::thread::sleep(Duration::from_millis(1500));
+    let server = Setup::bare().option(KEPT).option(options).start_after(ended);
+    let last = wait_for(Duration::from_secs(5), || {
+        Some(server.get("/v1/sessions/a/executions/last")).filter(|answer| answer.text("state") == "finished")
+    });
+    let last = last.expect("it was finished");
+    assert_eq!((last.stdout(), last.error()), ("done\n", ""), "{last:?}");
+    assert_eq!(server.run_in("a", "print(x)").stdout(), "5\n");
+}
+
+#[test]
+fn what_a_session_printed_that_ended_while_no_server_was_there_can_be_read_from_the_second_after_it() {
+    let server = start("");
+    server.run_in("a", "import os, time");
+    let _gone = send_only(&server, "a", "print('last words'); time.sleep(0.4); os._exit(9)");
+    std::thread::sleep(Duration::from_millis(150));
+    let ended = server.end_by(Signal::KILL);
+    std::thread::sleep(Duration::from_millis(700));
+    let server = Setup::bare().option(KEPT).start_after(ended);
+    let server = restart(server, Signal::KILL, "");
+    let last = server.get("/v1/sessions/a/executions/last");
+    assert_eq!((last.stdout(), last.text("state")), ("last words\n", "finished"), "{last:?}");
+    assert!(last.error().contains("exited with status 9"), "{last:?}");
+    assert!(server.run_in("a", "print(1)").error().contains("exited with status 9"));
+}
+
+#[test]
+fn a_request_to_end_leaves_no_keeper_and_no_complaint() {
+    for _ in 0..5 {
+        let server = start("");
+        server.run_in("a", "x = 1");
+        let marker = format!("keeper\0{}", server.state_dir().display());
+        server.signal(Signal::TERM);
+        let stopped = server.wait();
+        assert!(stopped.status.success(), "{stopped:?}");
+        assert!(!stopped.log.contains("starting another") && !stopped.log.contains("ERROR"), "{}", stopped.log);
+        assert_eq!(crate::process::pid_of(&marker), None);
+    }
 }
