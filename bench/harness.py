@@ -106,6 +106,13 @@ def descriptors(pid):
     return found
 
 
+def program(pid):
+    """The path of what a process executes; a newer file may have taken its place."""
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{pid}/exe").replace(" (deleted)", "")
+    return ""
+
+
 def held_by_pidfd(pid):
     """The pids of the living processes that a process holds pidfds of."""
     found = []
@@ -187,6 +194,8 @@ class Server:
         self.command += ["--python", options.python, "--shutdown-grace-seconds", "1", *flags]
         self.log = f"{folder}/log"
         self.child = None
+        # What it runs, as the kernel knows it.
+        self.program = None
         self.address = None
         # Start ticks by pid, of the servers and of what stood directly under them.
         self.kin = {}
@@ -202,6 +211,7 @@ class Server:
                 self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=environment
             )
         self.kin[self.child.pid] = read_process(self.child.pid).start_ticks
+        self.program = program(self.child.pid)
 
     def wait_until_up(self):
         ready, _, _ = select.select([self.child.stdout], [], [], START_SECONDS_MAX)
@@ -229,10 +239,18 @@ class Server:
         self.kin = {pid: ticks for pid, ticks in alive.items() if self.kin[pid] == ticks}
         return descendants(self.kin, everything)
 
-    def nests(self, tree):
-        """The processes of a tree that sessions are forked from: neither the server nor under one of their own kind."""
+    def beside(self, tree):
+        """The processes of a tree that stand beside the server, under none of their own kind."""
         within = set(tree) - {self.child.pid}
         return [tree[pid] for pid in self.kin if pid in within and tree[pid].parent not in within]
+
+    def nests(self, tree):
+        """The processes of a tree that sessions are forked from: interpreters, and no longer our binary."""
+        return [process for process in self.beside(tree) if program(process.pid) != self.program]
+
+    def keepers(self, tree):
+        """The processes of a tree that hold on to sessions while there is no server."""
+        return [process for process in self.beside(tree) if program(process.pid) == self.program]
 
     def sessions(self, tree):
         """The processes of a tree that are forked from a nest."""

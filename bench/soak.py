@@ -6,8 +6,8 @@
 Starts a server of its own with small limits and makes, uses and ends that many sessions, in a random mix that the seed
 decides: exit, idleness, out of memory, timeouts with and without a kill, segmentation faults, clients that leave in
 the middle, fork bombs, daemons. Four more sessions count through all of it. Before and after, with nothing but those
-four alive, it compares what server, nest and host hold: processes, descriptors, threads, memory, mounts, cgroups,
-namespaces. A few hundred sessions come before the first look, since threads and heaps grow to their working size.
+four alive, it compares what server, nest, keeper and host hold: processes, descriptors, threads, memory, mounts,
+cgroups, namespaces. A few hundred sessions come before the first look: threads and heaps grow to their working size.
 
 Exits with status 1 when something grew beyond its tolerance, a counter is wrong, an answer was not of the expected
 kind (timeouts of a busy machine are counted apart, up to 1 in 100), or a process outlived the server. Namespaces are
@@ -61,6 +61,8 @@ TOLERANCES = {
     "nest: descriptors": 0,
     "nest: RSS MiB": 4,
     "nest: mounts": 0,
+    "keeper: descriptors": 0,
+    "keeper: RSS MiB": 4,
     "host: mounts": 0,
     "cgroups": 0,
     "host: cgroups eggbox*": None,
@@ -237,8 +239,9 @@ def look(server, cgroup_names):
     """What is held now: numbers, and lists of what can be named. Learns the names of the server's cgroups."""
     everything = harness.processes()
     tree = server.tree(everything)
-    nests = [nest.pid for nest in server.nests(tree)]
-    others = [pid for pid, process in everything.items() if process.name == "eggbox" and pid not in tree]
+    nests = [process.pid for process in server.nests(tree)]
+    keepers = [process.pid for process in server.keepers(tree)]
+    others = [pid for pid in everything if pid not in tree and "/eggbox" in harness.program(pid)]
     # Of another server's sessions, whose nest is nobody's child.
     others += [held for other in others for held in harness.held_by_pidfd(other)]
     foreign = harness.descendants(others, everything)
@@ -255,6 +258,8 @@ def look(server, cgroup_names):
         "nest: descriptors": sum(len(harness.descriptors(nest)) for nest in nests),
         "nest: RSS MiB": sum(map(harness.rss_bytes, nests)) / MIB,
         "nest: mounts": [mount for nest in nests for mount in harness.mounts(nest)],
+        "keeper: descriptors": sum(len(harness.descriptors(keeper)) for keeper in keepers),
+        "keeper: RSS MiB": sum(map(harness.rss_bytes, keepers)) / MIB,
         "host: mounts": harness.mounts("self"),
         "cgroups": [cgroup for cgroup in cgroups if cgroup_names.intersection(cgroup.split("/"))],
         "host: cgroups eggbox*": cgroups,
