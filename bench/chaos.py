@@ -2,6 +2,7 @@
 """Whether sessions survive what happens to their server: nothing that was acknowledged may be lost in silence.
 
     bench/chaos.py [--eggbox target/release/eggbox] [--python PYTHON] [--seconds 60] [--seed 1] [--sessions 12]
+                   [--pause-seconds-max 1] [--log FILE]
 
 Every session is a counter, driven by a client of its own. Meanwhile, at random moments that the seed decides, the
 server is killed (SIGKILL), told to hand over and exit (SIGHUP), sometimes killed again while it starts, and started
@@ -12,7 +13,8 @@ execution whose answer was lost with its connection may have counted or not. A s
 "session state lost", once, and then counts from 1; that word may itself have gone down with a connection. A session
 that nobody killed must not say so, and a killed one must not count from 1 in silence. Whatever else is answered is
 wrong, and so is a server that does not come up, does not end when told to hand over, or leaves processes behind at
-the end. Prints the counts; exits with status 1 when something was wrong.
+the end. Prints the counts; exits with status 1 when something was wrong. Blows that follow each other faster than the
+default (`--pause-seconds-max 0.15`) meet servers that have only just taken over.
 """
 
 import json
@@ -30,10 +32,9 @@ RETRY_SECONDS = 0.02
 PAUSE_SECONDS_MAX = 0.05
 # How long an execution sleeps at most, so that some are always under way.
 NAP_SECONDS_MAX = 0.03
-# Between two blows; most hit a single session.
-BLOW_SECONDS = (0.1, 1.0)
-DOWN_SECONDS_MAX = 0.5
 HAND_OVER_SECONDS_MAX = 20
+# Of what was wrong.
+SHOWN_MAX = 20
 # How long every counter has to answer once the blows are over.
 FINAL_SECONDS_MAX = 60
 ANSWER_SECONDS_MAX = 30
@@ -76,6 +77,8 @@ class Counter(threading.Thread):
         self.acknowledged = 0
         self.lost_answers = 0
         self.unavailable = 0
+        # Of these, those since then; they must not have used up the word of a loss.
+        self.refusals = 0
         self.wrong = []
 
     def run(self):
@@ -104,6 +107,7 @@ class Counter(threading.Thread):
             return False
         if answer.status == 503:
             self.unavailable += 1
+            self.refusals += 1
             return False
         self.judge(answer)
         return True
@@ -127,8 +131,8 @@ class Counter(threading.Thread):
             self.told_in_lost_answer += 1
             self.acknowledged += 1
         else:
-            self.be_wrong(f"counts {n}, {self.count} were acknowledged and {self.unanswered} answers lost since")
-        self.count, self.unanswered = n, 0
+            self.be_wrong(f"counts {n}")
+        self.count, self.unanswered, self.refusals = n, 0, 0
 
     def lose(self, answer):
         if self.kills > self.losses:
@@ -136,22 +140,34 @@ class Counter(threading.Thread):
         # What the server's end may have cut short is the making of the session, before it had anything to lose.
         elif self.count > 0 or self.unanswered == 0:
             self.be_wrong(f"lost though nobody killed it, or told twice: {json.dumps(answer.fields)}")
-        self.count, self.unanswered = 0, 0
+        self.count, self.unanswered, self.refusals = 0, 0, 0
 
     def be_wrong(self, what):
-        self.wrong.append(f"{self.session}: {what}")
+        known = f"acknowledged up to {self.count}, {self.unanswered} answers lost since, {self.refusals} refusals since"
+        known = f"{self.session}, {self.kills} kills, {self.losses} losses, {known}"
+        self.wrong.append((time.monotonic(), f"{known}: {what}"))
 
 
 class Blows:
     """What happens to the server and its sessions."""
 
-    def __init__(self, server, counters, seed):
+    def __init__(self, server, counters, seed, pause_seconds_max):
         self.server = server
+        self.pause_seconds_max = pause_seconds_max
         self.counters = {counter.name: counter for counter in counters}
         self.dice = random.Random(seed)
         self.killed = set()
+        # What was done when.
+        self.history = []
         self.counts = dict.fromkeys([*BLOWS, "kill while starting"], 0)
+        # What was wrong when.
         self.wrong = []
+
+    def note(self, what):
+        self.history.append((time.monotonic(), what))
+
+    def pause(self):
+        time.sleep(self.dice.uniform(self.pause_seconds_max / 10, self.pause_seconds_max))
 
     def strike(self):
         blow = self.dice.choices(list(BLOWS), list(BLOWS.values()))[0]
@@ -160,30 +176,33 @@ class Blows:
             return
         # So that every nest is known before its server is gone.
         self.server.tree()
+        self.note(blow)
         self.counts[blow] += 1
         if blow == "kill the server":
             self.server.child.kill()
             self.server.child.wait()
         else:
             self.hand_over()
-        time.sleep(self.dice.uniform(0, DOWN_SECONDS_MAX))
+        time.sleep(self.dice.uniform(0, self.pause_seconds_max / 2))
         if self.dice.random() < KILLED_WHILE_DOWN:
             self.kill_session()
         if self.dice.random() < KILLED_WHILE_STARTING:
             self.server.spawn()
-            time.sleep(self.dice.uniform(0, DOWN_SECONDS_MAX))
+            time.sleep(self.dice.uniform(0, self.pause_seconds_max / 2))
             self.server.tree()
+            self.note("kill while starting")
             self.counts["kill while starting"] += 1
             self.server.child.kill()
             self.server.child.wait()
         self.server.start()
+        self.note("up again")
 
     def hand_over(self):
         self.server.child.send_signal(signal.SIGHUP)
         try:
             self.server.child.wait(HAND_OVER_SECONDS_MAX)
         except subprocess.TimeoutExpired:
-            self.wrong.append(f"the server did not end within {HAND_OVER_SECONDS_MAX} s of SIGHUP")
+            self.wrong.append((time.monotonic(), f"the server did not end within {HAND_OVER_SECONDS_MAX} s of SIGHUP"))
             self.server.child.kill()
             self.server.child.wait()
 
@@ -197,6 +216,7 @@ class Blows:
         process = self.dice.choice(sorted(living, key=lambda process: process.name))
         self.killed.add((process.pid, process.start_ticks))
         self.counters[process.name].kills += 1
+        self.note(f"kill {process.name}")
         if harness.send_signal(process, signal.SIGKILL):
             self.counts["kill a session"] += 1
         else:
@@ -231,24 +251,26 @@ def main():
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sessions", type=int, default=12)
+    parser.add_argument("--pause-seconds-max", type=float, default=1, help="between two blows")
+    parser.add_argument("--log", help="where the servers log to, to be kept")
     options = parser.parse_args()
-    with harness.serving(options, listen=f"127.0.0.1:{free_port()}") as server:
+    with harness.serving(options, listen=f"127.0.0.1:{free_port()}", log=options.log) as server:
+        start = time.monotonic()
         counters = [Counter(server.address, number, options.seed) for number in range(options.sessions)]
         for counter in counters:
             counter.start()
-        blows = Blows(server, counters, options.seed)
-        end = time.monotonic() + options.seconds
+        blows = Blows(server, counters, options.seed, options.pause_seconds_max)
         try:
-            while time.monotonic() < end:
-                time.sleep(blows.dice.uniform(*BLOW_SECONDS))
+            while time.monotonic() < start + options.seconds:
+                blows.pause()
                 blows.strike()
             finish(counters)
         except harness.StartError as error:
-            blows.wrong.append(str(error))
+            blows.wrong.append((time.monotonic(), str(error)))
         left = server.stop()
 
     wrong = blows.wrong + [what for counter in counters for what in counter.wrong]
-    wrong += [f"left behind by the server: {process.pid} ({process.name})" for process in left]
+    wrong += [(time.monotonic(), f"left behind by the server: {process.pid} ({process.name})") for process in left]
 
     def total(name):
         return sum(getattr(counter, name) for counter in counters)
@@ -268,8 +290,9 @@ def main():
     }
     for name, count in rows.items():
         print(f"{name:32}{count:8}")
-    for what in wrong[:20]:
-        print(f"    {what[:600]}")
+    for when, what in sorted(wrong)[:SHOWN_MAX]:
+        before = [f"{blow} {when - at:.2f} s ago" for at, blow in blows.history if at < when]
+        print(f"    at {when - start:.2f} s ({', '.join(before[-4:])}): {what[:600]}")
     sys.exit(1 if wrong else 0)
 
 

@@ -187,12 +187,12 @@ def send_signal(process, number):
 class Server:
     """An `eggbox serve` that can be started again, and every process that it has brought into the world."""
 
-    def __init__(self, options, folder, *flags, listen="127.0.0.1:0"):
+    def __init__(self, options, folder, *flags, listen="127.0.0.1:0", log=None):
         # An option given twice is refused, so the grace is fixed: nothing that runs at the end is worth waiting for.
         self.state_dir = f"{folder}/state"
         self.command = [options.eggbox, "serve", "--listen", listen, "--state-dir", self.state_dir]
         self.command += ["--python", options.python, "--shutdown-grace-seconds", "1", *flags]
-        self.log = f"{folder}/log"
+        self.log = log or f"{folder}/log"
         self.child = None
         # What it runs, as the kernel knows it.
         self.program = None
@@ -281,14 +281,14 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(options, *flags, listen="127.0.0.1:0"):
-    """A server that runs with these flags, until the end of the block."""
+def serving(options, *flags, listen="127.0.0.1:0", log=None):
+    """A server that runs with these flags, until the end of the block; its log is kept only where it is named."""
     # So that what is started is ended too when somebody ends this program.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="eggbox-bench-") as folder:
         # A session's user passes through it under `--isolation reduced`.
         os.chmod(folder, 0o711)
-        server = Server(options, folder, *flags, listen=listen)
+        server = Server(options, folder, *flags, listen=listen, log=log)
         try:
             server.start()
             yield server
