@@ -54,18 +54,18 @@ os.wait()
 print("left")
 """
 
-# At most four times the limit, should there be none. The kernel fills it (MAP_POPULATE), as the wall time is short.
-OUT_OF_MEMORY = f"""
-held = []
-for _ in range(32):
-    held.append(mmap.mmap(-1, {4 * MEMORY_BYTES_MAX // 32}, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x8000))
-print("all of it")
-"""
+# More than a process may have; where the server has no limit of memory the session gives itself one, of address space.
+MEMORY_REFUSED = "bytearray(1 << 30)"
+MEMORY_REFUSED_BY_ITSELF = "resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))\n" + MEMORY_REFUSED
 
-# Where the server has no limit of memory the session gives itself one, of address space.
-OUT_OF_ADDRESS_SPACE = """
-resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
-bytearray(1 << 30)
+# More than all processes may have, and at most twice that. The kernel fills it (MAP_POPULATE): the wall time is short.
+MEMORY_TAKEN = f"""
+for _ in range(4):
+    if os.fork() == 0:
+        held = mmap.mmap(-1, {MEMORY_BYTES_MAX // 2}, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x8000)
+        time.sleep(60)
+for _ in range(4):
+    os.wait()
 """
 
 
@@ -101,17 +101,21 @@ def is_bounded_timeout(answer):
 
 
 def is_out_of_memory(answer):
-    refused = "MemoryError" in answer.stderr or "Cannot allocate memory" in answer.stderr
-    return died("memory")(answer) or (answer.error == "" and refused)
+    return answer.status == 200 and ("memory limit exceeded" in answer.error or "MemoryError" in answer.stderr)
+
+
+def is_taken_memory(answer):
+    """Some processes are ended; then the first is told of it, or waits for the others until its time is over."""
+    return says("memory limit exceeded")(answer) or says("execution timeout")(answer)
 
 
 def all_ways(has_memory_limit):
     """All of them, by name."""
-    memory = OUT_OF_MEMORY if has_memory_limit else OUT_OF_ADDRESS_SPACE
-    return {
+    ways = {
         "exit": Way(6, "os._exit(3)", died("exited with status 3"), False),
         "idle": Way(4, "print(x * 2)", prints("10\n"), True),
-        "out of memory": Way(2, memory, is_out_of_memory),
+        "memory refused": Way(2, MEMORY_REFUSED, is_out_of_memory),
+        "memory taken": Way(1, MEMORY_TAKEN, is_taken_memory),
         "timeout with a kill": Way(2, IGNORES_THE_INTERRUPT, died("execution timeout"), False),
         "timeout, interrupted asleep": Way(1, "time.sleep(60)", is_kept_timeout, True),
         "timeout, interrupted busy": Way(1, "while True: pass", is_kept_timeout, True),
@@ -122,6 +126,10 @@ def all_ways(has_memory_limit):
         "daemon, then exit": Way(2, DAEMON, prints("left\n")),
         "daemon, then idle": Way(2, DAEMON, prints("left\n"), True),
     }
+    if not has_memory_limit:
+        ways["memory refused"] = ways["memory refused"]._replace(code=MEMORY_REFUSED_BY_ITSELF)
+        del ways["memory taken"]
+    return ways
 
 
 class Plan(NamedTuple):

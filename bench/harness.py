@@ -197,7 +197,7 @@ class Server:
         # What it runs, as the kernel knows it.
         self.program = None
         self.address = None
-        # Start ticks by pid, of the servers and of what stood directly under them.
+        # Start ticks by pid, of all that was ever seen of them and still lives: what is orphaned is not lost sight of.
         self.kin = {}
 
     def start(self):
@@ -237,7 +237,9 @@ class Server:
                 self.kin[known] = everything[known].start_ticks
         alive = {pid: everything[pid].start_ticks for pid in self.kin if pid in everything}
         self.kin = {pid: ticks for pid, ticks in alive.items() if self.kin[pid] == ticks}
-        return descendants(self.kin, everything)
+        found = descendants(self.kin, everything)
+        self.kin = {pid: process.start_ticks for pid, process in found.items()}
+        return found
 
     def beside(self, tree):
         """The processes of a tree that stand beside the server, under none of their own kind."""
