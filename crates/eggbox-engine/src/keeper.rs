@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eggbox_sandbox::control;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socket_with, socketpair};
@@ -23,11 +23,14 @@ use tokio::time::timeout;
 
 use messages::{FromKeeper, ToKeeper};
 
-use crate::state_dir::StateDir;
+use crate::state_dir::{StateDir, StateDirError};
 pub use process::run;
 
 /// How long a keeper may take to say what it holds.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How long the lock on the state directory is tried for, before it is taken for another server's.
+const LOCK_MAX: Duration = Duration::from_secs(1);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// Between two tries to start one in the place of one that has died.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
@@ -186,8 +189,16 @@ async fn wait_for_end(line: &UnixStream) {
 
 /// Has what an earlier server of this folder has left ended, if anything, as soon as this process has let go of it.
 pub async fn abandon(state_dir: &Path) {
-    // Where another server has the folder, it is none of ours.
-    let Ok(_alone) = StateDir::lock(state_dir) else { return };
+    let end = Instant::now() + LOCK_MAX;
+    let _alone = loop {
+        match StateDir::lock(state_dir) {
+            Ok(alone) => break alone,
+            // A program that this process was about to start may still hold our own lock, until it is executed.
+            Err(StateDirError::InUse { .. }) if Instant::now() < end => tokio::time::sleep(LOCK_PAUSE).await,
+            // Another server's: what it holds is none of ours.
+            Err(_) => return,
+        }
+    };
     let Ok(line) = connect(state_dir).and_then(into_stream) else { return };
     // One that is gone is what is wanted.
     let _ = send(&line, &ToKeeper::Abandon, &[]).await;
