@@ -8,6 +8,7 @@ mod config;
 mod session_id;
 mod outcome;
 mod registry;
+mod names;
 mod session;
 mod execution;
 mod session_process;

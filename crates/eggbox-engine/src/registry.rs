@@ -1,6 +1,5 @@
-//! Which names stand for which sessions, and the tasks that serve them.
+//! Admits requests to sessions, and runs the tasks that serve them.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,10 +11,11 @@ use crate::engine::{ExecuteError, chain};
 use crate::environment::Environment;
 use crate::inheritance::{Ended, Inherited, keep_end};
 use crate::kept::gone_key;
+use crate::names::{Buried, Gone, Live, Names};
 use crate::nest::SpawnError;
 use crate::outcome::{Death, Execution, Outcome, Output, SessionState, Usage};
 use crate::session::{Session, SessionError};
-use crate::session_files::{LastExecution, SessionFiles};
+use crate::session_files::LastExecution;
 use crate::session_id::SessionId;
 
 /// Every session of the server.
@@ -32,75 +32,11 @@ pub(crate) struct Registry {
     answered: Notify,
 }
 
-/// The sessions that are named now.
-#[derive(Debug, Default)]
-struct Names {
-    live: HashMap<SessionId, Live>,
-    /// Those that ended between executions, of which nobody has been told yet.
-    gone: HashMap<SessionId, Gone>,
-    /// The same by the numbers of their ends, with some that have been told of since.
-    gone_order: VecDeque<(u64, SessionId)>,
-    ends: u64,
-}
-
-/// A session that has not ended.
-#[derive(Debug)]
-struct Live {
-    /// Where its requests are sent. Its task closes the queue only under the registry's lock.
-    queue: mpsc::Sender<Request>,
-    /// What it prints; none until it was started.
-    files: Option<Arc<SessionFiles>>,
-}
-
-/// A session that has ended untold.
-#[derive(Debug)]
-struct Gone {
-    /// Counts the ends.
-    number: u64,
-    death: Death,
-    /// What its last execution printed; none where it has none or is not among the last few to end.
-    files: Option<Arc<SessionFiles>>,
-}
-
-/// How many of them what they printed is kept of.
-const GONE_FILES_MAX: usize = 64;
-/// How many ended sessions are remembered for clients who may never ask; beyond that the oldest are forgotten.
-const GONE_MAX: usize = 16 * 1024;
-
-impl Names {
-    /// Remembers an end until it is told.
-    fn bury(&mut self, Ended { id, death, files }: Ended) -> Buried {
-        self.ends += 1;
-        self.gone_order.push_back((self.ends, id.clone()));
-        self.gone.insert(id, Gone { number: self.ends, death, files });
-        let stripped = self.gone_order.iter().rev().nth(GONE_FILES_MAX).and_then(|(number, id)| {
-            let gone = self.gone.get_mut(id).filter(|gone| gone.number == *number)?;
-            gone.files.take().map(|_| Ended { id: id.clone(), death: gone.death.clone(), files: None })
-        });
-        let oldest = if self.gone_order.len() > GONE_MAX { self.gone_order.pop_front() } else { None };
-        let forgotten = oldest.and_then(|(number, id)| {
-            // It may have been told of since, or have ended again.
-            let is_untold = self.gone.get(&id).is_some_and(|gone| gone.number == number);
-            (is_untold && self.gone.remove(&id).is_some()).then_some(id)
-        });
-        Buried { forgotten, stripped }
-    }
-}
-
-/// What an end pushes out that is remembered.
-#[derive(Debug, Default)]
-struct Buried {
-    /// One of too long ago.
-    forgotten: Option<SessionId>,
-    /// One of which what was printed is not kept any more.
-    stripped: Option<Ended>,
-}
-
 type Reply = Result<Execution, ExecuteError>;
 
 /// An execution that waits for its turn.
 #[derive(Debug)]
-struct Request {
+pub(crate) struct Request {
     code: String,
     reply: oneshot::Sender<Reply>,
     _in_flight: InFlight,

@@ -90,7 +90,7 @@ impl Config {
     }
 
     fn resolve(options: Options, file: FileConfig, user: User) -> Result<Self, ConfigError> {
-        let body_bytes_max = count(setting::BODY_BYTES_MAX, options.body_bytes_max, file.limits.body_bytes_max)?;
+        let body_bytes_max = number(setting::BODY_BYTES_MAX, options.body_bytes_max, file.limits.body_bytes_max)?;
         let (limits, sandbox_limits) =
             (limits(&options, &file, body_bytes_max)?, sandbox_limits(&options, &file.limits)?);
         let listen = options.listen.or(file.server.listen).unwrap_or((Ipv4Addr::LOCALHOST, 5000).into());
@@ -119,7 +119,11 @@ impl Config {
             )?,
             server: ServerConfig {
                 body_bytes_max,
-                connections_max: count(setting::CONNECTIONS_MAX, options.connections_max, file.limits.connections_max)?,
+                connections_max: number(
+                    setting::CONNECTIONS_MAX,
+                    options.connections_max,
+                    file.limits.connections_max,
+                )?,
                 allowed_hosts: allowed_hosts.unwrap_or_default(),
                 ..ServerConfig::default()
             },
@@ -141,16 +145,11 @@ impl Config {
     }
 }
 
-/// A number that is counted in memory.
-fn count(setting: setting::Count, option: Option<u64>, file: Option<i64>) -> Result<usize, ConfigError> {
+/// A number, in the type that the engine has for it.
+fn number<T: TryFrom<u64>>(setting: setting::Count, option: Option<u64>, file: Option<i64>) -> Result<T, ConfigError> {
+    let key = setting.key;
     let value = setting.resolve(option, file).map_err(ConfigError::OutOfRange)?;
-    Ok(usize::try_from(value).unwrap_or(usize::MAX))
-}
-
-/// A number whose range ends before this type's.
-fn small(setting: setting::Count, option: Option<u64>, file: Option<i64>) -> Result<u32, ConfigError> {
-    let value = setting.resolve(option, file).map_err(ConfigError::OutOfRange)?;
-    Ok(u32::try_from(value).unwrap_or(u32::MAX))
+    T::try_from(value).map_err(|_| ConfigError::OutOfRange(format!("{key} = {value}: it is too much for this machine")))
 }
 
 fn span(setting: setting::Seconds, option: Option<Duration>, file: Option<f64>) -> Result<Duration, ConfigError> {
@@ -161,16 +160,16 @@ fn limits(options: &Options, file: &FileConfig, body_bytes_max: usize) -> Result
     let FileConfig { limits: file, environment, server } = file;
     let cpu_max = setting::CPU.resolve_if_given(options.cpu_seconds_max, file.cpu_seconds_max);
     Ok(Limits {
-        sessions_max: small(setting::SESSIONS_MAX, options.sessions_max, file.sessions_max)?,
-        parked_max: small(setting::PARKED_SESSIONS_MAX, options.parked_sessions_max, file.parked_sessions_max)?,
-        executions_max: count(setting::EXECUTIONS_MAX, options.executions_max, file.executions_max)?,
-        queue_max: count(setting::QUEUE_MAX, options.queue_max, file.queue_max)?,
+        sessions_max: number(setting::SESSIONS_MAX, options.sessions_max, file.sessions_max)?,
+        parked_max: number(setting::PARKED_SESSIONS_MAX, options.parked_sessions_max, file.parked_sessions_max)?,
+        executions_max: number(setting::EXECUTIONS_MAX, options.executions_max, file.executions_max)?,
+        queue_max: number(setting::QUEUE_MAX, options.queue_max, file.queue_max)?,
         // Code is a part of a body.
         code_bytes_max: body_bytes_max,
         wall_max: span(setting::WALL, options.wall_seconds_max, file.wall_seconds_max)?,
         cpu_max: cpu_max.map_err(ConfigError::OutOfRange)?,
         interrupt_grace: span(setting::INTERRUPT_GRACE, options.interrupt_grace_seconds, file.interrupt_grace_seconds)?,
-        output_bytes_max: count(setting::OUTPUT_BYTES_MAX, options.output_bytes_max, file.output_bytes_max)?,
+        output_bytes_max: number(setting::OUTPUT_BYTES_MAX, options.output_bytes_max, file.output_bytes_max)?,
         idle_max: span(setting::IDLE, options.idle_seconds_max, file.idle_seconds_max)?,
         life_max: span(setting::LIFE, options.life_seconds_max, file.life_seconds_max)?,
         nest_start_max: span(setting::NEST_START, options.nest_start_seconds_max, environment.nest_start_seconds_max)?,
@@ -179,20 +178,19 @@ fn limits(options: &Options, file: &FileConfig, body_bytes_max: usize) -> Result
 }
 
 fn sandbox_limits(options: &Options, file: &file_config::Limits) -> Result<SandboxLimits, ConfigError> {
-    let bytes = |setting: setting::Count, option, file| setting.resolve(option, file).map_err(ConfigError::OutOfRange);
     Ok(SandboxLimits {
-        memory_bytes_max: bytes(setting::MEMORY_BYTES_MAX, options.memory_bytes_max, file.memory_bytes_max)?,
-        workspace_bytes_max: bytes(
+        memory_bytes_max: number(setting::MEMORY_BYTES_MAX, options.memory_bytes_max, file.memory_bytes_max)?,
+        workspace_bytes_max: number(
             setting::WORKSPACE_BYTES_MAX,
             options.workspace_bytes_max,
             file.workspace_bytes_max,
         )?,
-        scratch_bytes_max: bytes(setting::SCRATCH_BYTES_MAX, options.scratch_bytes_max, file.scratch_bytes_max)?,
-        files_max: bytes(setting::FILES_MAX, options.files_max, file.files_max)?,
-        file_bytes_max: bytes(setting::FILE_BYTES_MAX, options.file_bytes_max, file.file_bytes_max)?,
-        processes_max: small(setting::PROCESSES_MAX, options.processes_max, file.processes_max)?,
-        open_files_max: small(setting::OPEN_FILES_MAX, options.open_files_max, file.open_files_max)?,
-        stack_bytes_max: bytes(setting::STACK_BYTES_MAX, options.stack_bytes_max, file.stack_bytes_max)?,
+        scratch_bytes_max: number(setting::SCRATCH_BYTES_MAX, options.scratch_bytes_max, file.scratch_bytes_max)?,
+        files_max: number(setting::FILES_MAX, options.files_max, file.files_max)?,
+        file_bytes_max: number(setting::FILE_BYTES_MAX, options.file_bytes_max, file.file_bytes_max)?,
+        processes_max: number(setting::PROCESSES_MAX, options.processes_max, file.processes_max)?,
+        open_files_max: number(setting::OPEN_FILES_MAX, options.open_files_max, file.open_files_max)?,
+        stack_bytes_max: number(setting::STACK_BYTES_MAX, options.stack_bytes_max, file.stack_bytes_max)?,
     })
 }
 

@@ -1,0 +1,113 @@
+//! Which names are sessions' now, and which were: the end of a session is remembered until somebody is told.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::inheritance::Ended;
+use crate::outcome::Death;
+use crate::registry::Request;
+use crate::session_files::SessionFiles;
+use crate::session_id::SessionId;
+
+/// The sessions that are named now.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) live: HashMap<SessionId, Live>,
+    /// Those that ended between executions, of which nobody has been told yet.
+    pub(crate) gone: HashMap<SessionId, Gone>,
+    /// The same by the numbers of their ends, with some that have been told of since.
+    gone_order: VecDeque<(u64, SessionId)>,
+    ends: u64,
+}
+
+/// A session that has not ended.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// Where its requests are sent. Its task closes the queue only under the registry's lock.
+    pub(crate) queue: mpsc::Sender<Request>,
+    /// What it prints; none until it was started.
+    pub(crate) files: Option<Arc<SessionFiles>>,
+}
+
+/// A session that has ended untold.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    /// Counts the ends.
+    number: u64,
+    pub(crate) death: Death,
+    /// What its last execution printed; none where it has none or is not among the last few to end.
+    pub(crate) files: Option<Arc<SessionFiles>>,
+}
+
+/// How many of them what they printed is kept of.
+const GONE_FILES_MAX: usize = 64;
+/// How many ended sessions are remembered for clients who may never ask; beyond that the oldest are forgotten.
+const GONE_MAX: usize = 16 * 1024;
+
+impl Names {
+    /// Remembers an end until it is told.
+    pub(crate) fn bury(&mut self, Ended { id, death, files }: Ended) -> Buried {
+        self.ends += 1;
+        self.gone_order.push_back((self.ends, id.clone()));
+        self.gone.insert(id, Gone { number: self.ends, death, files });
+        let stripped = self.gone_order.iter().rev().nth(GONE_FILES_MAX).and_then(|(number, id)| {
+            let gone = self.gone.get_mut(id).filter(|gone| gone.number == *number)?;
+            gone.files.take().map(|_| Ended { id: id.clone(), death: gone.death.clone(), files: None })
+        });
+        let oldest = if self.gone_order.len() > GONE_MAX { self.gone_order.pop_front() } else { None };
+        let forgotten = oldest.and_then(|(number, id)| {
+            // It may have been told of since, or have ended again.
+            let is_untold = self.gone.get(&id).is_some_and(|gone| gone.number == number);
+            (is_untold && self.gone.remove(&id).is_some()).then_some(id)
+        });
+        Buried { forgotten, stripped }
+    }
+}
+
+/// What an end pushes out that is remembered.
+#[derive(Debug, Default)]
+pub(crate) struct Buried {
+    /// One of too long ago.
+    pub(crate) forgotten: Option<SessionId>,
+    /// One of which what was printed is not kept any more.
+    pub(crate) stripped: Option<Ended>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(id: &str) -> Ended {
+        let files = Some(Arc::new(SessionFiles::new(1).unwrap()));
+        Ended { id: SessionId::try_from(id.to_owned()).unwrap(), death: Death::Nest, files }
+    }
+
+    #[test]
+    fn what_was_printed_is_kept_of_the_last_few_and_the_end_of_many() {
+        let mut names = Names::default();
+        for number in 0..=GONE_FILES_MAX {
+            let Buried { forgotten, stripped } = names.bury(ended(&number.to_string()));
+            assert_eq!(forgotten, None);
+            assert_eq!(stripped.map(|ended| ended.id.to_string()), (number == GONE_FILES_MAX).then(|| "0".to_owned()));
+        }
+        let first = SessionId::try_from("0".to_owned()).unwrap();
+        assert!(names.gone.contains_key(&first) && names.gone[&first].files.is_none());
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten_but_not_one_that_has_ended_again() {
+        let mut names = Names::default();
+        let without_files = |id: &str| Ended { files: None, ..ended(id) };
+        names.bury(without_files("again"));
+        names.bury(without_files("old"));
+        names.bury(without_files("again"));
+        let forgotten: Vec<_> = (0..GONE_MAX - 1)
+            .filter_map(|number| names.bury(without_files(&format!("n{number}"))).forgotten)
+            .map(|id| id.to_string())
+            .collect();
+        assert_eq!(forgotten, ["old"]);
+        assert!(names.gone.contains_key(&SessionId::try_from("again".to_owned()).unwrap()));
+    }
+}
