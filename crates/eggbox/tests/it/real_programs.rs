@@ -103,7 +103,9 @@ fn parse(text: &str) -> Verdicts {
 /// The verdicts, and what was said of those that are not good.
 fn outside(python: &Path, module: &str) -> (Verdicts, String) {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let mut command = Command::new(python);
+    // Whoever starts tests in the background has them ignore interrupts.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT,QUIT").arg(python);
     command.args(["-c", RUNNER, &format!("test.{module}")]).current_dir(folder.path());
     command.env_clear().env("LANG", "C.UTF-8").env("PATH", std::env::var_os("PATH").unwrap_or_default());
     let output = command.output().expect("the interpreter can be run");
