@@ -142,5 +142,5 @@ fn main() -> Outcome<()> {
         medians.push(p50);
     }
     println!("{:32}{:9.2}", "the wall, at p50", medians[1] - medians[0]);
-    Ok(leftovers::clear(&full)?)
+    Ok(leftovers::clear_groups(&full)?)
 }

@@ -2,6 +2,7 @@
 //! and those of servers before this one that were made differently and only see their sessions to the end.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::config::{EngineConfig, Preload};
 use crate::engine::chain;
 use crate::inheritance::{Heir, Inherited};
 use crate::keeper::{Keeper, KeeperError};
-use crate::kept::nest_key;
+use crate::kept::{PLAN_KEY, nest_key};
 use crate::nest::{Description, Nest, NestError, Purpose};
 use crate::outcome::Death;
 use crate::pool::Pool;
@@ -78,13 +79,19 @@ impl Environment {
         let python = config.environment.python.clone();
         let interpreter = tokio::task::spawn_blocking(move || Interpreter::describe(&python)).await??;
         let plan = make_plan(config, &interpreter)?;
-        if let GroupsPlan::Own(groups) = &plan.groups {
-            groups.create().map_err(EnvironmentError::ControlGroups)?;
-        }
         let watchdog = start_watchdog(config)?;
         let slots = Slots::new(plan.groups.clone(), plan.sessions_max);
         let (keeper, entries) = Keeper::find_or_start(&config.state_dir, config.limits.abandoned_max).await?;
         let keeper = Arc::new(keeper);
+        keep_plan(&plan, &keeper).await?;
+        if let GroupsPlan::Own(groups) = &plan.groups
+            && let Err(error) = groups.create()
+        {
+            if entries.is_empty() {
+                keeper.end().await;
+            }
+            return Err(EnvironmentError::ControlGroups(error));
+        }
         let heir = Heir { config, slots: &slots, watchdog: &watchdog, keeper: &keeper };
         let (mut nests, inherited) = heir.inherit(entries).await;
         let digest = plan.digest();
@@ -238,7 +245,7 @@ impl Environment {
 
 /// Removes the control groups that nobody is in any more.
 fn clear(plan: &Plan) {
-    if let Err(error) = leftovers::clear(plan) {
+    if let Err(error) = leftovers::clear_groups(plan) {
         tracing::error!(%error, "failed to clear away what sessions have left");
     }
 }
@@ -261,6 +268,13 @@ async fn start_nest(
     tracing::info!(%interpreter, python, ?preloaded, not_installed = ?missing, "nest is up");
     keep_nest(&nest, keeper).await;
     Ok(Arc::new(nest))
+}
+
+/// Before anything is made by it: whoever clears up must know of that.
+async fn keep_plan(plan: &Plan, keeper: &Keeper) -> Result<(), KeeperError> {
+    let bytes = serde_json::to_vec(plan).map_err(io::Error::from)?;
+    let file = eggbox_sandbox::memory_file(c"plan", &bytes)?;
+    Ok(keeper.put(PLAN_KEY, String::new(), &[file.as_fd()]).await?)
 }
 
 async fn keep_nest(nest: &Nest, keeper: &Keeper) {

@@ -13,6 +13,9 @@ use crate::session_files::{SessionFiles, read_whole};
 use crate::session_id::SessionId;
 use crate::session_process::SessionDescriptors;
 
+/// The environment's plan, by which its control groups are removed where no nest is left that names them.
+pub(crate) const PLAN_KEY: &str = "plan";
+
 const NEST: &str = "nest/";
 const SESSION: &str = "session/";
 const GONE: &str = "gone/";
@@ -102,8 +105,12 @@ impl NestDescriptors {
 
     /// The plan that the nest was started with.
     pub(crate) fn read_plan(&self) -> std::io::Result<Plan> {
-        Ok(serde_json::from_slice(&read_whole(&self.plan)?)?)
+        read_plan(&self.plan)
     }
+}
+
+pub(crate) fn read_plan(file: &File) -> std::io::Result<Plan> {
+    Ok(serde_json::from_slice(&read_whole(file)?)?)
 }
 
 /// The files of a session that has ended.

@@ -125,8 +125,13 @@ impl Watched {
         // looked into, which takes the kernel a walk through every page table.
         let mut bytes: u64 = tree.iter().map(|process| process.resident_bytes).sum();
         if bytes > self.bounds.memory_bytes_max {
-            // What one does not let itself be asked for is taken for its own.
-            let own = |process: &&Process| processes::own_bytes(process.pid).unwrap_or(process.resident_bytes);
+            let own = |process: &&Process| match processes::own_bytes(process.pid) {
+                Ok(bytes) => bytes,
+                // What it does not let itself be asked for is taken for its own.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => process.resident_bytes,
+                // It has ended meanwhile.
+                Err(_) => 0,
+            };
             bytes = tree.iter().map(own).sum();
         }
         self.memory_bytes_peak.fetch_max(bytes, Ordering::Relaxed);

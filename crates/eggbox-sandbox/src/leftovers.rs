@@ -6,19 +6,18 @@ use std::io;
 use crate::layers::folders;
 use crate::plan::{GroupsPlan, Plan, TreesPlan};
 
-/// Removes the control groups and the folder of a nest that has ended, and of every other nest that shared its groups.
+/// Removes the control groups of every nest of an environment, all of which have ended.
 ///
 /// # Errors
 /// Where something is still in use after a few seconds, or the host refuses.
-pub fn clear(plan: &Plan) -> io::Result<()> {
-    clear_folder(plan)?;
+pub fn clear_groups(plan: &Plan) -> io::Result<()> {
     match &plan.groups {
         GroupsPlan::Own(groups) => groups.remove(),
         GroupsPlan::None { .. } => Ok(()),
     }
 }
 
-/// Removes the folder of a nest that has ended.
+/// Removes the folder of a nest that has ended. `plan` is that nest's own, as [`Plan::for_nest`] made it.
 ///
 /// # Errors
 /// Where the host refuses.

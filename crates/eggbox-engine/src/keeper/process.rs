@@ -20,6 +20,9 @@ use crate::state_dir::StateDir;
 
 /// The socket's name in the state directory.
 const SOCKET_NAME: &str = "keeper.sock";
+/// How long the lock on the state directory is tried for.
+const LOCK_MAX: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// How long what is left of nests may take to go once nobody holds it any more.
 const CLEAR_MAX: Duration = Duration::from_secs(20);
 
@@ -171,8 +174,13 @@ impl Process {
 
     /// Lets go of everything, at which nests end and their sessions with them, and clears away what they leave.
     fn clear(self, state_dir: &Path) {
-        let mut nests = Vec::new();
+        let (mut nests, mut environments) = (Vec::new(), Vec::new());
         for (key, Kept { descriptors, .. }) in self.entries {
+            if key == kept::PLAN_KEY {
+                let plan = descriptors.into_iter().next().and_then(|file| kept::read_plan(&file.into()).ok());
+                environments.extend(plan);
+                continue;
+            }
             if !kept::is_nest(&key) {
                 continue;
             }
@@ -182,23 +190,26 @@ impl Process {
             nests.push((nest.pidfd, plan));
         }
         let end = Instant::now() + CLEAR_MAX;
-        let mut plans = Vec::new();
         for (pidfd, plan) in nests {
             let left = Timespec::try_from(end.saturating_duration_since(Instant::now())).ok();
             // Where it takes longer, its groups are busy and stay; the next server uses them again.
             let gone = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], left.as_ref());
-            if gone.is_ok_and(|count| count > 0) {
-                plans.extend(plan);
+            if let (Ok(1..), Ok(plan)) = (gone, plan) {
+                // There is nobody to tell.
+                let _ = leftovers::clear_folder(&plan);
+                environments.push(plan);
             }
         }
-        for plan in &plans {
-            // There is nobody to tell.
-            let _ = leftovers::clear_folder(plan);
+        // A server that has come meanwhile uses the same groups; one that is about to end still has the lock.
+        let end = Instant::now() + LOCK_MAX;
+        let mut lock = StateDir::lock(state_dir);
+        while lock.is_err() && Instant::now() < end {
+            std::thread::sleep(LOCK_PAUSE);
+            lock = StateDir::lock(state_dir);
         }
-        // A server that has come meanwhile uses the same groups.
-        if let Ok(_alone) = StateDir::lock(state_dir) {
-            for plan in &plans {
-                let _ = leftovers::clear(plan);
+        if let Ok(_alone) = lock {
+            for plan in &environments {
+                let _ = leftovers::clear_groups(plan);
             }
         }
     }
