@@ -88,7 +88,7 @@ impl Session {
         // From here on it has been begun, also for a server that comes after this one.
         files.begin(&self.record)?;
         let request = execute_request(self.record.sequence, running.code_bytes).map_err(io::Error::other)?;
-        let is_sent = self.process.requests.try_write(&request).is_ok_and(|count| count == request.len());
+        let is_sent = self.process.ask(&request);
         self.finish(running, is_sent.then_some(Heard::Yes)).await
     }
 
@@ -100,7 +100,7 @@ impl Session {
         let Phase::Running(running) = self.record.phase.clone() else { return Ok(None) };
         let asked = Moment::now().nanos();
         let question = numbered_request(KIND_RESUME, asked).map_err(io::Error::other)?;
-        let is_sent = self.process.requests.try_write(&question).is_ok_and(|count| count == question.len());
+        let is_sent = self.process.ask(&question);
         self.finish(running, is_sent.then_some(Heard::Asked { asked, done: None })).await.map(Some)
     }
 
@@ -284,7 +284,7 @@ impl Session {
                     self.record.phase = Phase::Running(running.clone());
                     self.files.write_record(&self.record).map_err(drop)?;
                     let request = execute_request(current, running.code_bytes).map_err(drop)?;
-                    let is_sent = self.process.requests.try_write(&request).is_ok_and(|count| count == request.len());
+                    let is_sent = self.process.ask(&request);
                     *heard = Heard::Yes;
                     if !is_sent {
                         return Err(());

@@ -21,9 +21,8 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use messages::{FromKeeper, ToKeeper};
-
 use crate::state_dir::{StateDir, StateDirError};
+use messages::{FromKeeper, ToKeeper};
 pub use process::run;
 
 /// How long a keeper may take to say what it holds.

@@ -199,7 +199,9 @@ impl Session {
     pub(crate) async fn warm_up(&mut self) -> Result<(), SessionError> {
         let asked = Moment::now().nanos();
         let request = numbered_request(KIND_WARM_UP, asked)?;
-        self.process.requests.try_write(&request)?;
+        if !self.process.ask(&request) {
+            return Err(SessionError::Closed);
+        }
         let answered = async {
             loop {
                 match self.take_frame()? {

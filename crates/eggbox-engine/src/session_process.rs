@@ -20,7 +20,7 @@ const PIPE_FILE_SYSTEM: rustix::fs::FsWord = 0x5049_5045;
 #[derive(Debug)]
 pub(crate) struct SessionProcess {
     pub(crate) slot: u32,
-    pub(crate) requests: pipe::Sender,
+    requests: pipe::Sender,
     pub(crate) answers: pipe::Receiver,
     pub(crate) stdout: Stream,
     pub(crate) stderr: Stream,
@@ -65,6 +65,12 @@ impl SessionProcess {
     pub(crate) fn as_array(&self) -> [BorrowedFd<'_>; 5] {
         let Self { requests, answers, stdout, stderr, pidfd, .. } = self;
         [requests.as_fd(), answers.as_fd(), stdout.get_ref().as_fd(), stderr.get_ref().as_fd(), pidfd.as_fd()]
+    }
+
+    /// Sends a request, whole or not at all (pipe(7)). Returns whether it was sent: it is not where the session has gone, or
+    /// has filled its own pipe.
+    pub(crate) fn ask(&self, request: &[u8]) -> bool {
+        self.requests.try_write(request).is_ok_and(|count| count == request.len())
     }
 
     /// Raises KeyboardInterrupt in the session. One that has just ended is left alone.

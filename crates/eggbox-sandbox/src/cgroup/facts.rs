@@ -87,7 +87,7 @@ impl Own {
 fn version_one(own: &Own) -> Result<Found, String> {
     let writable = |controller: &str| {
         let folder = own.folder(Some(controller)).ok_or_else(|| format!("no {controller} hierarchy of version 1"))?;
-        may_make_groups(&folder).map(|()| folder)
+        may_write(&folder).map(|()| folder)
     };
     Ok(Found {
         version: Version::One,
@@ -111,7 +111,7 @@ fn version_two(own: &Own) -> Result<Found, String> {
     if let Some(lacking) = NEEDED.into_iter().find(|name| !has(name)) {
         return Err(format!("{shown} has no {lacking} controller of version 2 (delegate it: systemd's Delegate=yes)"));
     }
-    may_make_groups(&folder)?;
+    may_write(&folder)?;
     for name in ["cgroup.procs", "cgroup.subtree_control"] {
         may_write(&folder.join(name))?;
     }
@@ -123,10 +123,6 @@ fn version_two(own: &Own) -> Result<Found, String> {
     }
     let (cpu, cpu_account) = (Some(folder.clone()), Some(folder.clone()));
     Ok(Found { version: Version::Two, memory: folder.clone(), pids: folder, cpu, cpu_account })
-}
-
-fn may_make_groups(folder: &Path) -> Result<(), String> {
-    may_write(folder)
 }
 
 fn may_write(path: &Path) -> Result<(), String> {
