@@ -8,6 +8,7 @@ use std::time::Duration;
 use eggbox_sandbox::status::Status;
 use tokio::time::timeout;
 
+use crate::code::Code;
 use crate::config::EngineConfig;
 use crate::environment::{Environment, EnvironmentError};
 use crate::outcome::Execution;
@@ -113,11 +114,17 @@ impl Engine {
     ///
     /// # Errors
     /// Where the code was not run. What the code itself does is an [`Outcome`](crate::Outcome).
-    pub async fn execute(&self, id: Option<SessionId>, code: String) -> Result<Execution, ExecuteError> {
+    pub async fn execute(&self, id: Option<SessionId>, code: Code) -> Result<Execution, ExecuteError> {
         if self.shared.closing.load(Ordering::Relaxed) {
             return Err(ExecuteError::ShuttingDown);
         }
         self.shared.registry.execute(id.unwrap_or_else(SessionId::unique), code).await
+    }
+
+    /// Ends the session `id` with all that runs and waits in it, and forgets its name. Returns when its processes are gone;
+    /// false where there is no such session.
+    pub async fn delete(&self, id: &SessionId) -> bool {
+        self.shared.registry.delete(id).await
     }
 
     /// What the session `id` has run last, or is running now; none where there is no such session.
@@ -134,10 +141,11 @@ impl Engine {
         self.shared.registry.in_flight()
     }
 
-    /// Takes no new work, waits up to `grace` for running executions to be answered, and leaves everything to the server
-    /// that comes after this one. The process is to end then.
+    /// Takes no new work, gives up what waits, waits up to `grace` for running executions to be answered, and leaves
+    /// everything to the server that comes after this one. The process is to end then.
     pub async fn hand_over(&self, grace: Duration) {
         self.shared.closing.store(true, Ordering::Relaxed);
+        self.shared.registry.hand_over();
         let _ = timeout(grace, self.shared.registry.quiet()).await;
     }
 

@@ -4,7 +4,6 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use eggbox_sandbox::interpreter::{Interpreter, InterpreterError};
@@ -13,7 +12,7 @@ use eggbox_sandbox::plan::{GroupsPlan, Plan};
 use eggbox_sandbox::prepare::{PrepareError, Wanted, prepare};
 use eggbox_sandbox::status::Status;
 use eggbox_sandbox::wire::NestFailure;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::config::{EngineConfig, Preload};
 use crate::engine::chain;
@@ -51,7 +50,7 @@ pub(crate) struct Environment {
     nest: Mutex<Arc<Nest>>,
     retired: Vec<Arc<Nest>>,
     /// No nest is started any more.
-    closing: AtomicBool,
+    closing: watch::Sender<bool>,
 }
 
 /// Why an environment cannot be used.
@@ -127,7 +126,7 @@ impl Environment {
             watchdog,
             nest: Mutex::new(nest),
             retired: nests,
-            closing: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
         };
         Ok((environment, inherited))
     }
@@ -167,7 +166,11 @@ impl Environment {
         if !nest.is_up() {
             tracing::warn!("the nest is gone; starting another");
             self.keeper.remove(&nest_key(&nest.note.name)).await;
-            *nest = start_nest(&self.plan, &self.config, &self.slots, &self.keeper).await?;
+            // One that is given up is killed.
+            *nest = tokio::select! {
+                started = start_nest(&self.plan, &self.config, &self.slots, &self.keeper) => started?,
+                () = is_true(&self.closing) => return Err(SessionError::ShuttingDown),
+            };
         }
         Ok(Arc::clone(&nest))
     }
@@ -224,12 +227,12 @@ impl Environment {
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Relaxed)
+        *self.closing.borrow()
     }
 
     /// Ends every nest and every session, for good, and clears away what they leave.
     pub(crate) async fn end(&self) {
-        self.closing.store(true, Ordering::Relaxed);
+        self.closing.send_replace(true);
         self.pool.clear();
         let nest = Arc::clone(&*self.nest.lock().await);
         for nest in self.retired.iter().chain([&nest]) {
@@ -240,6 +243,17 @@ impl Environment {
         // Where the blocking task cannot run, the runtime is going down; the next server finds what is left.
         let _ = tokio::task::spawn_blocking(move || plans.iter().for_each(clear)).await;
         self.keeper.end().await;
+    }
+}
+
+/// Returns when this has become true.
+pub(crate) fn is_true(flag: &watch::Sender<bool>) -> impl Future<Output = ()> + use<> {
+    let mut flag = flag.subscribe();
+    async move {
+        if flag.wait_for(|is_true| *is_true).await.is_err() {
+            // It cannot become true any more.
+            std::future::pending::<()>().await;
+        }
     }
 }
 

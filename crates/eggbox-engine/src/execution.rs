@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use eggbox_sandbox::cgroup::Share;
 use eggbox_sandbox::wire::{
     CHANNEL_LOST_STATUS, Ending, Exit, FromSession, KIND_RESUME, execute_request, numbered_request,
 };
@@ -18,6 +19,12 @@ use crate::session_files::{Finished, Phase, Running, Which, read_whole};
 
 /// How often CPU time is looked at when it is nearly over: what an execution may use too much, on each processor.
 const CPU_LOOK_PAUSE_MIN: Duration = Duration::from_millis(20);
+
+/// CPU time after which an execution is taken for one that computes, and lets others go first: most are over long before,
+/// and nobody notices a part of a processor for less.
+const BUSY_CPU: Duration = Duration::from_millis(100);
+/// How long a session that computed has to rest before it is taken for another again.
+const BUSY_REST: Duration = Duration::from_secs(1);
 
 /// How long a session that was taken over may take to say how far it is, once it waits for code.
 const ASKED_MAX: Duration = Duration::from_secs(5);
@@ -80,6 +87,8 @@ impl Session {
             cpu_max: limits.cpu_max,
             cpu_before: self.meter.cpu(),
         };
+        self.is_busy &= running.began.since(self.idle_since()) < BUSY_REST;
+        self.set_share(if self.is_busy { Share::Low } else { Share::Full });
         self.files.write_code(code)?;
         self.record.sequence += 1;
         self.record.kills_before = self.meter.out_of_memory_kills()?;
@@ -129,15 +138,29 @@ impl Session {
             outcome = Outcome::Died(self.end(Death::Protocol).await);
         }
         self.late.prune().await;
-        let cpu = self.meter.cpu().zip(running.cpu_before).map(|(after, before)| after.saturating_sub(before));
-        let usage =
-            Usage { wall: Moment::now().since(running.began), cpu, memory_bytes_peak: self.meter.memory_bytes_peak() };
+        let wall = Moment::now().since(running.began);
+        let usage = Usage { wall, cpu: self.cpu_used(&running), memory_bytes_peak: self.meter.memory_bytes_peak() };
         let dropped_bytes = [stdout.dropped_bytes(), stderr.dropped_bytes()];
         let finished = Finished { outcome, usage, dropped_bytes };
         self.record.phase = Phase::Idle { since: Moment::now(), last: Some(finished.clone()) };
         files.write_record(&self.record)?;
         files.forget_code(running.code_bytes)?;
         Ok(finished.into_execution(self.record.id.clone(), read_whole(&files.stdout)?, read_whole(&files.stderr)?))
+    }
+
+    /// CPU time of its processes since that execution began; none where it is not known.
+    fn cpu_used(&self, running: &Running) -> Option<Duration> {
+        self.meter.cpu().zip(running.cpu_before).map(|(now, before)| now.saturating_sub(before))
+    }
+
+    fn set_share(&mut self, share: Share) {
+        if self.share == Some(share) {
+            return;
+        }
+        match self.meter.set_share(share) {
+            Ok(()) => self.share = Some(share),
+            Err(error) => tracing::error!(session = %self.record.id, %error, "failed to set a share of the processors"),
+        }
     }
 
     /// Leaves the streams so far to the processes that the code has left behind.
@@ -194,6 +217,7 @@ impl Session {
             Heard::Asked { .. } => running.began.after(running.wall_max).max(Moment::now().after(ASKED_GRACE)),
         };
         let mut cpu_look = running.cpu_max.map(|cpu_max| running.began.after(pause_before_look(cpu_max)));
+        let mut busy_look = running.cpu_before.map(|_| Moment::now().after(pause_before_look(BUSY_CPU)));
         loop {
             let process = &mut self.process;
             tokio::select! {
@@ -221,9 +245,16 @@ impl Session {
                     stage = self.hasten(stage, TimeLimit::Wall(running.wall_max));
                     deadline = Moment::now().after(grace);
                 }
+                () = reached(busy_look), if stage == Stage::Running => {
+                    let left = self.cpu_used(running).map(|used| BUSY_CPU.saturating_sub(used));
+                    busy_look = left.filter(|left| !left.is_zero()).map(|left| Moment::now().after(pause_before_look(left)));
+                    if left == Some(Duration::ZERO) && !self.is_busy {
+                        self.is_busy = true;
+                        self.set_share(Share::Low);
+                    }
+                }
                 () = reached(cpu_look), if stage == Stage::Running => {
-                    let cpu = self.meter.cpu().zip(running.cpu_before).map(|(now, before)| now.saturating_sub(before));
-                    let left = running.cpu_max.zip(cpu).map(|(max, used)| max.saturating_sub(used));
+                    let left = running.cpu_max.zip(self.cpu_used(running)).map(|(max, used)| max.saturating_sub(used));
                     if let (Some(cpu_max), Some(Duration::ZERO)) = (running.cpu_max, left) {
                         stage = self.hasten(stage, TimeLimit::Cpu(cpu_max));
                         deadline = Moment::now().after(grace);
@@ -238,9 +269,11 @@ impl Session {
     }
 
     /// Its time is over, or the grace after that.
-    fn hasten(&self, stage: Stage, limit: TimeLimit) -> Stage {
+    fn hasten(&mut self, stage: Stage, limit: TimeLimit) -> Stage {
         match stage {
             Stage::Running => {
+                // It has only so long to take notice.
+                self.set_share(Share::Full);
                 self.process.interrupt();
                 Stage::Interrupted(limit)
             }

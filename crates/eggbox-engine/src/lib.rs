@@ -7,8 +7,10 @@ mod engine;
 mod config;
 mod session_id;
 mod outcome;
+mod code;
 mod registry;
 mod names;
+mod ending;
 mod session;
 mod execution;
 mod session_process;
@@ -27,6 +29,7 @@ mod kept;
 mod state_dir;
 mod clock;
 
+pub use code::Code;
 pub use config::{EngineConfig, EnvironmentConfig, Limits, Preload};
 pub use engine::{Engine, ExecuteError, StartError};
 pub use environment::EnvironmentError;

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::cgroup::Group;
+use eggbox_sandbox::cgroup::{Group, Share};
 
 use crate::outcome::Death;
 use crate::watchdog::Watched;
@@ -39,6 +39,14 @@ impl Meter {
         match self {
             Self::Group(group) => group.out_of_memory_kills(),
             Self::Watched(_) => Ok(0),
+        }
+    }
+
+    /// Sets what it gets of the processors; without groups each process has its part.
+    pub(crate) fn set_share(&self, share: Share) -> io::Result<()> {
+        match self {
+            Self::Group(group) => group.set_share(share),
+            Self::Watched(_) => Ok(()),
         }
     }
 

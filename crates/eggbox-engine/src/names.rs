@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::ending::Ending;
 use crate::inheritance::Ended;
 use crate::outcome::Death;
 use crate::registry::Request;
@@ -29,6 +30,7 @@ pub(crate) struct Live {
     pub(crate) queue: mpsc::Sender<Request>,
     /// What it prints; none until it was started.
     pub(crate) files: Option<Arc<SessionFiles>>,
+    pub(crate) ending: Arc<Ending>,
 }
 
 /// A session that has ended untold.

@@ -93,6 +93,8 @@ pub enum Death {
     Unobserved,
     /// The server was shut down and its grace was over.
     Shutdown,
+    /// Somebody has asked for its end.
+    Deleted,
     /// Nobody used the session for this long.
     Idle { idle_max: Duration },
     /// The session was this old.

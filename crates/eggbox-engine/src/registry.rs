@@ -1,21 +1,23 @@
 //! Admits requests to sessions, and runs the tasks that serve them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
+use crate::code::Code;
 use crate::config::EngineConfig;
+use crate::ending::Ending;
 use crate::engine::{ExecuteError, chain};
-use crate::environment::Environment;
+use crate::environment::{Environment, is_true};
 use crate::inheritance::{Ended, Inherited, keep_end};
 use crate::kept::gone_key;
 use crate::names::{Buried, Gone, Live, Names};
 use crate::nest::SpawnError;
 use crate::outcome::{Death, Execution, Outcome, Output, SessionState, Usage};
 use crate::session::{Session, SessionError};
-use crate::session_files::LastExecution;
+use crate::session_files::{LastExecution, SessionFiles};
 use crate::session_id::SessionId;
 
 /// Every session of the server.
@@ -30,6 +32,8 @@ pub(crate) struct Registry {
     in_flight: AtomicUsize,
     /// Told whenever one is answered.
     answered: Notify,
+    /// What has not begun is left to the server that comes after this one.
+    is_handing_over: watch::Sender<bool>,
 }
 
 type Reply = Result<Execution, ExecuteError>;
@@ -37,12 +41,19 @@ type Reply = Result<Execution, ExecuteError>;
 /// An execution that waits for its turn.
 #[derive(Debug)]
 pub(crate) struct Request {
-    code: String,
+    code: Code,
+    /// Whether somebody has taken it on, or has given it up: whoever comes first.
+    is_settled: Arc<AtomicBool>,
     reply: oneshot::Sender<Reply>,
     _in_flight: InFlight,
 }
 
 impl Request {
+    /// Whether it was not settled before. It is from now on.
+    fn settle(is_settled: &AtomicBool) -> bool {
+        !is_settled.swap(true, Ordering::Relaxed)
+    }
+
     /// Returns whether somebody heard it.
     fn answer_gone(self, id: &SessionId, death: Death) -> bool {
         self.reply.send(Ok(gone(id.clone(), death))).is_ok()
@@ -86,7 +97,15 @@ impl Registry {
     pub(crate) fn new(environment: Environment, inherited: Inherited, config: Arc<EngineConfig>) -> Arc<Self> {
         let turns = Semaphore::new(config.limits.executions_max.min(Semaphore::MAX_PERMITS));
         let (in_flight, answered) = (AtomicUsize::new(0), Notify::new());
-        let registry = Arc::new(Self { environment, config, names: Mutex::default(), turns, in_flight, answered });
+        let registry = Arc::new(Self {
+            environment,
+            config,
+            names: Mutex::default(),
+            turns,
+            in_flight,
+            answered,
+            is_handing_over: watch::Sender::new(false),
+        });
         {
             let mut names = registry.names();
             for ended in inherited.ended {
@@ -96,8 +115,8 @@ impl Registry {
                 let id = session.record.id.clone();
                 let files = Some(Arc::clone(&session.files));
                 let running = session.is_running().then(|| InFlight::new(&registry));
-                let queue = registry.start_task(&id, Beginning::Inherited(Box::new(session), running), []);
-                names.live.insert(id, Live { queue, files });
+                let beginning = Beginning::Inherited(Box::new(session), running);
+                names.live.insert(id.clone(), registry.start_task(&id, beginning, files, []));
             }
         }
         registry
@@ -120,6 +139,11 @@ impl Registry {
             }
             answered.await;
         }
+    }
+
+    /// Gives up what has not begun: it is answered so.
+    pub(crate) fn hand_over(&self) {
+        self.is_handing_over.send_replace(true);
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {
@@ -165,17 +189,45 @@ impl Registry {
         files.last_execution().map(Some)
     }
 
+    /// Ends the session of that name, and returns when that is done; whether there was one.
+    pub(crate) async fn delete(&self, id: &SessionId) -> bool {
+        let (was_gone, queue) = {
+            let mut names = self.names();
+            let live = names.live.get(id).map(|live| {
+                live.ending.want();
+                live.queue.clone()
+            });
+            (names.gone.remove(id).is_some(), live)
+        };
+        if was_gone {
+            self.environment.keeper.remove(&gone_key(id)).await;
+        }
+        let Some(queue) = queue else { return was_gone };
+        queue.closed().await;
+        true
+    }
+
     /// Runs `code` in the session of that name, or in a new one. Goes on to the end even if the future is dropped.
-    pub(crate) async fn execute(self: &Arc<Self>, id: SessionId, code: String) -> Reply {
-        let (reply, answer) = oneshot::channel();
-        let request = Request { code, reply, _in_flight: InFlight::new(self) };
+    pub(crate) async fn execute(self: &Arc<Self>, id: SessionId, code: Code) -> Reply {
+        let (reply, mut answer) = oneshot::channel();
+        let is_settled = Arc::new(AtomicBool::new(false));
+        let request = Request { code, is_settled: Arc::clone(&is_settled), reply, _in_flight: InFlight::new(self) };
+        let handing_over = is_true(&self.is_handing_over);
         if let Some(death) = self.admit(&id, request)? {
             self.environment.keeper.remove(&gone_key(&id)).await;
             return Ok(gone(id, death));
         }
-        answer
-            .await
-            .unwrap_or_else(|_| Err(ExecuteError::Internal("the session's task ended without an answer".into())))
+        let answered = tokio::select! {
+            biased;
+            answered = &mut answer => answered,
+            () = handing_over => {
+                if Request::settle(&is_settled) {
+                    return Err(ExecuteError::ShuttingDown);
+                }
+                answer.await
+            }
+        };
+        answered.unwrap_or_else(|_| Err(ExecuteError::Internal("the session's task ended without an answer".into())))
     }
 
     /// Gives the request to its session, which it makes if need be; or returns why that session is gone.
@@ -197,8 +249,7 @@ impl Registry {
             }
             None => request,
         };
-        let queue = self.start_task(id, Beginning::New, [request]);
-        names.live.insert(id.clone(), Live { queue, files: None });
+        names.live.insert(id.clone(), self.start_task(id, Beginning::New, None, [request]));
         Ok(None)
     }
 
@@ -207,19 +258,27 @@ impl Registry {
         self: &Arc<Self>,
         id: &SessionId,
         beginning: Beginning,
+        files: Option<Arc<SessionFiles>>,
         first: impl IntoIterator<Item = Request>,
-    ) -> mpsc::Sender<Request> {
+    ) -> Live {
         let (sender, receiver) = mpsc::channel(self.config.limits.queue_max.max(1));
         for request in first {
             // There is room: they come from a queue of the same size.
             let _ = sender.try_send(request);
         }
-        tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, receiver));
-        sender
+        let ending = Arc::new(Ending::default());
+        tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, Arc::clone(&ending), receiver));
+        Live { queue: sender, files, ending }
     }
 
     /// The task of one session, from its fork to its end.
-    async fn serve(self: Arc<Self>, id: SessionId, beginning: Beginning, mut queue: mpsc::Receiver<Request>) {
+    async fn serve(
+        self: Arc<Self>,
+        id: SessionId,
+        beginning: Beginning,
+        ending: Arc<Ending>,
+        mut queue: mpsc::Receiver<Request>,
+    ) {
         let (mut session, running) = match beginning {
             Beginning::Inherited(session, running) => (*session, running),
             Beginning::New => match self.environment.start_session(id.clone()).await {
@@ -227,20 +286,25 @@ impl Registry {
                 Err(error) => return self.fail(&id, queue, &error),
             },
         };
+        if let Err(error) = session.end_by(ending) {
+            self.give_up(&mut session, &error).await;
+        }
         if let Some(live) = self.names().live.get_mut(&id) {
             live.files = Some(Arc::clone(&session.files));
         }
         let End { death, last } = self.serve_to_end(&mut session, running, &mut queue).await;
-        // Whoever reads the answer is told by that.
-        let untold = death.clone().filter(|_| last.as_ref().is_none_or(|(reply, _)| reply.is_closed()));
+        // Whoever reads the answer is told by that, and whoever has deleted it knows.
+        let is_deleted = death == Some(Death::Deleted);
+        let is_told = is_deleted || last.as_ref().is_some_and(|(reply, _)| !reply.is_closed());
+        let untold = death.clone().filter(|_| !is_told);
         if let Some(death) = &untold {
             tracing::debug!(session = %id, ?death, "a session has ended, and nobody was told yet");
         }
-        self.remove(&mut session, &mut queue, untold).await;
+        self.remove(&mut session, &mut queue, is_deleted, untold).await;
         if let Some((reply, answer)) = last {
             // Only now, so that the next request finds it gone.
-            if let (Err(_), Some(death)) = (reply.send(answer), &death) {
-                self.bury_unheard(Ended { id, death: death.clone(), files: Some(Arc::clone(&session.files)) }).await;
+            if let (Err(_), Some(death)) = (reply.send(answer), death.filter(|_| !is_deleted)) {
+                self.bury_unheard(Ended { id, death, files: Some(Arc::clone(&session.files)) }).await;
             }
         }
     }
@@ -296,9 +360,11 @@ impl Registry {
                 request = queue.recv() => request,
             };
             // The registry holds a sender while the entry is live.
-            let Some(Request { code, reply, _in_flight }) = request else { return End { death: None, last: None } };
+            let Some(Request { code, is_settled, reply, _in_flight }) = request else {
+                return End { death: None, last: None };
+            };
             match session.files.code_bytes_max() {
-                Ok(code_bytes_max) if code.len() as u64 > code_bytes_max => {
+                Ok(code_bytes_max) if code.text.len() as u64 > code_bytes_max => {
                     let _ = reply.send(Err(ExecuteError::CodeTooLong { code_bytes_max }));
                     continue;
                 }
@@ -314,7 +380,10 @@ impl Registry {
                     }
                     turn = self.turns.acquire() => turn,
                 };
-                session.execute(&code).await
+                if !Request::settle(&is_settled) {
+                    continue;
+                }
+                session.execute(&code.text).await
             };
             match executed {
                 Err(error) => {
@@ -347,11 +416,12 @@ impl Registry {
     }
 
     /// Takes an ended session out. Requests that wait for it go to a new one of that name, in their order; where there
-    /// are none, the next is told of `untold`.
+    /// are none, the next is told of `untold`. Those that wait for a deleted one are told so.
     async fn remove(
         self: &Arc<Self>,
         session: &mut Session,
         queue: &mut mpsc::Receiver<Request>,
+        is_deleted: bool,
         untold: Option<Death>,
     ) {
         let (id, keeper) = (&session.record.id.clone(), &self.environment.keeper);
@@ -361,7 +431,7 @@ impl Registry {
             keep_end(keeper, ended).await;
         }
         session.forget().await;
-        let buried = self.take_out(id, queue, untold);
+        let buried = self.take_out(id, queue, is_deleted, untold);
         if has_untold && !self.names().gone.contains_key(id) {
             // It was told at once.
             keeper.remove(&gone_key(id)).await;
@@ -387,6 +457,7 @@ impl Registry {
         self: &Arc<Self>,
         id: &SessionId,
         queue: &mut mpsc::Receiver<Request>,
+        is_deleted: bool,
         untold: Option<Ended>,
     ) -> Buried {
         let mut names = self.names();
@@ -397,6 +468,11 @@ impl Registry {
             waiting.push(request);
         }
         let mut waiting = waiting.into_iter();
+        if is_deleted {
+            for request in waiting.by_ref() {
+                request.answer_gone(id, Death::Deleted);
+            }
+        }
         if let Some(ended) = untold {
             // One that went away has not heard it.
             let is_told = |request: Request| !request.reply.is_closed() && request.answer_gone(id, ended.death.clone());
@@ -405,8 +481,7 @@ impl Registry {
             }
         }
         if waiting.len() > 0 {
-            let queue = self.start_task(id, Beginning::New, waiting);
-            names.live.insert(id.clone(), Live { queue, files: None });
+            names.live.insert(id.clone(), self.start_task(id, Beginning::New, None, waiting));
         }
         Buried::default()
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use eggbox_sandbox::cgroup::Share;
 use eggbox_sandbox::status::Status;
 use eggbox_sandbox::wire::{
     Exit, FrameError, FromSession, HEADER_BYTES, KIND_WARM_UP, SESSION_FRAME_BYTES_MAX, numbered_request,
@@ -16,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::clock::Moment;
 use crate::config::EngineConfig;
+use crate::ending::Ending;
 use crate::inheritance::Heir;
 use crate::keeper::Keeper;
 use crate::kept::{SessionNote, session_key};
@@ -70,6 +72,10 @@ pub(crate) struct Session {
     pub(crate) files: Arc<SessionFiles>,
     pub(crate) meter: Meter,
     pub(crate) config: Arc<EngineConfig>,
+    /// What it gets of the processors; not known of one that was taken over.
+    pub(crate) share: Option<Share>,
+    /// It has computed not long ago.
+    pub(crate) is_busy: bool,
     /// What its own nest's plan lets it have.
     pub(crate) memory_bytes_max: u64,
     /// As it was last written.
@@ -77,6 +83,7 @@ pub(crate) struct Session {
     /// Bytes of a frame that is not whole yet.
     pub(crate) received: Vec<u8>,
     pub(crate) late: Late,
+    ending: Arc<Ending>,
     keeper: Arc<Keeper>,
     /// The keeper that it was given to; none of them before.
     kept_by: Option<u64>,
@@ -129,7 +136,7 @@ impl Session {
         let meter = meter(nest, &process, watchdog)?;
         let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot, created: record.created };
         let session = Self::hold(nest, process, files, meter, Arc::clone(config), record, note, keeper);
-        Ok(Self { kept_by: Some(keeper.generation()), ..session })
+        Ok(Self { kept_by: Some(keeper.generation()), share: None, ..session })
     }
 
     #[expect(clippy::too_many_arguments, reason = "it is a literal of this type, once for each way to get one")]
@@ -152,9 +159,12 @@ impl Session {
             files,
             meter,
             config,
+            share: Some(Share::Full),
+            is_busy: false,
             record,
             received: Vec::new(),
             late,
+            ending: Arc::default(),
             keeper,
             kept_by: None,
             note,
@@ -223,6 +233,16 @@ impl Session {
         self.record = Record { id, created: now, phase: Phase::Idle { since: now, last: None }, ..self.record.clone() };
         self.note.created = now;
         self.late = Late::new(Arc::clone(&self.keeper), self.note.clone());
+    }
+
+    /// Lets it be ended from elsewhere.
+    ///
+    /// # Errors
+    /// Where there is no descriptor left for that.
+    pub(crate) fn end_by(&mut self, ending: Arc<Ending>) -> io::Result<()> {
+        ending.is_of(self.process.handle()?);
+        self.ending = ending;
+        Ok(())
     }
 
     /// Whether it is of this nest, and lives.
@@ -326,6 +346,9 @@ impl Session {
     pub(crate) fn death(&self, exit: Result<Exit, oneshot::error::RecvError>) -> Death {
         match exit {
             Ok(Exit::Signal(number)) if number == Signal::KILL.as_raw() => {
+                if self.ending.is_wanted() {
+                    return Death::Deleted;
+                }
                 let cause = self.meter.cause_of_kill(self.record.kills_before, self.memory_bytes_max);
                 cause.unwrap_or(Death::Signal { number })
             }

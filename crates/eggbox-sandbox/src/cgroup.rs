@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 pub use facts::{ControlGroups, Found, find};
-pub use group::Group;
+pub use group::{Group, Share};
 
 use crate::limits::SandboxLimits;
 
@@ -43,10 +43,8 @@ pub struct GroupPlan {
     pub version: Version,
     pub memory: PathBuf,
     pub pids: PathBuf,
-    /// Without it the CPU is shared out by process, not by session.
-    pub cpu: Option<PathBuf>,
-    /// Without it CPU time is not known.
-    pub cpu_account: Option<PathBuf>,
+    pub cpu: PathBuf,
+    pub cpu_account: PathBuf,
     pub memory_bytes_max: u64,
     pub processes_max: u32,
     /// The uid that forks into the groups of version 2.
@@ -62,8 +60,8 @@ impl GroupPlan {
             version: *version,
             memory: beneath(memory),
             pids: beneath(pids),
-            cpu: cpu.as_ref().map(beneath),
-            cpu_account: cpu_account.as_ref().map(beneath),
+            cpu: beneath(cpu),
+            cpu_account: beneath(cpu_account),
             memory_bytes_max: limits.memory_bytes_max,
             processes_max: limits.processes_max,
             nest_uid,
@@ -72,9 +70,7 @@ impl GroupPlan {
 
     /// Every folder once.
     fn folders(&self) -> Vec<&Path> {
-        let optional = [&self.cpu, &self.cpu_account].into_iter().flatten();
-        let mut folders: Vec<&Path> =
-            [&self.memory, &self.pids].into_iter().chain(optional).map(PathBuf::as_path).collect();
+        let mut folders = [&self.memory, &self.pids, &self.cpu, &self.cpu_account].map(PathBuf::as_path).to_vec();
         folders.sort_unstable();
         folders.dedup();
         folders

@@ -5,12 +5,12 @@ use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -21,8 +21,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinSet, yield_now};
+use tokio::time::Instant;
 
 use crate::config::{HEAD_BYTES_MAX, ServerConfig};
+use crate::error::Error;
 use crate::patience::Patience;
 
 /// The address that a connection came in on, as an extension of each of its requests.
@@ -31,6 +33,10 @@ pub(crate) struct LocalAddress(pub(crate) IpAddr);
 
 /// The pause after `accept` fails for want of descriptors or memory; some connection may end meanwhile.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// How long after a refusal the next request on that connection waits: to refuse costs little, but a client that does not
+/// listen to it could have the server do nothing else.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) async fn connections(
     listener: TcpListener,
@@ -59,8 +65,8 @@ pub(crate) async fn connections(
         if stream.set_nodelay(true).is_err() {
             continue;
         }
-        let router = TowerToHyperService::new(router.clone());
-        let service = service_fn(move |request| respond(router.clone(), LocalAddress(local.ip()), request));
+        let answerer = Arc::new(Answerer::new(router.clone(), local.ip()));
+        let service = service_fn(move |request| Arc::clone(&answerer).answer(request));
         let stream = TokioIo::new(Patience::new(stream, config.answer_stall_max));
         let connection = graceful.watch(http.serve_connection(stream, service));
         connections.spawn(async move {
@@ -99,16 +105,48 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn respond(
+/// What answers the requests of one connection, one after the other.
+#[derive(Debug)]
+struct Answerer {
     router: TowerToHyperService<Router>,
     local: LocalAddress,
-    request: Request<Incoming>,
-) -> Result<Response, Infallible> {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(local);
-    let response = hyper::service::Service::call(&router, request).await;
-    // Who sends many requests at once lets others' in between. Not before: a request that has arrived is not lost with its
-    // client.
-    yield_now().await;
-    response
+    /// Until when the next request has to wait.
+    paused_until: Mutex<Option<Instant>>,
+}
+
+impl Answerer {
+    fn new(router: Router, local: IpAddr) -> Self {
+        let router = TowerToHyperService::new(router);
+        Self { router, local: LocalAddress(local), paused_until: Mutex::default() }
+    }
+
+    fn paused_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        // Every change is a single step.
+        self.paused_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response, Infallible> {
+        let paused_until = self.paused_until().take().filter(|until| *until > Instant::now());
+        let Some(until) = paused_until else { return self.answer_now(request).await };
+        // In a task of its own: a request that has arrived is not lost with its client.
+        let answered = tokio::spawn(async move {
+            tokio::time::sleep_until(until).await;
+            self.answer_now(request).await
+        });
+        answered.await.unwrap_or_else(|_| Ok(Error::Panic.into_response()))
+    }
+
+    async fn answer_now(&self, request: Request<Incoming>) -> Result<Response, Infallible> {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.local);
+        let response = hyper::service::Service::call(&self.router, request).await;
+        let is_refused = |answer: &Response| answer.status().is_client_error() || answer.status().is_server_error();
+        if response.as_ref().is_ok_and(is_refused) {
+            *self.paused_until() = Some(Instant::now() + REFUSAL_PAUSE);
+        }
+        // Who sends many requests at once lets others' in between. Not before: a request that has arrived is not lost
+        // with its client.
+        yield_now().await;
+        response
+    }
 }

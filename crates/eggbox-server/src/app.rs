@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use eggbox_engine::Engine;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -14,25 +14,30 @@ use crate::config::{LARGE_ANSWERS_MAX, ServerConfig};
 use crate::error::Error;
 use crate::guard::{self, Guard};
 use crate::request_id;
-use crate::routes::{execute, health, last_execution};
+use crate::room::Room;
+use crate::routes::{delete_session, execute, health, last_execution};
 
 /// What the routes share.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) config: ServerConfig,
+    pub(crate) room: Room,
     /// One for each large answer that may be in memory.
     pub(crate) large_answers: Arc<Semaphore>,
 }
 
 /// The routes as an error names them.
-pub(crate) const ROUTES: &str = "POST /execute, GET /v1/sessions/{id}/executions/last, GET /health";
+pub(crate) const ROUTES: &str =
+    "POST /execute, DELETE /v1/sessions/{id}, GET /v1/sessions/{id}/executions/last, GET /health";
 
 pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
     let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
-    let app = Arc::new(App { engine, config: config.clone(), large_answers });
+    let room = Room::new(config.bodies_bytes_max);
+    let app = Arc::new(App { engine, config: config.clone(), room, large_answers });
     let routes = Router::new()
         .route("/execute", post(execute::execute))
+        .route("/v1/sessions/{id}", delete(delete_session::delete_session))
         .route("/v1/sessions/{id}/executions/last", get(last_execution::last_execution))
         .route("/health", get(health::health))
         .with_state(app);
@@ -72,9 +77,10 @@ mod tests {
 
     /// Stand-ins for the routes: the engine is not needed to see what is around them.
     fn routes(config: &ServerConfig) -> Router {
-        let config = config.clone();
+        let (config, room) = (config.clone(), Room::new(config.bodies_bytes_max));
         let length = |request: Request| async move {
-            Ok::<_, Error>(body::read_json(request, &config).await?.len().to_string())
+            let (bytes, _room) = body::read_json(request, &config, &room).await?;
+            Ok::<_, Error>(bytes.len().to_string())
         };
         let internal = || async { Err::<StatusCode, _>(Error::Internal("the cause".into())) };
         let panicking = || async {
@@ -142,11 +148,7 @@ mod tests {
         let head = "host: localhost\r\nconnection: close\r\n\r\n";
         let long = "x".repeat(17);
         for (request, status, contains) in [
-            (
-                format!("GET /nowhere HTTP/1.1\r\n{head}"),
-                "404",
-                "POST /execute, GET /v1/sessions/{id}/executions/last, GET /health",
-            ),
+            (format!("GET /nowhere HTTP/1.1\r\n{head}"), "404", ROUTES),
             (format!("CONNECT localhost:80 HTTP/1.1\r\n{head}"), "403", "names another host"),
             (format!("GET /execute HTTP/1.1\r\n{head}"), "405", "GET is not a method of `/execute`"),
             (format!("GET /execute HTTP/1.1\r\n{head}"), "405", "allow: POST\r\n"),
@@ -179,6 +181,21 @@ mod tests {
             assert!(answer.contains("\r\nx-request-id: 0"), "{request}: {answer}");
             assert!(answer.contains(r#"{"error":""#) && answer.contains(contains), "{request}: {answer}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_waits_after_a_refusal_and_not_after_an_answer() {
+        let server = Server::start(config()).await;
+        let mut connection = server.connect().await;
+        let mut times = Vec::new();
+        for path in ["/slow", "/slow", "/nowhere", "/nowhere", "/nowhere"] {
+            let began = std::time::Instant::now();
+            connection.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+            assert!(connection.read(&mut [0; 4096]).await.unwrap() > 0);
+            times.push(began.elapsed());
+        }
+        let pause = Duration::from_millis(20);
+        assert!(times[1] >= pause * 10 && times[2] < pause && times[3] >= pause && times[4] >= pause, "{times:?}");
     }
 
     #[tokio::test]

@@ -8,18 +8,22 @@ use http_body_util::BodyExt;
 
 use crate::config::{DISCARD_BYTES_MAX, ServerConfig};
 use crate::error::Error;
+use crate::room::{Room, Taken};
 
-/// The bytes of a body that says it is JSON and keeps to `body_bytes_max` and `body_read_max`.
-pub(crate) async fn read_json(request: Request, config: &ServerConfig) -> Result<Vec<u8>, Error> {
+/// The bytes of a body that says it is JSON and keeps to `body_bytes_max` and `body_read_max`, with the room they have.
+pub(crate) async fn read_json(request: Request, config: &ServerConfig, room: &Room) -> Result<(Vec<u8>, Taken), Error> {
     check_content_type(request.headers())?;
     let too_large = Error::BodyTooLarge { body_bytes_max: config.body_bytes_max };
     // A client that asks first has not sent the body yet and does not have to.
     if request.headers().contains_key(EXPECT) && announced_bytes(request.headers()) > config.body_bytes_max as u64 {
         return Err(too_large);
     }
-    match tokio::time::timeout(config.body_read_max, collect(request.into_body(), config.body_bytes_max)).await {
-        Ok(Ok(Some(bytes))) => Ok(bytes),
-        Ok(Ok(None)) => Err(too_large),
+    let mut taken = room.take();
+    let collected = collect(request.into_body(), config.body_bytes_max, &mut taken);
+    match tokio::time::timeout(config.body_read_max, collected).await {
+        Ok(Ok(Collected::All(bytes))) => Ok((bytes, taken)),
+        Ok(Ok(Collected::TooLarge)) => Err(too_large),
+        Ok(Ok(Collected::NoRoom)) => Err(Error::NoRoomForBody { bodies_bytes_max: config.bodies_bytes_max }),
         Ok(Err(_)) => Err(Error::BodyCut),
         Err(_) => Err(Error::BodySlow { seconds: config.body_read_max.as_secs() }),
     }
@@ -51,26 +55,39 @@ fn announced_bytes(headers: &HeaderMap) -> u64 {
     headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// The whole body, or none if it has more than `bytes_max`; in that case its rest is read and thrown away up to
+/// What came of reading a body.
+#[derive(Debug, PartialEq, Eq)]
+enum Collected {
+    All(Vec<u8>),
+    /// It has more bytes than it may.
+    TooLarge,
+    /// Others hold too much.
+    NoRoom,
+}
+
+/// The whole body, if it has at most `bytes_max` and there is room for it; else its rest is read and thrown away up to
 /// [`DISCARD_BYTES_MAX`], because a sender that is cut off while it writes may never see the answer.
-async fn collect(mut body: Body, bytes_max: usize) -> Result<Option<Vec<u8>>, axum::Error> {
-    let mut kept = Vec::new();
+async fn collect(mut body: Body, bytes_max: usize, room: &mut Taken) -> Result<Collected, axum::Error> {
+    let mut collected = Collected::All(Vec::new());
     let mut discarded_bytes = 0;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else {
             continue;
         };
-        if discarded_bytes == 0 && data.len() <= bytes_max - kept.len() {
-            kept.extend_from_slice(&data);
-            continue;
+        if let Collected::All(kept) = &mut collected {
+            let bytes = kept.len() + data.len();
+            if bytes <= bytes_max && room.grow(bytes) {
+                kept.extend_from_slice(&data);
+                continue;
+            }
+            collected = if bytes > bytes_max { Collected::TooLarge } else { Collected::NoRoom };
         }
-        kept = Vec::new();
         discarded_bytes += data.len();
         if discarded_bytes > DISCARD_BYTES_MAX {
             break;
         }
     }
-    Ok((discarded_bytes == 0).then_some(kept))
+    Ok(collected)
 }
 
 #[cfg(test)]
@@ -121,10 +138,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_large_body_needs_room() {
+        let room = Room::new(1 << 20);
+        let body = || Body::from(vec![b'x'; 1 << 20]);
+        let (mut first, mut second) = (room.take(), room.take());
+        assert!(matches!(collect(body(), 1 << 20, &mut first).await.unwrap(), Collected::All(_)));
+        assert_eq!(collect(body(), 1 << 20, &mut second).await.unwrap(), Collected::NoRoom);
+        drop(first);
+        assert!(matches!(collect(body(), 1 << 20, &mut second).await.unwrap(), Collected::All(_)));
+    }
+
+    #[tokio::test]
     async fn a_body_is_kept_up_to_its_limit() {
         for (length, kept) in [(0, true), (7, true), (8, true), (9, false), (1000, false)] {
-            let collected = collect(Body::from(vec![b'x'; length]), 8).await.unwrap();
-            assert_eq!(collected, kept.then(|| vec![b'x'; length]), "{length}");
+            let body = Body::from(vec![b'x'; length]);
+            let collected = collect(body, 8, &mut Room::new(0).take()).await.unwrap();
+            let expected = if kept { Collected::All(vec![b'x'; length]) } else { Collected::TooLarge };
+            assert_eq!(collected, expected, "{length}");
         }
     }
 }

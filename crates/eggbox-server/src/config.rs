@@ -24,6 +24,8 @@ pub(crate) const LARGE_ANSWERS_MAX: usize = 64;
 pub struct ServerConfig {
     /// Bytes in the body of a request.
     pub body_bytes_max: usize,
+    /// Bytes in the bodies of all requests that are being received, wait or run, beyond the first 64 KiB of each.
+    pub bodies_bytes_max: usize,
     /// Connections open at once; further ones wait in the kernel's backlog.
     pub connections_max: usize,
     /// From the first wait for a request to the end of its head; also how long an unused connection stays open.
@@ -40,6 +42,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             body_bytes_max: 8 * 1024 * 1024,
+            bodies_bytes_max: 256 * 1024 * 1024,
             connections_max: 1024,
             head_read_max: Duration::from_secs(30),
             body_read_max: Duration::from_secs(60),

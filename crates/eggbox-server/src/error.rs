@@ -43,6 +43,10 @@ pub(crate) enum Error {
     BodySlow { seconds: u64 },
     #[error("the body is over the limit of {body_bytes_max} bytes (body_bytes_max): send less code at once")]
     BodyTooLarge { body_bytes_max: usize },
+    #[error(
+        "the requests that are under way have taken all {bodies_bytes_max} bytes (bodies_bytes_max): try again later"
+    )]
+    NoRoomForBody { bodies_bytes_max: usize },
     #[error("the Content-Type is {found}: send application/json, in UTF-8")]
     ContentType { found: String },
     #[error("all {sessions_max} sessions (sessions_max) are in use: use one of yours, or try again later")]
@@ -88,7 +92,9 @@ impl Error {
             Self::BodySlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NoRoom { .. } | Self::QueueFull { .. } | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoRoom { .. } | Self::NoRoomForBody { .. } | Self::QueueFull { .. } | Self::ShuttingDown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -96,7 +102,7 @@ impl Error {
     /// When a client that met this may try again, in seconds.
     fn retry_after_seconds(&self) -> Option<u16> {
         match self {
-            Self::QueueFull { .. } => Some(1),
+            Self::QueueFull { .. } | Self::NoRoomForBody { .. } => Some(1),
             Self::NoRoom { .. } | Self::ShuttingDown => Some(5),
             _ => None,
         }

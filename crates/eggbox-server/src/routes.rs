@@ -1,5 +1,6 @@
 //! One file per route, with its request, its answer and what it does.
 
+pub(crate) mod delete_session;
 pub(crate) mod execute;
 pub(crate) mod health;
 pub(crate) mod last_execution;

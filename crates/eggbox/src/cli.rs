@@ -146,6 +146,12 @@ pub(crate) struct Options {
         value_parser = |text: &str| setting::BODY_BYTES_MAX.parse(text))]
     pub(crate) body_bytes_max: Option<u64>,
 
+    /// Bodies of all requests under way together, beyond 64 KiB of each [default: 268435456]
+    #[arg(long, env = "EGGBOX_BODIES_BYTES_MAX", hide_env_values = true, value_name = "BYTES",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::BODIES_BYTES_MAX.parse(text))]
+    pub(crate) bodies_bytes_max: Option<u64>,
+
     /// Connections open at once; further ones wait [default: 1024]
     #[arg(long, env = "EGGBOX_CONNECTIONS_MAX", hide_env_values = true, value_name = "COUNT",
         help_heading = "Limits", allow_hyphen_values = true,

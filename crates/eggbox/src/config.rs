@@ -91,6 +91,16 @@ impl Config {
 
     fn resolve(options: Options, file: FileConfig, user: User) -> Result<Self, ConfigError> {
         let body_bytes_max = number(setting::BODY_BYTES_MAX, options.body_bytes_max, file.limits.body_bytes_max)?;
+        let bodies_bytes_max: usize =
+            number(setting::BODIES_BYTES_MAX, options.bodies_bytes_max, file.limits.bodies_bytes_max)?;
+        let bodies_bytes_max = match options.bodies_bytes_max.is_some() || file.limits.bodies_bytes_max.is_some() {
+            true if bodies_bytes_max < body_bytes_max => {
+                return Err(ConfigError::OutOfRange(format!(
+                    "bodies_bytes_max = {bodies_bytes_max}: one body may have more (body_bytes_max = {body_bytes_max})"
+                )));
+            }
+            _ => bodies_bytes_max.max(body_bytes_max),
+        };
         let (limits, sandbox_limits) =
             (limits(&options, &file, body_bytes_max)?, sandbox_limits(&options, &file.limits)?);
         let listen = options.listen.or(file.server.listen).unwrap_or((Ipv4Addr::LOCALHOST, 5000).into());
@@ -119,6 +129,7 @@ impl Config {
             )?,
             server: ServerConfig {
                 body_bytes_max,
+                bodies_bytes_max,
                 connections_max: number(
                     setting::CONNECTIONS_MAX,
                     options.connections_max,

@@ -71,7 +71,7 @@ async fn examine(mut config: EngineConfig) -> anyhow::Result<Finding> {
 
 async fn ask(config: EngineConfig) -> anyhow::Result<Finding> {
     let engine = Engine::start(config).await.context("failed to start")?;
-    let execution = engine.execute(None, WHO.to_owned()).await;
+    let execution = engine.execute(None, WHO.into()).await;
     let isolation = engine.status().clone();
     engine.shutdown(Duration::ZERO).await;
     let stdout = execution.context("failed to ask the interpreter its version")?.stdout.bytes;

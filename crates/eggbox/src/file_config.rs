@@ -43,6 +43,7 @@ pub(crate) struct Environment {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Limits {
     pub(crate) body_bytes_max: Option<i64>,
+    pub(crate) bodies_bytes_max: Option<i64>,
     pub(crate) connections_max: Option<i64>,
     pub(crate) sessions_max: Option<i64>,
     pub(crate) parked_sessions_max: Option<i64>,

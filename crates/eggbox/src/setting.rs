@@ -35,6 +35,8 @@ const TIB: u64 = 1024 * 1024 * MIB;
 const DAY: f64 = 86_400.0;
 
 pub(crate) const BODY_BYTES_MAX: Count = count("body_bytes_max", "bytes", 8 * MIB, [1024, 1024 * MIB]);
+/// At least `body_bytes_max`, also where only that is given.
+pub(crate) const BODIES_BYTES_MAX: Count = count("bodies_bytes_max", "bytes", 256 * MIB, [1024, TIB]);
 pub(crate) const CONNECTIONS_MAX: Count = count("connections_max", "connections", 1024, [1, 65_536]);
 pub(crate) const SESSIONS_MAX: Count = count("sessions_max", "sessions", 1024, [1, 65_536]);
 pub(crate) const QUEUE_MAX: Count = count("queue_max", "executions", 16, [1, 10_000]);
@@ -123,9 +125,10 @@ impl Seconds {
 }
 
 #[cfg(test)]
-pub(crate) const COUNTS: [Count; 15] = [
+pub(crate) const COUNTS: [Count; 16] = [
     PARKED_SESSIONS_MAX,
     BODY_BYTES_MAX,
+    BODIES_BYTES_MAX,
     CONNECTIONS_MAX,
     SESSIONS_MAX,
     QUEUE_MAX,

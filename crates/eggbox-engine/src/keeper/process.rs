@@ -200,6 +200,10 @@ impl Process {
                 environments.push(plan);
             }
         }
+        if environments.is_empty() {
+            // The server that said so waits for this process.
+            return;
+        }
         // A server that has come meanwhile uses the same groups; one that is about to end still has the lock.
         let end = Instant::now() + LOCK_MAX;
         let mut lock = StateDir::lock(state_dir);

@@ -29,8 +29,8 @@ pub struct Found {
     pub version: Version,
     pub memory: PathBuf,
     pub pids: PathBuf,
-    pub cpu: Option<PathBuf>,
-    pub cpu_account: Option<PathBuf>,
+    pub cpu: PathBuf,
+    pub cpu_account: PathBuf,
 }
 
 /// The controllers without which a hierarchy of version 2 is of no use here.
@@ -93,8 +93,8 @@ fn version_one(own: &Own) -> Result<Found, String> {
         version: Version::One,
         memory: writable("memory")?,
         pids: writable("pids")?,
-        cpu: Some(writable("cpu")?),
-        cpu_account: Some(writable("cpuacct")?),
+        cpu: writable("cpu")?,
+        cpu_account: writable("cpuacct")?,
     })
 }
 
@@ -121,8 +121,8 @@ fn version_two(own: &Own) -> Result<Found, String> {
             "{shown} has {others} other processes in it; start eggbox in a group of its own (systemd-run --scope -p Delegate=yes)"
         ));
     }
-    let (cpu, cpu_account) = (Some(folder.clone()), Some(folder.clone()));
-    Ok(Found { version: Version::Two, memory: folder.clone(), pids: folder, cpu, cpu_account })
+    let [memory, pids, cpu, cpu_account] = std::array::from_fn(|_| folder.clone());
+    Ok(Found { version: Version::Two, memory, pids, cpu, cpu_account })
 }
 
 fn may_write(path: &Path) -> Result<(), String> {

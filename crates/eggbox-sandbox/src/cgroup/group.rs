@@ -24,12 +24,44 @@ pub struct Group {
     version: Version,
     memory_events: File,
     memory_peak: Option<File>,
-    cpu: Option<File>,
+    cpu: File,
+    /// Sets the group's part of the processors.
+    share: PathBuf,
+}
+
+/// What a group gets of processors that others want as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// As much as any other.
+    Full,
+    /// A sixteenth of that, which lets those with a full share run as soon as they wake. Measured with two busy groups a
+    /// processor and a neighbour that works 0.1 ms at a time, p99: 4.3 ms at a full share, 2.3 at an eighth, 0.8 at a
+    /// sixteenth, no less below that.
+    Low,
+}
+
+impl Share {
+    /// As the kernel has it; 1024 and 100 are what a new group has (cgroups(7)).
+    fn weight(self, version: Version) -> u64 {
+        match (version, self) {
+            (Version::One, Self::Full) => 1024,
+            (Version::One, Self::Low) => 1024 / 16,
+            (Version::Two, Self::Full) => 100,
+            (Version::Two, Self::Low) => 100 / 16,
+        }
+    }
 }
 
 impl GroupPlan {
     fn of(&self, folder: &Path, slot: u32) -> PathBuf {
         folder.join(slot.to_string())
+    }
+
+    fn share(&self, slot: u32) -> PathBuf {
+        self.of(&self.cpu, slot).join(match self.version {
+            Version::One => "cpu.shares",
+            Version::Two => "cpu.weight",
+        })
     }
 
     /// Makes the group of `slot` fit for a new session: empty, with its limits.
@@ -54,6 +86,7 @@ impl GroupPlan {
         let limit =
             |folder: &Path, name: &str, value: u64| write(&self.of(folder, slot).join(name), &value.to_string());
         limit(&self.pids, "pids.max", self.processes_max.into())?;
+        write(&self.share(slot), &Share::Full.weight(self.version).to_string())?;
         match self.version {
             Version::One => {
                 // Memory alone may at no moment have a higher limit than memory and swap together.
@@ -139,7 +172,8 @@ impl GroupPlan {
             memory_events: file(&self.memory, memory_events)?,
             // Not there before Linux 5.19.
             memory_peak: file(&self.memory, memory_peak).ok(),
-            cpu: self.cpu_account.as_deref().map(|folder| file(folder, cpu)).transpose()?,
+            cpu: file(&self.cpu_account, cpu)?,
+            share: self.share(slot),
         })
     }
 
@@ -179,14 +213,22 @@ impl Group {
         read(self.memory_peak.as_ref()?).ok()?.trim().parse().ok()
     }
 
-    /// CPU time of all processes, those that have ended included; none where it is not counted.
+    /// CPU time of all processes, those that have ended included; none where it cannot be read.
     #[must_use]
     pub fn cpu(&self) -> Option<Duration> {
-        let text = read(self.cpu.as_ref()?).ok()?;
+        let text = read(&self.cpu).ok()?;
         match self.version {
             Version::One => text.trim().parse().ok().map(Duration::from_nanos),
             Version::Two => field(&text, "usage_usec").ok().map(Duration::from_micros),
         }
+    }
+
+    /// Sets what it gets of the processors from now on.
+    ///
+    /// # Errors
+    /// Where the host refuses.
+    pub fn set_share(&self, share: Share) -> io::Result<()> {
+        write(&self.share, &share.weight(self.version).to_string())
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use eggbox_engine::{Execution, SessionId};
+use eggbox_engine::{Code, Execution, SessionId};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,10 +18,10 @@ use crate::config::RENDER_INLINE_BYTES_MAX;
 use crate::error::Error;
 
 pub(crate) async fn execute(State(app): State<Arc<App>>, request: Request) -> Result<Response, Error> {
-    let body = body::read_json(request, &app.config).await?;
+    let (body, taken) = body::read_json(request, &app.config, &app.room).await?;
     let ExecuteRequest { id, code } = ExecuteRequest::parse(&body)?;
     drop(body);
-    let execution = app.engine.execute(id, code).await?;
+    let execution = app.engine.execute(id, Code { text: code, room: taken.into_permit() }).await?;
     if execution.stdout.bytes.len() + execution.stderr.bytes.len() <= RENDER_INLINE_BYTES_MAX {
         return super::json(&Answer::from(execution));
     }

@@ -57,6 +57,23 @@ fn a_queue_that_is_full_is_503_and_the_rest_is_answered() {
 }
 
 #[test]
+fn large_requests_that_wait_or_run_have_so_much_room_together_and_small_ones_need_none() {
+    let server = Server::with("--body-bytes-max 1048576 --bodies-bytes-max 1048576");
+    let large = |code: &str| format!("{code}\n#{}", "x".repeat(700 << 10));
+    let [first, second] = [server.session(), server.session()];
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| first.run(&large("import time; time.sleep(1.5); print(1)")));
+        std::thread::sleep(Duration::from_millis(500));
+        let refused = second.run(&large("print(2)"));
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+        assert!(refused.error().contains("1048576 bytes (bodies_bytes_max)"), "{refused:?}");
+        assert_eq!(second.print(&format!("print(3)\n#{}", "x".repeat(60 << 10))), "3\n");
+        assert_eq!(running.join().expect("it is answered").stdout(), "1\n");
+    });
+    assert_eq!(second.print(&large("print(4)")), "4\n");
+}
+
+#[test]
 fn a_dead_nest_costs_its_sessions_and_is_replaced() {
     let (server, interpreter, _folder) = with_own_interpreter();
     let session = server.session();

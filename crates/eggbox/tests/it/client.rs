@@ -83,7 +83,7 @@ fn parse(answer: &[u8]) -> Answer {
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     let body = &answer[end + 4..];
-    let json = serde_json::from_slice(body)
-        .unwrap_or_else(|error| panic!("no JSON ({error}): {head}\n\n{}", String::from_utf8_lossy(body)));
+    let json = if status == 204 { Ok(Value::Null) } else { serde_json::from_slice(body) };
+    let json = json.unwrap_or_else(|error| panic!("no JSON ({error}): {head}\n\n{}", String::from_utf8_lossy(body)));
     Answer { status, headers, json }
 }

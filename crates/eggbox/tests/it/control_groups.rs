@@ -52,9 +52,11 @@ fn groups_of(server: &Server) -> BTreeSet<PathBuf> {
 fn has_process(group: &Path, argument: &str) -> bool {
     let slots = fs::read_dir(group).into_iter().flatten().flatten();
     let lists = slots.filter_map(|slot| fs::read_to_string(slot.path().join("cgroup.procs")).ok());
-    lists.flat_map(|list| list.lines().map(str::to_owned).collect::<Vec<_>>()).any(|pid| {
-        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(argument))
-    })
+    lists.flat_map(|list| list.lines().map(str::to_owned).collect::<Vec<_>>()).any(|pid| pid_is_of(&pid, argument))
+}
+
+fn pid_is_of(pid: &str, argument: &str) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(argument))
 }
 
 fn possible() -> bool {
@@ -83,6 +85,40 @@ fn sessions_are_in_groups_of_their_own_and_none_is_left_at_the_end() {
         let left: Vec<_> = found.iter().filter(|group| group.exists()).collect();
         assert!(left.is_empty(), "{left:?}");
     }
+}
+
+#[test]
+fn a_session_that_computes_lets_others_go_first_until_it_rests() {
+    if !possible() {
+        return;
+    }
+    let server = Server::bare();
+    let session = server.session();
+    session.print("import time");
+    // Of a hierarchy of version 1 or 2, in which a new group has 1024 or 100.
+    let is_low = |wanted: bool| {
+        let groups = groups();
+        let slots = groups.iter().flat_map(|group| fs::read_dir(group).into_iter().flatten().flatten());
+        let weights = slots.filter_map(|slot| {
+            let folder = slot.path();
+            let value = |name: &str| fs::read_to_string(folder.join(name)).ok();
+            let weight: u64 = value("cpu.shares").or_else(|| value("cpu.weight"))?.trim().parse().ok()?;
+            let pids = value("cgroup.procs")?;
+            // Its own is the only one with a process that has this for an argument.
+            pids.lines().any(|pid| pid_is_of(pid, &session.id)).then_some(weight)
+        });
+        weights.into_iter().next().is_some_and(|weight| (weight < 100) == wanted)
+    };
+    session.print(&format!("import subprocess; subprocess.Popen(['sh', '-c', 'sleep 100; : {}'])", session.id));
+    assert!(is_low(false));
+    session.print("end = time.monotonic() + 0.6\nwhile time.monotonic() < end: pass");
+    assert!(is_low(true));
+    // Not yet rested.
+    session.print("pass");
+    assert!(is_low(true));
+    std::thread::sleep(Duration::from_millis(1200));
+    session.print("pass");
+    assert!(is_low(false));
 }
 
 #[test]

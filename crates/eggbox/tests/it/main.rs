@@ -16,6 +16,7 @@ mod output;
 mod tracebacks;
 mod deletion;
 mod ending;
+mod delete_session;
 mod timeouts;
 mod late_output;
 mod limits;

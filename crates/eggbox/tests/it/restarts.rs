@@ -1,6 +1,6 @@
 //! A server that is killed or hands over does not end its sessions: the next one has them, with what they were at.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,22 @@ fn an_execution_that_was_running_finishes_and_its_output_is_not_lost() {
         (Some(2), true)
     );
     assert_eq!(server.run_in("a", "print(x)").stdout(), "5\n");
+}
+
+#[test]
+fn what_waits_when_the_server_hands_over_is_told_to_come_again_and_was_not_run() {
+    let server = start("");
+    server.run_in("a", "import time; n = 0");
+    let running = send_only(&server, "a", "time.sleep(1.5); n += 1");
+    std::thread::sleep(Duration::from_millis(300));
+    let mut waiting = send_only(&server, "a", "n += 10");
+    std::thread::sleep(Duration::from_millis(200));
+    let server = restart(server, Signal::HUP, "");
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).expect("it is answered");
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: "), "{answer}");
+    drop(running);
+    assert_eq!(server.run_in("a", "print(n)").stdout(), "1\n");
 }
 
 #[test]

@@ -270,6 +270,12 @@ impl Server {
         Ended { address: self.address, folder }
     }
 
+    /// Ends the session of that name.
+    pub(crate) fn delete(&self, id: &str) -> Answer {
+        let request = format!("DELETE /v1/sessions/{id} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        client::send(self.address, request.as_bytes())
+    }
+
     /// Asks for something by GET.
     pub(crate) fn get(&self, path: &str) -> Answer {
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");

@@ -3,12 +3,13 @@
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::process::{Footprint, footprint, wait_for};
+use crate::process::{Footprint, footprint, nest_pid, wait_for};
 use crate::python;
 use crate::server::{Server, Setup};
 
@@ -62,6 +63,39 @@ impl Marked {
 
 fn mounts() -> String {
     std::fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted")
+}
+
+#[test]
+fn a_server_with_nothing_to_wait_for_ends_at_once() {
+    let server = Server::with("");
+    server.session().print("x = 1");
+    let began = Instant::now();
+    server.signal(Signal::TERM);
+    assert!(server.wait().status.success());
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_nest_that_does_not_come_up_again_does_not_hold_up_the_end() {
+    let folder = python::own_folder();
+    let made = Command::new(python::bare()).args(["-m", "venv", "--without-pip"]).arg(folder.path()).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    let interpreter = folder.path().join("bin/python3");
+    let server = Setup::with_python(&interpreter).start();
+    let packages = std::fs::read_dir(folder.path().join("lib")).expect("it has a folder of modules");
+    let packages = packages.flatten().next().expect("of its version").path().join("site-packages");
+    // Python executes lines of this kind when it starts (site).
+    std::fs::write(packages.join("slow.pth"), "import time; time.sleep(100)\n").expect("it can be written");
+    let nest = Pid::from_raw(nest_pid(&interpreter).cast_signed()).expect("a pid is positive");
+    kill_process(nest, Signal::KILL).expect("the nest can be killed");
+    let is_starting = || footprint(&interpreter).pids.iter().any(|pid| Pid::from_raw(pid.cast_signed()) != Some(nest));
+    assert!(wait_for(Duration::from_secs(5), || is_starting().then_some(())).is_some());
+    let footprint = footprint(&interpreter);
+    let began = Instant::now();
+    server.signal(Signal::TERM);
+    assert!(server.wait().status.success());
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    footprint.assert_gone(GONE_MAX);
 }
 
 #[test]
@@ -174,7 +208,7 @@ fn a_signal_while_it_starts_ends_it_and_its_nest() {
     for millis in [5, 40, 80, 120] {
         let mut child = setup.command(&folder.path().join("state")).spawn().expect("the binary can be run");
         std::thread::sleep(Duration::from_millis(millis));
-        rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).expect("it is there");
+        kill_process(Pid::from_child(&child), Signal::TERM).expect("it is there");
         let ended = wait_for(GONE_MAX, || child.try_wait().expect("a child can be waited for"));
         assert!(ended.is_some(), "it did not end after {millis} ms");
         let left = wait_for(GONE_MAX, || footprint(&interpreter).pids.is_empty().then_some(()));
@@ -203,7 +237,7 @@ fn a_folder_can_be_used_again_by_the_next() {
         let stdout = child.stdout.take().expect("it is a pipe");
         std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).expect("it says where");
         assert!(line.starts_with("listening on "), "{line}");
-        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).expect("it is there");
+        kill_process(Pid::from_child(&child), signal).expect("it is there");
         child.wait().expect("a child can be waited for");
     }
 }
@@ -214,7 +248,7 @@ fn a_port_in_use_is_refused_by_name() {
     let address = taken.local_addr().expect("it is bound").to_string();
     let setup = Setup::bare();
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let mut command = std::process::Command::new(&setup.binary);
+    let mut command = Command::new(&setup.binary);
     command.args(["serve", "--listen", &address, "--state-dir"]).arg(folder.path()).arg("--python").arg(&setup.python);
     let output = command.output().expect("the binary can be run");
     let log = String::from_utf8_lossy(&output.stderr);
