@@ -5,8 +5,8 @@ Runs inside the nest's own jail, single-threaded, and never sees user code. Star
     nest.py (available | named) MODULE ...
 
 where each module is imported; `available` skips those that are not installed, `named` refuses to go on.
-`native.serve()` returns only in a forked, locked-down session, which then runs `session.serve` with the paths of its own
-folders.
+`native.serve()` returns only in a forked, locked-down session, which then goes on with what `session.Beginning` has made,
+in folders of its own.
 """
 
 import builtins
@@ -37,9 +37,9 @@ def load_native(folder):
     return module
 
 
-def load_session(folder):
-    """Loads the session's loop with builtins of its own, which user code cannot rebind by accident."""
-    spec = importlib.util.spec_from_file_location("eggbox_session", os.path.join(folder, "session.py"))
+def load(folder, name):
+    """Loads a module of the runner with builtins of its own, which user code cannot rebind by accident."""
+    spec = importlib.util.spec_from_file_location(f"eggbox_{name}", os.path.join(folder, f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     module.__builtins__ = dict(vars(builtins))
     spec.loader.exec_module(module)
@@ -66,21 +66,24 @@ def main():
     sys.path.remove(folder)
     native = load_native(folder)
     try:
-        session = load_session(folder)
-        for name in STANDARD:
-            importlib.import_module(name)
-        loaded, missing = preload(sys.argv[1], sys.argv[2:])
-        session.exercise(native)
+        with load(folder, "fork_hooks").held_back(native):
+            session = load(folder, "session")
+            for name in STANDARD:
+                importlib.import_module(name)
+            loaded, missing = preload(sys.argv[1], sys.argv[2:])
+        exercises = load(folder, "exercises")
+        session.exercise(native, exercises.of(sys.modules))
+        reseed = load(folder, "randomness").share_out(native)
     except BaseException as error:
         traceback.print_exc()
         native.refuse("".join(traceback.format_exception_only(type(error), error)).strip())
     sys.argv[:] = [""]
     # It remembers the host's name, which sessions have no other way to learn.
     sys.modules["platform"]._uname_cache = None
+    beginning = session.Beginning(native, reseed, exercises.AGAIN)
     gc.collect()
     gc.freeze()
-    workspace, scratch = native.serve(sys.version.split()[0], loaded, missing)
-    session.serve(native, workspace, scratch)
+    beginning.serve(*native.serve(sys.version.split()[0], loaded, missing))
 
 
 main()

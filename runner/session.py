@@ -12,7 +12,6 @@ import functools
 import io
 import linecache
 import os
-import random
 import sys
 import tempfile
 import threading
@@ -297,87 +296,104 @@ def open_streams():
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)
 
 
-def reseed():
-    """Makes this session's randomness its own: forks share whatever state the nest had.
-
-    The `random` module reseeds itself after a fork; these do not, or go by the process id, which is 1 in nest and session alike.
-    """
-    tempfile._name_sequence = None
-    if "numpy.random" in sys.modules:
-        sys.modules["numpy.random"].seed()
-    if "ssl" in sys.modules:
-        sys.modules["ssl"].RAND_add(os.urandom(32), 32.0)
-
-
-def exercise(native):
-    """Runs what a first execution needs, so that sessions find it compiled, cached and paged in."""
-    interpreter = Interpreter()
-    kept = sys.stderr, sys.modules["__main__"]
-    sys.stderr = io.StringIO()
+@contextlib.contextmanager
+def unseen():
+    """What is run inside leaves nothing of itself where user code would find it, and shows nothing."""
+    kept = sys.stdout, sys.stderr, sys.modules["__main__"]
+    sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
     try:
+        yield
+    finally:
+        sys.stdout, sys.stderr, sys.modules["__main__"] = kept
+        linecache.cache.clear()
+
+
+def exercise(native, programs):
+    """Runs each program, one after the other as a session would; says on stderr which did not end as it should."""
+    with unseen():
+        interpreter = Interpreter()
         sys.modules["__main__"] = interpreter.main
-        interpreter.run("import math\ndef f(x):\n    return [math.sqrt(y) for y in x]\nprint(end='')\nf(range(3))", native)
-        interpreter.run("f([-1])", native)
-        interpreter.run("x = (", native)
-        interpreter.run("import asyncio\nawait asyncio.sleep(0)", native)
-        interpreter.loop.close()
-        if "ssl" in sys.modules:
-            sys.modules["ssl"].RAND_bytes(1)
-    finally:
-        sys.stderr, sys.modules["__main__"] = kept
+        endings = [interpreter.run(program, native) for _, program in programs]
+        if interpreter.loop is not None:
+            interpreter.loop.close()
         asyncio.set_event_loop(None)
-        linecache.cache.clear()
+        shown = sys.stderr.getvalue()
+    for ending, (expected, program) in zip(endings, programs):
+        if ending != expected:
+            print(f"failed to exercise {program!r}; what was shown: {shown}", file=sys.stderr)
 
 
-def warm_up(native):
-    """Runs what a first execution runs, in a module that nobody sees, so that its pages are this session's own already."""
-    main = sys.modules["__main__"]
-    scratch = Interpreter()
-    try:
-        sys.modules["__main__"] = scratch.main
-        scratch.run("import math\ndef f(x):\n    return [math.sqrt(y) for y in x]\nprint(f(range(3)), end='', file=__import__('io').StringIO())", native)
-        flush()
-    finally:
-        sys.modules["__main__"] = main
-        linecache.cache.clear()
+def warm_up(native, program):
+    """Runs what a first execution runs, so that the pages it writes to are this session's own already."""
+    with unseen():
+        interpreter = Interpreter()
+        sys.modules["__main__"] = interpreter.main
+        interpreter.run(program, native)
+    flush()
 
 
-def settle(workspace, scratch):
-    """Makes the session at home in its folders, which are /workspace and /tmp wherever it has mounts of its own."""
-    sys.path.insert(0, workspace)
-    if workspace != os.environ["HOME"]:
-        os.environ["HOME"] = workspace
-    if scratch != "/tmp":
-        os.environ["TMPDIR"] = scratch
-        for name in ("MPLCONFIGDIR", "XDG_CACHE_HOME"):
-            os.environ[name] = os.path.join(scratch, os.path.basename(os.environ[name]))
-        tempfile.tempdir = None
+class Beginning:
+    """What every session begins with, made once in the nest."""
 
+    def __init__(self, native, reseed, warm_up_program):
+        self.native = native
+        self.reseed = reseed
+        self.warm_up_program = warm_up_program
+        with_standard_streams(open_streams)
+        sys.path.insert(0, os.environ["HOME"])
+        tempfile._name_sequence = None
+        hook_other_reports()
+        if os.getpid() == 1:
+            # Sets a default action's stand-in again, where code asks for the default action.
+            _signal.signal = native.signal
+        self.interpreter = Interpreter()
+        sys.modules["__main__"] = self.interpreter.main
 
-def serve(native, workspace, scratch):
-    """Runs one request after another; never returns."""
-    open_streams()
-    reseed()
-    settle(workspace, scratch)
-    hook_other_reports()
-    if os.getpid() == 1:
-        # Sets a default action's stand-in again, where code asks for the default action.
-        _signal.signal = native.signal
-    interpreter = Interpreter()
-    sys.modules["__main__"] = interpreter.main
-    native.ready()
-    while True:
-        try:
-            source = native.receive()
-            if not isinstance(source, str):
-                warm_up(native)
-                native.warm(source)
+    def settle(self, workspace, scratch):
+        """Makes the session at home in its folders, which are /workspace and /tmp wherever it has mounts of its own."""
+        for seed in self.reseed:
+            seed()
+        if workspace != os.environ["HOME"]:
+            sys.path[0] = os.environ["HOME"] = workspace
+        if scratch != "/tmp":
+            os.environ["TMPDIR"] = scratch
+            for name in ("MPLCONFIGDIR", "XDG_CACHE_HOME"):
+                os.environ[name] = os.path.join(scratch, os.path.basename(os.environ[name]))
+            tempfile.tempdir = None
+
+    def serve(self, workspace, scratch):
+        """Runs one request after another; never returns."""
+        native, interpreter = self.native, self.interpreter
+        self.settle(workspace, scratch)
+        native.ready()
+        while True:
+            try:
+                source = native.receive()
+                if not isinstance(source, str):
+                    warm_up(native, self.warm_up_program)
+                    native.warm(source)
+                    continue
+                ending = interpreter.run(source, native)
+                flush()
+                note_past_threads()
+                native.finish(ending, interpreter.status)
+            except BaseException:
+                # An interrupt or a handler of the user's came a moment late. The native side answers what is unanswered
+                # before it takes the next request.
                 continue
-            ending = interpreter.run(source, native)
-            flush()
-            note_past_threads()
-            native.finish(ending, interpreter.status)
-        except BaseException:
-            # An interrupt or a handler of the user's came a moment late. The native side answers what is unanswered
-            # before it takes the next request.
-            continue
+
+
+def with_standard_streams(act):
+    """Calls `act` while descriptors 0, 1 and 2 are what they are in a session: nothing, and two pipes."""
+    kept = [os.dup(number) for number in range(3)]
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    pipe = os.pipe()
+    try:
+        for number, descriptor in enumerate((nothing, pipe[1], pipe[1])):
+            os.dup2(descriptor, number)
+        act()
+    finally:
+        for number, descriptor in enumerate(kept):
+            os.dup2(descriptor, number)
+        for descriptor in (*kept, nothing, *pipe):
+            os.close(descriptor)

@@ -238,7 +238,10 @@ impl Nest {
                 None => return Err(NestError::Ended),
                 Some((FromNest::Started, descriptors)) => process = Starting(descriptors.into_iter().next()),
                 Some((FromNest::Failed(failure), _)) => return Err(failure.into()),
-                Some((FromNest::Up { python, preloaded, missing }, _)) => {
+                Some((FromNest::Up { python, preloaded, missing, base_bytes }, _)) => {
+                    if let Err(cause) = base_bytes {
+                        tracing::warn!(cause, "the nest's memory cannot be shared as a file: new sessions take longer");
+                    }
                     break Description { python, preloaded, missing };
                 }
                 Some((unexpected, _)) => {

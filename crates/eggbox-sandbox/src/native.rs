@@ -3,9 +3,11 @@
 //! In the nest everything happens on its one thread inside [`forker`]; in a session user code runs beside this module
 //! and may call it, which can harm that session alone.
 
+mod base;
 mod channel;
 mod denial;
 mod forker;
+mod hooks;
 mod leftovers;
 mod python;
 mod streams;

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "native")]
 pub(crate) mod inside;
+#[cfg(feature = "native")]
+pub(crate) mod twister;
 
 use std::ffi::{CStr, c_int, c_long, c_uint, c_ulong, c_void};
 use std::fs::File;

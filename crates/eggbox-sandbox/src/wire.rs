@@ -231,7 +231,13 @@ pub enum FromNest {
     /// There will be no nest; it has ended itself.
     Failed(NestFailure),
     /// It has imported and exercised its preload list and takes requests.
-    Up { python: String, preloaded: Vec<String>, missing: Vec<String> },
+    Up {
+        python: String,
+        preloaded: Vec<String>,
+        missing: Vec<String>,
+        /// How much of its memory forks share as a file, or why none: they take longer then.
+        base_bytes: Result<u64, String>,
+    },
     /// A session was forked; beside it: a pidfd of the session.
     Spawned { slot: u32 },
     /// No session could be forked.

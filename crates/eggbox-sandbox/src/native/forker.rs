@@ -239,7 +239,10 @@ impl Nest {
             GroupsPlan::Own(group) if group.version == Version::Two => entrances.first().map(AsFd::as_fd),
             _ => None,
         };
-        match python::fork(|| sys::clone3(namespaces::of_session(&self.plan.session), group))? {
+        let namespaces = namespaces::of_session(&self.plan.session);
+        // The first of its own pid namespace, as the nest is of its own, and so is its thread.
+        let is_alike = rustix::process::getpid().as_raw_pid() == 1 && namespaces & libc::CLONE_NEWPID as u64 != 0;
+        match python::fork(is_alike, || sys::clone3(namespaces, group))? {
             sys::Forked::Parent { child, pid } => {
                 Ok(Spawned::Child(Child { pidfd: child, pid, slot, role: Role::Session }))
             }

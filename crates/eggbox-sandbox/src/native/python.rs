@@ -12,21 +12,25 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use pyo3_ffi::{
-    METH_NOARGS, METH_VARARGS, Py_DECREF, Py_None, PyArg_ParseTuple, PyBytes_AsString, PyBytes_Size,
-    PyErr_CheckSignals, PyErr_Clear, PyErr_Occurred, PyErr_SetObject, PyErr_SetString, PyErr_WriteUnraisable,
-    PyEval_RestoreThread, PyEval_SaveThread, PyExc_PermissionError, PyExc_RuntimeError, PyImport_ImportModule,
-    PyList_GetItem, PyList_Size, PyLong_AsLong, PyLong_AsUnsignedLongLong, PyLong_Check, PyLong_FromUnsignedLongLong,
-    PyMethodDef, PyMethodDefPointer, PyModule_Create2, PyModuleDef, PyModuleDef_HEAD_INIT, PyOS_AfterFork_Child,
-    PyOS_AfterFork_Parent, PyOS_BeforeFork, PyObject, PyObject_CallObject, PyObject_GetAttrString, PyTuple_GetItem,
-    PyTuple_Size, PyUnicode_AsUTF8String, PyUnicode_DecodeUTF8, PyUnicode_FSConverter,
+    METH_NOARGS, METH_VARARGS, Py_DECREF, Py_None, PyArg_ParseTuple, PyBool_FromLong, PyBytes_AsString,
+    PyBytes_AsStringAndSize, PyBytes_Size, PyErr_CheckSignals, PyErr_Clear, PyErr_Occurred, PyErr_SetObject,
+    PyErr_SetString, PyErr_WriteUnraisable, PyEval_RestoreThread, PyEval_SaveThread, PyExc_PermissionError,
+    PyExc_RuntimeError, PyImport_ImportModule, PyList_GetItem, PyList_Size, PyLong_AsLong, PyLong_AsUnsignedLongLong,
+    PyLong_Check, PyLong_FromUnsignedLongLong, PyMethodDef, PyMethodDefPointer, PyModule_Create2, PyModuleDef,
+    PyModuleDef_HEAD_INIT, PyOS_AfterFork_Child, PyOS_AfterFork_Parent, PyOS_BeforeFork, PyObject, PyObject_CallObject,
+    PyObject_GetAttrString, PyTuple_GetItem, PyTuple_Size, PyUnicode_AsUTF8String, PyUnicode_DecodeUTF8,
+    PyUnicode_FSConverter,
 };
 
+use super::base;
 use super::channel::{Channel, Request, end_if_forked};
 use super::denial;
 use super::forker::{Nest, Session};
+use super::hooks::{self, Moment};
 use crate::layers::rlimits;
 use crate::status::Status;
 use crate::sys;
+use crate::sys::twister::Twister;
 use crate::wire::{CHANNEL_LOST_STATUS, Ending, FromNest, FromSession};
 
 unsafe extern "C" {
@@ -43,14 +47,21 @@ const PYTHON_ABI_VERSION: c_int = 3;
 static NEST: Mutex<Option<Nest>> = Mutex::new(None);
 /// From the moment that this process is a session.
 static CHANNEL: OnceLock<Channel> = OnceLock::new();
+/// Each session's own from its first moment.
+static TWISTERS: Mutex<Vec<Twister>> = Mutex::new(Vec::new());
 static STATUS: Mutex<Option<Status>> = Mutex::new(None);
 /// The session has the memory that is put by for when it has run out.
 static RESERVE_IS_USED: AtomicBool = AtomicBool::new(false);
 /// `_signal.signal` as the interpreter brought it.
 static SIGNAL: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
 
-/// Runs `clone` between CPython's hooks for a fork.
-pub(super) fn fork(clone: impl FnOnce() -> io::Result<sys::Forked>) -> io::Result<sys::Forked> {
+/// Runs `clone` between CPython's own preparations for a fork, and without what modules want done then where the fork
+/// `is_alike`: with one thread, of the same number.
+pub(super) fn fork(is_alike: bool, clone: impl FnOnce() -> io::Result<sys::Forked>) -> io::Result<sys::Forked> {
+    if is_alike { hooks::skipping(|| fork_with_hooks(clone)) } else { fork_with_hooks(clone) }
+}
+
+fn fork_with_hooks(clone: impl FnOnce() -> io::Result<sys::Forked>) -> io::Result<sys::Forked> {
     // SAFETY: this thread holds the interpreter's lock, and each hook is called in its process exactly once.
     unsafe {
         PyOS_BeforeFork();
@@ -137,12 +148,18 @@ unsafe extern "C" fn serve(_module: *mut PyObject, arguments: *mut PyObject) -> 
         let (Some(python), Some(preloaded), Some(missing)) = (text(version), texts(loaded), texts(missing)) else {
             return ptr::null_mut();
         };
-        FromNest::Up { python, preloaded, missing }
+        let base_bytes = base::rehome().map(|base| base.bytes).map_err(|error| error.to_string());
+        FromNest::Up { python, preloaded, missing, base_bytes }
     };
     let Some(nest) = NEST.lock().ok().and_then(|mut nest| nest.take()) else {
         return raise(&io::Error::other("there is no nest to serve"));
     };
     let Session { channel, status, trees } = nest.serve(&up);
+    let renewed = TWISTERS.lock().map(|twisters| twisters.iter().try_for_each(|twister| twister.renew()));
+    if !matches!(renewed, Ok(Ok(()))) {
+        // Never with what others have as well.
+        sys::exit_now(CHANNEL_LOST_STATUS);
+    }
     denial::start(&trees);
     if let Ok(mut place) = STATUS.lock() {
         *place = Some(status);
@@ -159,6 +176,61 @@ fn paths(first: &Path, second: &Path) -> *mut PyObject {
     let (first, second) = (c_path(first), c_path(second));
     // SAFETY: the format asks for two C strings, which outlive the call.
     unsafe { pyo3_ffi::Py_BuildValue(c"(ss)".as_ptr(), first.as_ptr(), second.as_ptr()) }
+}
+
+/// `keep_twister(address: int, size: int, state: bytes, index: int) -> bool`: has the generator that is found in that
+/// memory made anew in each session; false where there is none.
+unsafe extern "C" fn keep_twister(_module: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the tuple holds four objects, borrowed; the third is checked to be bytes before it is read.
+    unsafe {
+        let number = |at| PyLong_AsUnsignedLongLong(PyTuple_GetItem(arguments, at));
+        let (address, size, index) = (number(0), number(1), number(3));
+        let mut state: *mut c_char = ptr::null_mut();
+        let mut length = 0;
+        if PyBytes_AsStringAndSize(PyTuple_GetItem(arguments, 2), &raw mut state, &raw mut length) != 0
+            || !PyErr_Occurred().is_null()
+        {
+            return ptr::null_mut();
+        }
+        let state = std::slice::from_raw_parts(state.cast::<u8>(), usize::try_from(length).unwrap_or(0));
+        let found = match (usize::try_from(address), usize::try_from(size), i32::try_from(index)) {
+            (Ok(address), Ok(size), Ok(index)) => Twister::find(address, size, state, index),
+            _ => None,
+        };
+        let is_kept = found.is_some();
+        if let Ok(mut twisters) = TWISTERS.lock() {
+            twisters.extend(found);
+        }
+        PyBool_FromLong(is_kept.into())
+    }
+}
+
+/// `keep_fork_hooks(before: list, in_parent: list, in_child: list)`: what `call_before_fork` and the other two call, but
+/// for the nest's own forks.
+unsafe extern "C" fn keep_fork_hooks(_module: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject {
+    for (at, moment) in [(0, Moment::Before), (1, Moment::InParent), (2, Moment::InChild)] {
+        // SAFETY: the tuple holds three lists, borrowed.
+        unsafe { hooks::keep(moment, PyTuple_GetItem(arguments, at)) };
+    }
+    none()
+}
+
+unsafe extern "C" fn call_before_fork(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the interpreter calls this, with its lock held; so with the next two.
+    unsafe { hooks::call(Moment::Before) };
+    none()
+}
+
+unsafe extern "C" fn call_in_parent(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
+    // SAFETY: see above.
+    unsafe { hooks::call(Moment::InParent) };
+    none()
+}
+
+unsafe extern "C" fn call_in_child(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
+    // SAFETY: see above.
+    unsafe { hooks::call(Moment::InChild) };
+    none()
 }
 
 /// `refuse(why: str)`: tells the server that there will be no nest, and ends it.
@@ -352,7 +424,7 @@ unsafe extern "C" fn audit(event: *const c_char, arguments: *mut PyObject, _data
 }
 
 /// A method table that is never written to after it is made.
-struct Methods([PyMethodDef; 10]);
+struct Methods([PyMethodDef; 15]);
 // SAFETY: only names, function pointers and flags, all constant.
 unsafe impl Sync for Methods {}
 
@@ -362,6 +434,11 @@ const fn method(name: &'static CStr, function: PyMethodDefPointer, flags: c_int)
 
 static METHODS: Methods = Methods([
     method(c"use_reserve", PyMethodDefPointer { PyCFunction: use_reserve }, METH_NOARGS),
+    method(c"keep_twister", PyMethodDefPointer { PyCFunction: keep_twister }, METH_VARARGS),
+    method(c"keep_fork_hooks", PyMethodDefPointer { PyCFunction: keep_fork_hooks }, METH_VARARGS),
+    method(c"call_before_fork", PyMethodDefPointer { PyCFunction: call_before_fork }, METH_NOARGS),
+    method(c"call_in_parent", PyMethodDefPointer { PyCFunction: call_in_parent }, METH_NOARGS),
+    method(c"call_in_child", PyMethodDefPointer { PyCFunction: call_in_child }, METH_NOARGS),
     method(c"warm", PyMethodDefPointer { PyCFunction: warm }, METH_VARARGS),
     method(c"serve", PyMethodDefPointer { PyCFunction: serve }, METH_VARARGS),
     method(c"refuse", PyMethodDefPointer { PyCFunction: refuse }, METH_VARARGS),

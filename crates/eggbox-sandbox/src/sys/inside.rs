@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -60,6 +61,68 @@ pub(crate) fn may_have_more_memory() -> bool {
         let page = libc::mmap(ptr::null_mut(), length, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
         page != libc::MAP_FAILED && libc::munmap(page, length) == 0
     }
+}
+
+/// What code may do with a mapping beside reading it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Protection {
+    pub(crate) may_write: bool,
+    pub(crate) may_execute: bool,
+}
+
+/// Copies the memory at `range`, a whole readable private mapping of this process that nobody uses meanwhile but to read,
+/// into `file` at `offset`, and maps it back from there, privately, at its address. To the process nothing changes. What
+/// is zero is left out of the file, which has to be so long and has holes there; that of a file is copied as it is.
+///
+/// # Errors
+/// Where it cannot be copied or mapped; it is left as it was then.
+pub(crate) fn move_into_file(
+    range: std::ops::Range<usize>,
+    file: &OwnedFd,
+    offset: u64,
+    Protection { may_write, may_execute }: Protection,
+    is_of_file: bool,
+) -> io::Result<()> {
+    let page = rustix::param::page_size();
+    // SAFETY: the page is inside a readable mapping.
+    let is_zero = |at: usize| unsafe {
+        let words = ptr::with_exposed_provenance::<u64>(at);
+        (0..page / size_of::<u64>()).all(|index| words.add(index).read_volatile() == 0)
+    };
+    let mut at = range.start;
+    while at < range.end {
+        // Pages of a file that has become shorter cannot be looked at.
+        if !is_of_file && is_zero(at) {
+            at += page;
+            continue;
+        }
+        let mut end = at + page;
+        while end < range.end && (is_of_file || !is_zero(end)) {
+            end += page;
+        }
+        while at < end {
+            let place = offset + (at - range.start) as u64;
+            let place = libc::off_t::try_from(place).map_err(|_| io::ErrorKind::FileTooLarge)?;
+            // SAFETY: the kernel only reads that memory, and answers with an error where it cannot.
+            let written = unsafe { libc::pwrite(file.as_raw_fd(), ptr::with_exposed_provenance(at), end - at, place) };
+            match usize::try_from(written) {
+                Ok(1..) => at += written.cast_unsigned(),
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Err(_) => return Err(io::Error::last_os_error()),
+            }
+        }
+    }
+    let writing = if may_write { libc::PROT_WRITE } else { 0 };
+    let executing = if may_execute { libc::PROT_EXEC } else { 0 };
+    let protection = libc::PROT_READ | writing | executing;
+    let place = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    // SAFETY: it takes the place of a mapping of the same extent, protection and content; between the last byte of the
+    // copy and this nothing was written to it, as there is one thread, and what it runs on is not moved.
+    let mapped = unsafe {
+        let start = ptr::with_exposed_provenance_mut(range.start);
+        libc::mmap(start, range.len(), protection, libc::MAP_PRIVATE | libc::MAP_FIXED, file.as_raw_fd(), place)
+    };
+    if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Writes out every buffer of C's streams.

@@ -1,0 +1,122 @@
+//! The base: the nest's memory, moved into one file and mapped back privately at the same addresses.
+//!
+//! A fork copies the page tables of every mapping that has pages of its own, and none of one that only shows a file: what
+//! a session needs of it, it finds again when it touches it. What a process has written since is what it has anonymous
+//! pages of.
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+
+use crate::sys::inside;
+
+/// What was moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Base {
+    pub(super) bytes: u64,
+}
+
+/// A mapping of this process.
+#[derive(Debug, PartialEq, Eq)]
+struct Mapping {
+    range: Range<usize>,
+    may_write: bool,
+    may_execute: bool,
+    /// It shows a file where it was not written to.
+    is_of_file: bool,
+}
+
+/// Properties that a mapping of a file cannot have, or that mean the kernel's own or another's memory
+/// (proc_pid_smaps(5), VmFlags): it grows down, is wiped or left out at a fork, is a device's, is by page frame.
+const NOT_MOVED: [&str; 5] = ["gd", "wf", "dc", "io", "pf"];
+
+/// Moves every private mapping that has pages of its own, but for the stack that this runs on.
+///
+/// For a process with one thread. Where it fails part of it is moved, and everything is as it was to whoever reads it.
+///
+/// # Errors
+/// Where the kernel refuses a file in memory, or there is no room for it.
+pub(super) fn rehome() -> io::Result<Base> {
+    let mappings = own_mappings(&fs::read_to_string("/proc/self/smaps")?);
+    let bytes: usize = mappings.iter().map(|mapping| mapping.range.len()).sum();
+    let file = memfd_create(c"base", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    // What nobody has written to stays a hole.
+    ftruncate(&file, bytes as u64)?;
+    let mut offset = 0;
+    for Mapping { range, may_write, may_execute, is_of_file } in mappings {
+        let length = range.len() as u64;
+        inside::move_into_file(range, &file, offset, inside::Protection { may_write, may_execute }, is_of_file)?;
+        offset += length;
+    }
+    // Nobody writes to it any more, whoever gets hold of it: sessions have their copies.
+    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok(Base { bytes: offset })
+}
+
+/// The mappings to move, from the text of `/proc/PID/smaps`.
+fn own_mappings(smaps: &str) -> Vec<Mapping> {
+    let mut found = Vec::new();
+    let mut current: Option<Mapping> = None;
+    let mut has_own_pages = false;
+    for line in smaps.lines() {
+        let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match first {
+            "Anonymous:" | "Swap:" => has_own_pages |= !rest.trim().starts_with("0 "),
+            // The last line of each.
+            "VmFlags:" => {
+                let is_moved = !rest.split_whitespace().any(|flag| NOT_MOVED.contains(&flag));
+                found.extend(current.take().filter(|_| has_own_pages && is_moved));
+            }
+            _ if !first.ends_with(':') => {
+                current = mapping(first, rest);
+                has_own_pages = false;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// That of the first line about one; none where it is shared, cannot be read or is the kernel's.
+fn mapping(addresses: &str, rest: &str) -> Option<Mapping> {
+    let (start, end) = addresses.split_once('-')?;
+    let number = |text| usize::from_str_radix(text, 16).ok();
+    let mut fields = rest.split_whitespace();
+    let (permissions, _offset, _device, inode) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let name = fields.next().unwrap_or_default();
+    let may = |letter| permissions.contains(letter);
+    let is_kernels = name.starts_with("[v") || name == "[stack]";
+    (may('r') && may('p') && !is_kernels).then_some(Mapping {
+        range: number(start)?..number(end)?,
+        may_write: may('w'),
+        may_execute: may('x'),
+        is_of_file: inode != "0",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_mappings_with_pages_of_their_own_are_moved() {
+        let text = "\
+            1000-3000 rw-p 00001000 fe:00 12   /lib/libm.so.6\nAnonymous: 4 kB\nSwap: 0 kB\nVmFlags: rd wr mr mw me\n\
+            3000-4000 r--p 00001000 fe:00 12   /lib/libm.so.6\nAnonymous: 0 kB\nSwap: 0 kB\nVmFlags: rd mr mw me\n\
+            4000-6000 rw-p 00000000 00:00 0   [heap]\nAnonymous: 0 kB\nSwap: 8 kB\nVmFlags: rd wr mr mw me\n\
+            6000-7000 rw-s 00000000 00:01 9   /dev/shm/x\nAnonymous: 4 kB\nSwap: 0 kB\nVmFlags: rd wr sh\n\
+            7000-8000 ---p 00000000 00:00 0\nAnonymous: 4 kB\nSwap: 0 kB\nVmFlags: mr mw me\n\
+            8000-9000 rw-p 00000000 00:00 0\nAnonymous: 4 kB\nSwap: 0 kB\nVmFlags: rd wr wf\n\
+            9000-a000 rw-p 00000000 00:00 0   [stack]\nAnonymous: 4 kB\nSwap: 0 kB\nVmFlags: rd wr gd\n\
+            a000-b000 r-xp 00000000 00:00 0   [vdso]\nAnonymous: 4 kB\nSwap: 0 kB\nVmFlags: rd ex\n";
+        let expected = [(0x1000..0x3000, true), (0x4000..0x6000, false)].map(|(range, is_of_file)| Mapping {
+            range,
+            may_write: true,
+            may_execute: false,
+            is_of_file,
+        });
+        assert_eq!(own_mappings(text), expected);
+    }
+}
