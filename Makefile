@@ -14,7 +14,6 @@ BENCH_VENV := .venv-bench
 # For sessions without packages: not a wrapper around an interpreter, whose own time would be measured.
 BENCH_BARE ?= $(firstword $(wildcard /usr/bin/python3) $(VENV)/bin/python3)
 BENCH_OUT ?= docs/benchmarks
-BENCH = $(CARGO) run --locked --package eggbox --example load
 BENCH_PYTHONS = --python $(VENV)/bin/python3 --yardsticks-python $(BENCH_VENV)/bin/python3 --bare-python $(BENCH_BARE)
 
 .PHONY: serve test lint bench bench-quick fuzz venv venv-bench testsuite
@@ -36,12 +35,13 @@ lint:
 
 bench: venv venv-bench
 	$(CARGO) build --release --locked
-	$(BENCH) --release -- --eggbox target/release/eggbox $(BENCH_PYTHONS) --out $(BENCH_OUT) $(ARGS)
+	$(CARGO) run --release --locked --package eggbox --example load -- \
+	--eggbox target/release/eggbox $(BENCH_PYTHONS) --out $(BENCH_OUT) $(ARGS)
 	$(VENV)/bin/python3 bench/plot.py $(BENCH_OUT)
 
 bench-quick: venv venv-bench
-	$(CARGO) build --locked
-	$(BENCH) -- --quick --eggbox target/debug/eggbox $(BENCH_PYTHONS) --out target/bench-quick
+	$(CARGO) build --locked --workspace --bins --examples
+	target/debug/examples/load --quick --eggbox target/debug/eggbox $(BENCH_PYTHONS) --out target/bench-quick
 	$(VENV)/bin/python3 bench/plot.py target/bench-quick
 
 fuzz:

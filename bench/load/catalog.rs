@@ -40,6 +40,7 @@ use Unit::{Mebibytes, MegabytesPerSecond, Milliseconds, PerSecond, PercentOfCore
 
 // Round trips.
 pub(crate) static NO_OP: Row = row("no_op", "no-op route (GET /health)", Milliseconds, None);
+pub(crate) static NO_OP_RESTED: Row = row("no_op_rested", "no-op route after a rest", Milliseconds, Some(&NO_OP));
 pub(crate) static WARM: Row = row("warm", "print(x), live session", Milliseconds, Some(&NO_OP));
 pub(crate) static WARM_BARE: Row = row("warm_bare", "print(x), live session, bare Python", Milliseconds, Some(&NO_OP));
 pub(crate) static PING_PONG: Row =
@@ -101,6 +102,7 @@ pub(crate) static CROWD_CPU: Row = row("crowd_cpu", "CPU of the server with the 
 /// In the order of the table.
 pub(crate) static ROWS: &[&Row] = &[
     &NO_OP,
+    &NO_OP_RESTED,
     &PING_PONG,
     &WARM,
     &WARM_BARE,

@@ -17,7 +17,7 @@ use crate::options::{Counts, Options};
 use crate::proc;
 use crate::progress;
 use crate::results::{Growth, Results};
-use crate::round_trips::new_session;
+use crate::round_trips::{new_session, no_op};
 
 const FIRST: &str = "print(1 + 1)";
 const FIRST_PRINTS: &str = "2\n";
@@ -30,13 +30,13 @@ const MAKERS: usize = 4;
 const BESIDE: usize = 64;
 /// What a server wants per session, and beside them: as `eggbox serve` counts it, and something to spare.
 const DESCRIPTORS_PER_SESSION: u64 = 16;
-const DESCRIPTORS_BESIDE: u64 = 4096;
+const DESCRIPTORS_BESIDE: u64 = 2048;
 /// For the kernel's counters to come to rest.
 const SETTLE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn measure(options: &Options, counts: Counts, rest: Duration, results: &mut Results) -> Result<()> {
-    let idle_sessions = allowed(counts.idle_sessions)?;
-    progress(format_args!("{idle_sessions} idle sessions, in {} steps", counts.growth_steps));
+    let (idle_sessions, reason) = allowed(counts.idle_sessions)?;
+    progress(format_args!("{idle_sessions} idle sessions{reason}, in {} steps", counts.growth_steps));
     let empty = Settings {
         eggbox: &options.eggbox,
         python: &options.python,
@@ -68,7 +68,7 @@ pub(crate) async fn measure(options: &Options, counts: Counts, rest: Duration, r
         results.growth.push(growth);
     }
     idle(&[(&EMPTY_CPU, &*empty), (&CROWD_CPU, &*crowd)], counts.idle, results).await?;
-    let note = format!("{idle_sessions} idle sessions");
+    let note = format!("{idle_sessions} idle sessions{reason}");
     for row in [&CROWD_CREATE, &CROWD_NEW, &CROWD_WARM, &CROWD_CPU] {
         results.note(row, note.clone())?;
     }
@@ -76,19 +76,21 @@ pub(crate) async fn measure(options: &Options, counts: Counts, rest: Duration, r
     Ok(())
 }
 
-/// As many of these sessions as the limit of open files leaves, which this raises as far as it may.
-fn allowed(wanted: usize) -> Result<usize> {
+/// As many of these sessions as the limit of open files leaves, which this raises as far as it may; and, where these are
+/// fewer, why.
+fn allowed(wanted: usize) -> Result<(usize, String)> {
     let needed = (wanted + BESIDE) as u64 * DESCRIPTORS_PER_SESSION + DESCRIPTORS_BESIDE;
-    let Some(limit) = getrlimit(Resource::Nofile).maximum.filter(|limit| *limit < needed) else { return Ok(wanted) };
+    let Some(limit) = getrlimit(Resource::Nofile).maximum.filter(|limit| *limit < needed) else {
+        return Ok((wanted, String::new()));
+    };
     if setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum: Some(needed) }).is_ok() {
-        return Ok(wanted);
+        return Ok((wanted, String::new()));
     }
     let fit = usize::try_from(limit.saturating_sub(DESCRIPTORS_BESIDE) / DESCRIPTORS_PER_SESSION)?;
-    let fit = fit.checked_sub(BESIDE).with_context(|| {
-        format!("{limit} open files are too few for any session; raise the hard limit (ulimit -Hn)")
+    let fit = fit.checked_sub(BESIDE).filter(|fit| *fit > 0).with_context(|| {
+        format!("{limit} open files are too few for any idle session; raise the hard limit (ulimit -Hn)")
     })?;
-    progress(format_args!("{limit} open files are enough for {fit} sessions only; raise the hard limit (ulimit -Hn)"));
-    Ok(fit)
+    Ok((fit, format!(" (not {wanted}: {limit} open files allow no more, and the limit cannot be raised from here)")))
 }
 
 /// Makes the sessions of these numbers.
@@ -120,8 +122,10 @@ async fn compare(
     for _ in 0..rounds {
         for (server, warm, new) in [(&mut *empty, &EMPTY_WARM, &EMPTY_NEW), (&mut *crowd, &CROWD_WARM, &CROWD_NEW)] {
             sleep(rest).await;
+            no_op(server).await?;
             new_session(server, new, FIRST, FIRST_PRINTS, results).await?;
             sleep(rest).await;
+            no_op(server).await?;
             for _ in 0..WARM_PER_ROUND {
                 let answer = server.client.execute("print(x)", Some(LIVE)).await?;
                 results.took(warm, answer.expect(WARM_PRINTS)?)?;

@@ -7,7 +7,7 @@ use crate::interpreter;
 use crate::options::{Counts, Options};
 use crate::progress;
 use crate::results::Results;
-use crate::round_trips::new_session;
+use crate::round_trips::{new_session, no_op};
 use crate::stand::Stand;
 
 struct Work {
@@ -42,6 +42,7 @@ pub(crate) async fn measure(stand: &mut Stand, options: &Options, counts: Counts
     for round in 0..counts.first_rounds {
         for Work { warm, cold, code, prints } in &WORKS {
             stand.rest().await;
+            no_op(&mut stand.data).await?;
             new_session(&mut stand.data, warm, code, prints, results).await?;
             if round % counts.slow_every == 0 {
                 let (printed, took) = interpreter::run(&options.python, code).await?;

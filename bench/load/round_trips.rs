@@ -7,7 +7,7 @@ use hyper::StatusCode;
 
 use crate::catalog::{
     FLASK_NEW, FLASK_WARM, FORK, JUPYTER_NEW, JUPYTER_WARM, NEW, NEW_BARE, NEW_UNPARKED, NEW_UNPARKED_BARE, NO_OP,
-    PING_PONG, PYTHON, Row, WARM, WARM_BARE,
+    NO_OP_RESTED, PING_PONG, PYTHON, Row, WARM, WARM_BARE,
 };
 use crate::eggbox::Eggbox;
 use crate::interpreter;
@@ -60,9 +60,8 @@ fn check(printed: &str, wanted: &str) -> Result<()> {
 }
 
 async fn warm(stand: &mut Stand, results: &mut Results) -> Result<()> {
-    let answer = stand.data.client.http.get("/health").await?;
-    ensure!(answer.status == StatusCode::OK, "the no-op route answers {}", answer.status);
-    results.took(&NO_OP, Some(answer.took))?;
+    let took = no_op(&mut stand.data).await?;
+    results.took(&NO_OP, Some(took))?;
     let answer = stand.data.client.execute(WARM_CODE, Some(LIVE)).await?;
     results.took(&WARM, answer.expect(WARM_PRINTS)?)?;
     let answer = stand.bare.client.execute(WARM_CODE, Some(LIVE)).await?;
@@ -72,6 +71,14 @@ async fn warm(stand: &mut Stand, results: &mut Results) -> Result<()> {
     results.took(&PING_PONG, Some(took))?;
     let answer = stand.flask.client.execute(WARM_CODE, Some(LIVE)).await?;
     results.took(&FLASK_WARM, answer.expect(WARM_PRINTS)?)
+}
+
+/// What a request takes that does nothing. After a rest it wakes server and processor, so that what comes next is measured
+/// alone.
+pub(crate) async fn no_op(server: &mut Eggbox) -> Result<Duration> {
+    let answer = server.client.http.get("/health").await?;
+    ensure!(answer.status == StatusCode::OK, "the no-op route answers {}", answer.status);
+    Ok(answer.took)
 }
 
 /// Each begins on a quiet machine, with pools that are full.
@@ -85,6 +92,10 @@ async fn new(stand: &mut Stand, options: &Options, results: &mut Results) -> Res
     ];
     for (row, server) in servers {
         tokio::time::sleep(rest).await;
+        let took = no_op(server).await?;
+        if std::ptr::eq(row, &NEW) {
+            results.took(&NO_OP_RESTED, Some(took))?;
+        }
         new_session(server, row, FIRST, FIRST_PRINTS, results).await?;
     }
     stand.rest().await;
