@@ -9,14 +9,13 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 
 use crate::catalog::{BURST, BURST_BARE, FLASK_BURST, Row};
+use crate::code;
 use crate::execute::Executor;
 use crate::options::Counts;
 use crate::progress;
 use crate::results::Results;
 use crate::stand::Stand;
 
-const CODE: &str = "print(1 + 1)";
-const PRINTS: &str = "2\n";
 /// For what a burst leaves behind to be cleared away.
 const REST: Duration = Duration::from_millis(500);
 
@@ -49,12 +48,13 @@ async fn burst(address: SocketAddr, sessions: usize, row: &'static Row, results:
         client.http.connect().await?;
     }
     let begun = Instant::now();
-    let asked: FuturesUnordered<_> = clients.iter_mut().map(|client| client.execute(CODE, None)).collect();
+    let asked: FuturesUnordered<_> =
+        clients.iter_mut().map(|client| client.execute(code::FIRST.source, None)).collect();
     let answers: Vec<_> = asked.try_collect().await?;
     let last = begun.elapsed();
     let mut made = Vec::new();
     for answer in answers {
-        if answer.expect(PRINTS)?.is_some() {
+        if answer.expect(code::FIRST.prints)?.is_some() {
             made.push(answer.said.id);
         }
     }

@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::time::sleep;
 
 use crate::catalog::{CROWD_CPU, CROWD_CREATE, CROWD_NEW, CROWD_WARM, EMPTY_CPU, EMPTY_NEW, EMPTY_WARM, Row};
+use crate::code;
 use crate::eggbox::{Eggbox, Settings};
 use crate::execute::Executor;
 use crate::memory::{self, Snapshot};
@@ -19,10 +20,7 @@ use crate::progress;
 use crate::results::{Growth, Results};
 use crate::round_trips::{new_session, no_op};
 
-const FIRST: &str = "print(1 + 1)";
-const FIRST_PRINTS: &str = "2\n";
 const LIVE: &str = "live";
-const WARM_PRINTS: &str = "5\n";
 const WARM_PER_ROUND: usize = 5;
 /// Clients that make the sessions.
 const MAKERS: usize = 4;
@@ -48,7 +46,7 @@ pub(crate) async fn measure(options: &Options, counts: Counts, rest: Duration, r
         (Eggbox::start(empty).await?, Eggbox::start(Settings { sessions_max: idle_sessions + BESIDE, ..empty }).await?);
     let (empty, crowd) = (&mut empty.0, &mut empty.1);
     for server in [&mut *empty, &mut *crowd] {
-        server.client.execute("x = 5\nprint(x)", Some(LIVE)).await?.expect(WARM_PRINTS)?;
+        server.client.execute(code::SET.source, Some(LIVE)).await?.expect(code::SET.prints)?;
     }
     sleep(SETTLE).await;
     let before = Snapshot::take(crowd.process.pid()?)?;
@@ -101,8 +99,8 @@ async fn make(server: &Eggbox, from: usize, to: usize, results: &mut Results) ->
             let mut client = Executor::new(server.address);
             let mut made = 0;
             for number in (from..to).skip(maker).step_by(MAKERS) {
-                let answer = client.execute(FIRST, Some(&format!("idle-{number}"))).await?;
-                made += u64::from(answer.expect(FIRST_PRINTS)?.is_some());
+                let answer = client.execute(code::FIRST.source, Some(&format!("idle-{number}"))).await?;
+                made += u64::from(answer.expect(code::FIRST.prints)?.is_some());
             }
             anyhow::Ok(made)
         })
@@ -123,12 +121,12 @@ async fn compare(
         for (server, warm, new) in [(&mut *empty, &EMPTY_WARM, &EMPTY_NEW), (&mut *crowd, &CROWD_WARM, &CROWD_NEW)] {
             sleep(rest).await;
             no_op(server).await?;
-            new_session(server, new, FIRST, FIRST_PRINTS, results).await?;
+            new_session(server, new, &code::FIRST, results).await?;
             sleep(rest).await;
             no_op(server).await?;
             for _ in 0..WARM_PER_ROUND {
-                let answer = server.client.execute("print(x)", Some(LIVE)).await?;
-                results.took(warm, answer.expect(WARM_PRINTS)?)?;
+                let answer = server.client.execute(code::WARM.source, Some(LIVE)).await?;
+                results.took(warm, answer.expect(code::WARM.prints)?)?;
             }
         }
     }

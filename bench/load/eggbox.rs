@@ -10,6 +10,7 @@ use hyper::{Method, StatusCode};
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::code;
 use crate::execute::Executor;
 use crate::process::Server;
 
@@ -45,7 +46,7 @@ pub(crate) struct Eggbox {
     _folder: TempDir,
 }
 
-/// What `GET /health` and the rows of output need: more than any row prints.
+/// More than any row prints.
 const OUTPUT_BYTES_MAX: usize = 64 << 20;
 
 impl Eggbox {
@@ -67,7 +68,7 @@ impl Eggbox {
         let address = process.address().await?;
         let mut server =
             Self { client: Executor::new(address), ending: Ending::Delete, address, process, _folder: folder };
-        server.client.execute("", Some("probe")).await?.expect("")?;
+        server.client.execute(code::NOTHING.source, Some("probe")).await?.expect(code::NOTHING.prints)?;
         let answer = delete(&mut server.client, "probe").await?;
         match answer {
             StatusCode::NO_CONTENT => {}

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use tokio::process::{Child, Command};
 
+use crate::code::Code;
+
 /// How long a round trip may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
@@ -29,6 +31,13 @@ pub(crate) async fn run(python: &Path, code: &str) -> Result<(Vec<u8>, Duration)
     let failed = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{} failed: {failed}", python.display());
     Ok((output.stdout, took))
+}
+
+/// How long that took for code that prints as it should.
+pub(crate) async fn run_checked(python: &Path, code: &Code) -> Result<Duration> {
+    let (printed, took) = run(python, code.source).await?;
+    code.check(&String::from_utf8_lossy(&printed)).with_context(|| format!("with {}", python.display()))?;
+    Ok(took)
 }
 
 /// A child that runs the code it is sent. In blocking calls: nothing else runs then.

@@ -28,6 +28,7 @@ mod rates;
 mod output;
 mod memory;
 mod crowd;
+mod code;
 mod eggbox;
 mod flask;
 mod jupyter;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 
 use crate::catalog::{FLASK_MEMORY, JUPYTER_MEMORY, MEMORY, Row};
+use crate::code;
 use crate::proc::{self, Family, Footprint};
 use crate::progress;
 use crate::results::Results;
@@ -82,9 +83,9 @@ pub(crate) fn record(before: &Snapshot, after: &Snapshot, results: &mut Results)
 pub(crate) async fn yardsticks(stand: &mut Stand, results: &mut Results) -> Result<()> {
     progress(format_args!("memory of the yardsticks' interpreters"));
     let id = "memory";
-    stand.flask.client.execute("x = 5", Some(id)).await?.expect("")?;
+    stand.flask.client.execute(code::SET.source, Some(id)).await?.expect(code::SET.prints)?;
     let mut kernel = stand.jupyter.kernel().await?;
-    ensure!(kernel.execute("print(5)").await? == "5\n", "a wrong answer of a kernel");
+    code::SET.check(&kernel.execute(code::SET.source).await?)?;
     let servers: [(&'static Row, u32); 2] =
         [(&FLASK_MEMORY, stand.flask.process.pid()?), (&JUPYTER_MEMORY, stand.jupyter.process.pid()?)];
     for (row, server) in servers {

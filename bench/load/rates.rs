@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use futures_util::TryStreamExt;
 use futures_util::stream::FuturesUnordered;
 use hyper::StatusCode;
 use tokio::time::sleep;
 
 use crate::catalog::{CYCLE, CYCLE_BARE, FLASK_RATE, NO_OP_RATE, PYTHON_CYCLE, Row, WARM_RATE};
+use crate::code;
 use crate::eggbox::{self, Ending};
 use crate::execute::Executor;
 use crate::http::Http;
@@ -19,9 +20,6 @@ use crate::progress;
 use crate::results::Results;
 use crate::stand::Stand;
 
-const FIRST: &str = "print(1 + 1)";
-const FIRST_PRINTS: &str = "2\n";
-const WARM_PRINTS: &str = "5\n";
 /// Clients that make and end sessions.
 const MAKERS: usize = 4;
 /// Clients that run code in live ones.
@@ -37,7 +35,7 @@ pub(crate) async fn measure(stand: &mut Stand, options: &Options, counts: Counts
         for user in 0..USERS {
             let mut client = Executor::new(address);
             let id = format!("user-{user}");
-            client.execute("x = 5\nprint(x)", Some(&id)).await?.expect(WARM_PRINTS)?;
+            client.execute(code::SET.source, Some(&id)).await?.expect(code::SET.prints)?;
             live.push((row, client, id));
         }
     }
@@ -46,8 +44,7 @@ pub(crate) async fn measure(stand: &mut Stand, options: &Options, counts: Counts
             cycle(row, server.address, server.ending, slice, results).await?;
         }
         let runs = async |(): &mut ()| {
-            let (printed, _) = interpreter::run(&options.bare_python, FIRST).await?;
-            ensure!(printed == FIRST_PRINTS.as_bytes(), "a wrong answer of {}", options.bare_python.display());
+            interpreter::run_checked(&options.bare_python, &code::FIRST).await?;
             Ok(true)
         };
         rate(&PYTHON_CYCLE, &mut [(); MAKERS], slice, runs, results).await?;
@@ -56,7 +53,7 @@ pub(crate) async fn measure(stand: &mut Stand, options: &Options, counts: Counts
         rate(&NO_OP_RATE, &mut clients, slice, no_op, results).await?;
         for users in live.chunks_mut(USERS) {
             let warm = async |(_, client, id): &mut (&Row, Executor, String)| {
-                Ok(client.execute("print(x)", Some(id)).await?.expect(WARM_PRINTS)?.is_some())
+                Ok(client.execute(code::WARM.source, Some(id)).await?.expect(code::WARM.prints)?.is_some())
             };
             rate(users[0].0, users, slice, warm, results).await?;
         }
@@ -73,8 +70,8 @@ async fn cycle(
 ) -> Result<()> {
     let mut makers: Vec<_> = (0..MAKERS).map(|_| Executor::new(address)).collect();
     let once = async |client: &mut Executor| {
-        let answer = client.execute(FIRST, None).await?;
-        let is_made = answer.expect(FIRST_PRINTS)?.is_some();
+        let answer = client.execute(code::FIRST.source, None).await?;
+        let is_made = answer.expect(code::FIRST.prints)?.is_some();
         if is_made {
             eggbox::end(client, ending, &answer.said.id).await?;
         }

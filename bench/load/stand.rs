@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::sleep;
 
+use crate::code;
 use crate::eggbox::{Eggbox, Settings};
 use crate::flask::Flask;
 use crate::interpreter::PingPong;
@@ -84,8 +85,8 @@ async fn rest_after(unparked: &mut Eggbox) -> Result<Duration> {
     let mut taken = Vec::new();
     for _ in 0..PROBES {
         let begun = std::time::Instant::now();
-        let answer = unparked.client.execute("", None).await?;
-        answer.expect("")?;
+        let answer = unparked.client.execute(code::NOTHING.source, None).await?;
+        answer.expect(code::NOTHING.prints)?;
         unparked.end(&answer.said.id).await?;
         taken.push(begun.elapsed());
     }
