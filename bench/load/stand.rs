@@ -20,6 +20,8 @@ const SESSIONS_MAX: usize = 256;
 /// nothing; the end of the one that was measured goes on behind it.
 const RESTS_PER_SESSION: u32 = 6;
 const REST_MIN: Duration = Duration::from_millis(20);
+/// Longer ones would make a run on a busy machine last for ever.
+const REST_MAX: Duration = Duration::from_millis(100);
 const PROBES: usize = 9;
 
 #[derive(Debug)]
@@ -91,5 +93,5 @@ async fn rest_after(unparked: &mut Eggbox) -> Result<Duration> {
         taken.push(begun.elapsed());
     }
     taken.sort();
-    Ok((taken[PROBES / 2] * RESTS_PER_SESSION).max(REST_MIN))
+    Ok((taken[PROBES / 2] * RESTS_PER_SESSION).clamp(REST_MIN, REST_MAX))
 }
