@@ -1,5 +1,5 @@
-//! Thousands of idle sessions: whether they can be made, what each costs, and what a server that has them is still like,
-//! beside an empty one that is asked in turn.
+//! Thousands of idle sessions: whether they can be made, what each costs, and what a server that has them is still
+//! like, beside an empty one that is asked in turn.
 
 use std::time::{Duration, Instant};
 
@@ -55,12 +55,13 @@ pub(crate) async fn measure(options: &Options, counts: Counts, rest: Duration, r
         let (from, to) = (idle_sessions * (step - 1) / counts.growth_steps, idle_sessions * step / counts.growth_steps);
         make(crowd, from, to, results).await?;
         sleep(SETTLE).await;
-        if step == 1 {
+        let is_last = step == counts.growth_steps;
+        if is_last {
             memory::record(&before, &Snapshot::take(crowd.process.pid()?)?, results)?;
         }
         // The last ones are the rows of the table.
         let mut uncounted = Results::default();
-        let into = if step == counts.growth_steps { &mut *results } else { &mut uncounted };
+        let into = if is_last { &mut *results } else { &mut uncounted };
         let growth = compare(empty, crowd, to, counts.growth_rounds, rest, into).await?;
         progress(format_args!("{to} idle: new {:.2} ms, warm {:.3} ms", growth.new_ms, growth.warm_ms));
         results.growth.push(growth);
@@ -74,8 +75,8 @@ pub(crate) async fn measure(options: &Options, counts: Counts, rest: Duration, r
     Ok(())
 }
 
-/// As many of these sessions as the limit of open files leaves, which this raises as far as it may; and, where these are
-/// fewer, why.
+/// As many of these sessions as the limit of open files leaves, which this raises as far as it may; and, where these
+/// are fewer, why.
 fn allowed(wanted: usize) -> Result<(usize, String)> {
     let needed = (wanted + BESIDE) as u64 * DESCRIPTORS_PER_SESSION + DESCRIPTORS_BESIDE;
     let Some(limit) = getrlimit(Resource::Nofile).maximum.filter(|limit| *limit < needed) else {

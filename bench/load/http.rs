@@ -27,7 +27,8 @@ pub(crate) struct Http {
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
-    /// From before the request was sent until all of the body was there. Connecting counts where there was no connection.
+    /// From before the request was sent until all of the body was there. Connecting counts where there was no
+    /// connection.
     pub(crate) took: Duration,
 }
 

@@ -15,8 +15,8 @@ use crate::proc;
 /// Says what an interpreter is, and which of the packages that matter here it has.
 const DESCRIBE: &str = "\
 import importlib.metadata, json, platform
-wanted = ('numpy', 'pandas', 'matplotlib', 'flask', 'werkzeug', 'jupyter-kernel-gateway', 'jupyter-server', 'ipykernel', \
-'tornado', 'pyzmq')
+wanted = ('numpy', 'pandas', 'matplotlib', 'flask', 'werkzeug', 'jupyter-kernel-gateway', 'jupyter-server', \
+'ipykernel', 'tornado', 'pyzmq')
 found = {}
 for name in wanted:
     try:

@@ -2,10 +2,10 @@
 //!
 //!     cargo run --release --package eggbox --example load -- [--quick] [--out FOLDER]
 //!
-//! `make bench` sets up what it needs. It starts every server itself, on free ports of the loopback with folders of their
-//! own, and ends them whatever happens. What compares with each other is measured in turn. Judges no times; a wrong answer or
-//! a row that is missing fails the run. One thread: what it uses of the CPU is little, and no wake-up between threads of
-//! this program is taken for the server's.
+//! `make bench` sets up what it needs. It starts every server itself, on free ports of the loopback with folders of
+//! their own, and ends them whatever happens. What compares with each other is measured in turn. Judges no times; a wrong
+//! answer or a row that is missing fails the run. One thread: what it uses of the CPU is little, and no wake-up between
+//! threads of this program is taken for the server's.
 
 use std::fmt::Display;
 use std::process::ExitCode;

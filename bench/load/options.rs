@@ -85,10 +85,10 @@ impl Options {
             }
         } else {
             Counts {
-                rounds: 300,
+                rounds: 250,
                 warm_per_round: 10,
                 slow_every: 10,
-                first_rounds: 100,
+                first_rounds: 60,
                 bursts: 5,
                 burst_sessions: 100,
                 slices: 3,

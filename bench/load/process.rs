@@ -32,7 +32,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Its stderr goes to `log` in `folder`. It is in a process group of its own, so that a Ctrl-C is for us to tell it.
+    /// Its stderr goes to `log` in `folder`. It is in a process group of its own: a Ctrl-C is for us to tell it.
     pub(crate) fn start(name: &'static str, folder: &Path, command: &mut Command) -> Result<Self> {
         let log = folder.join("log");
         let stderr = File::create(&log).with_context(|| format!("failed to make {}", log.display()))?;

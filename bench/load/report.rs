@@ -12,11 +12,13 @@ use crate::results::{Measurement, Results};
 
 const HEADS: [&str; 8] = ["", "unit", "p50", "p99", "n", "right", "ratio", "to"];
 
+/// Of fewer values there is no 99th percentile worth the name.
+const TAIL_SAMPLES_MIN: u64 = 50;
+
 /// What a table says of a row, in the order of [`HEADS`].
 fn cells(row: &Row, results: &Results) -> Option<[String; 8]> {
     let measurement = results.get(row)?;
-    // Of a few values there is no such thing.
-    let has_tail = row.unit == Unit::Milliseconds && measurement.samples() >= 100;
+    let has_tail = row.unit == Unit::Milliseconds && measurement.samples() >= TAIL_SAMPLES_MIN;
     Some([
         row.title.to_owned(),
         row.unit.name().to_owned(),
