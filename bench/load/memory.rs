@@ -62,14 +62,18 @@ pub(crate) fn record(before: &Snapshot, after: &Snapshot, results: &mut Results)
     let own = each(after.standing as f64 - before.standing as f64);
     let all = private + kinds.iter().map(|(_, size)| size).sum::<f64>() + own;
     let charges: Vec<_> = seen.iter().filter_map(|pid| proc::group_charge(*pid)).collect();
-    let charge = charges.iter().sum::<u64>() as f64 / charges.len().max(1) as f64 / MEBIBYTE;
+    let charge = if charges.is_empty() {
+        "none".into()
+    } else {
+        format!("{:.3}", charges.iter().sum::<u64>() as f64 / charges.len() as f64 / MEBIBYTE)
+    };
     let kinds: Vec<_> = kinds.iter().map(|(kind, size)| format!("{kind} {size:.3}")).collect();
     results.value(&MEMORY, all, 1, 1)?;
     results.note(
         &MEMORY,
         format!(
             "MiB each over {more} sessions: private pages {private:.3}, {}, server, keeper and nest {own:.3}; to compare: \
-             proportional set {:.3}, VmPTE {:.3}, charge of the control group {charge:.3}, used memory of the whole host \
+             proportional set {:.3}, VmPTE {:.3}, charge of the control group {charge}, used memory of the whole host \
              {:.3}",
             kinds.join(", "),
             mean(|footprint| footprint.proportional),

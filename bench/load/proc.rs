@@ -108,12 +108,15 @@ pub(crate) fn host_memory() -> Result<BTreeMap<String, u64>> {
     Ok(lines.filter_map(|(name, _)| Some((name.to_owned(), kibibytes(&text, name)? * KIBIBYTE))).collect())
 }
 
-/// What the control group of memory that a process is in is charged, in bytes; none where it has none.
+/// What the control group of memory that a session is in is charged, in bytes; none where it has none of its own.
 pub(crate) fn group_charge(pid: u32) -> Option<u64> {
     let groups = read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let counter = groups.lines().find_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, path) = (parts.next()?, parts.next()?);
+        if !path.contains("/eggbox") {
+            return None;
+        }
         match controllers {
             "" => Some(format!("/sys/fs/cgroup{path}/memory.current")),
             "memory" => Some(format!("/sys/fs/cgroup/memory{path}/memory.usage_in_bytes")),
