@@ -27,6 +27,11 @@ test: venv testsuite lint fuzz bench-quick
 	EGGBOX_TEST_DATA_PYTHON=$(CURDIR)/$(VENV)/bin/python3 \
 	EGGBOX_TEST_PACKAGES_PYTHON=$(CURDIR)/$(TEST_VENV)/bin/python3 \
 	$(CARGO) test --locked --workspace
+	@echo "and once more without sessions that are made ahead"
+	EGGBOX_TEST_POOL=off \
+	EGGBOX_TEST_DATA_PYTHON=$(CURDIR)/$(VENV)/bin/python3 \
+	EGGBOX_TEST_PACKAGES_PYTHON=$(CURDIR)/$(TEST_VENV)/bin/python3 \
+	$(CARGO) test --locked --package eggbox --test it
 
 lint:
 	$(CARGO) fmt --check

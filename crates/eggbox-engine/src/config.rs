@@ -50,7 +50,10 @@ pub enum Preload {
 pub struct Limits {
     /// Sessions alive at once.
     pub sessions_max: u32,
-    /// Sessions that are kept ready for those who ask for a new one, beside those that are in use; 0 for none.
+    /// Sessions that are kept ready for those who ask for a new one, beside those that are in use: so many where nobody
+    /// has asked for long.
+    pub parked_min: u32,
+    /// At most so many, where many ask; 0 for none, whatever the least is.
     pub parked_max: u32,
     /// Executions that run at once; further ones wait for their turn.
     pub executions_max: usize,

@@ -12,6 +12,7 @@ use crate::code::Code;
 use crate::config::EngineConfig;
 use crate::environment::{Environment, EnvironmentError};
 use crate::outcome::Execution;
+use crate::pool::PoolStatus;
 use crate::registry::Registry;
 use crate::session::SessionError;
 use crate::session_files::LastExecution;
@@ -133,6 +134,12 @@ impl Engine {
     /// Where what is written down of it cannot be read.
     pub fn last_execution(&self, id: &SessionId) -> Result<Option<LastExecution>, ExecuteError> {
         self.shared.registry.last_execution(id).map_err(|error| ExecuteError::Internal(error.into()))
+    }
+
+    /// How the sessions stand that are made ahead.
+    #[must_use]
+    pub fn pool(&self) -> PoolStatus {
+        self.shared.registry.environment().pool.status()
     }
 
     /// Executions that are running or queued now.

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use eggbox_sandbox::cgroup::Share;
 use eggbox_sandbox::interpreter::{Interpreter, InterpreterError};
 use eggbox_sandbox::leftovers;
 use eggbox_sandbox::plan::{GroupsPlan, Plan};
@@ -21,7 +22,7 @@ use crate::keeper::{Keeper, KeeperError};
 use crate::kept::{PLAN_KEY, nest_key};
 use crate::nest::{Description, Nest, NestError, Purpose};
 use crate::outcome::Death;
-use crate::pool::Pool;
+use crate::pool::{Need, Pool};
 use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
 use crate::slots::{SLOTS_SPARE, Slots};
@@ -42,7 +43,7 @@ pub(crate) struct Environment {
     plan: Plan,
     config: Arc<EngineConfig>,
     slots: Slots,
-    pool: Pool,
+    pub(crate) pool: Pool,
     pub(crate) keeper: Arc<Keeper>,
     /// For sessions that no control groups count, those of servers before this one among them.
     watchdog: Watchdog,
@@ -121,7 +122,7 @@ impl Environment {
             plan,
             config: Arc::clone(config),
             slots,
-            pool: Pool::new(config.limits.parked_max as usize),
+            pool: Pool::new(config.limits.parked_min as usize, config.limits.parked_max as usize),
             keeper,
             watchdog,
             nest: Mutex::new(nest),
@@ -200,11 +201,14 @@ impl Environment {
         }
     }
 
-    /// Makes sessions before anybody asks for them, one at a time, and takes as long a rest after each as it took, so that
-    /// others have at least half of a processor that this works on. Never returns but when this is closing.
+    /// Makes sessions before anybody asks for them, one at a time, with a small share of the processors and as long a rest
+    /// after each as it took, so that others hardly notice. Never returns but when this is closing.
     pub(crate) async fn fill_pool(&self) {
         while !self.is_closing() {
-            self.pool.has_room().await;
+            if self.pool.need().await == Need::OneLess {
+                self.pool.drop_one();
+                continue;
+            }
             let began = Instant::now();
             match self.park_one().await {
                 Ok(()) => tokio::time::sleep(began.elapsed().min(PARK_PAUSE_MAX)).await,
@@ -220,8 +224,9 @@ impl Environment {
 
     async fn park_one(&self) -> Result<(), SessionError> {
         let nest = self.living_nest().await?;
-        let (mut session, _) = self.start_in(&nest, Purpose::Use).await?;
+        let (mut session, _) = self.start_in(&nest, Purpose::Park).await?;
         session.warm_up().await?;
+        session.set_share(Share::Full);
         self.pool.put(session);
         Ok(())
     }

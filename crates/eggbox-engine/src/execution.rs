@@ -153,7 +153,7 @@ impl Session {
         self.meter.cpu().zip(running.cpu_before).map(|(now, before)| now.saturating_sub(before))
     }
 
-    fn set_share(&mut self, share: Share) {
+    pub(crate) fn set_share(&mut self, share: Share) {
         if self.share == Some(share) {
             return;
         }

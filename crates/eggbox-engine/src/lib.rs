@@ -36,6 +36,7 @@ pub use environment::EnvironmentError;
 pub use keeper::{KeeperError, abandon, run as run_keeper};
 pub use nest::{NestError, SpawnError};
 pub use outcome::{Death, Execution, Outcome, Output, SessionState, TimeLimit, Usage};
+pub use pool::PoolStatus;
 pub use session::SessionError;
 pub use session_files::LastExecution;
 pub use session_id::{SESSION_ID_BYTES_MAX, SessionId, SessionIdError};

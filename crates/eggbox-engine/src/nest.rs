@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use eggbox_sandbox::cgroup::Group;
+use eggbox_sandbox::cgroup::{Group, Share};
 use eggbox_sandbox::plan::{GroupsPlan, Plan};
 use eggbox_sandbox::wire::{Exit, FromNest, NestFailure, ToNest, WIRE_VERSION};
 use eggbox_sandbox::{control, leftovers};
@@ -67,8 +67,17 @@ pub enum SpawnError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Use,
+    /// To be kept ready for somebody: made with a small share of the processors.
+    Park,
     /// To see whether the wall can be put up.
     Proof,
+}
+
+impl Purpose {
+    /// What it gets of the processors while it is made.
+    pub(crate) fn share(self) -> Share {
+        if let Self::Park = self { Share::Low } else { Share::Full }
+    }
 }
 
 /// What the nest said of itself when it was up.
@@ -351,7 +360,7 @@ impl Nest {
         let (stdout, inner_stdout) = io::pipe()?;
         let (stderr, inner_stderr) = io::pipe()?;
         let slot = match purpose {
-            Purpose::Use => self.shared.slots.take().await?,
+            Purpose::Use | Purpose::Park => self.shared.slots.take().await?,
             Purpose::Proof => self.shared.slots.take_for_proof().await?,
         };
         let plan = &self.shared.plan;
@@ -363,7 +372,10 @@ impl Nest {
             }
         }
         let entrances = match &plan.groups {
-            GroupsPlan::Own(groups) => groups.entrances(slot).map_err(SpawnError::ControlGroup),
+            GroupsPlan::Own(groups) => groups
+                .set_share(slot, purpose.share())
+                .and_then(|()| groups.entrances(slot))
+                .map_err(SpawnError::ControlGroup),
             GroupsPlan::None { .. } => Ok(Vec::new()),
         };
         let expected = entrances.and_then(|entrances| Ok((entrances, self.expect_fork(slot)?)));

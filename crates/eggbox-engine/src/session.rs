@@ -72,7 +72,7 @@ pub(crate) struct Session {
     pub(crate) files: Arc<SessionFiles>,
     pub(crate) meter: Meter,
     pub(crate) config: Arc<EngineConfig>,
-    /// What it gets of the processors; not known of one that was taken over.
+    /// What it gets of the processors; none as long as that was not set here.
     pub(crate) share: Option<Share>,
     /// It has computed not long ago.
     pub(crate) is_busy: bool,
@@ -112,6 +112,7 @@ impl Session {
         let record = Record { id, created, kills_before, sequence: 0, generation: 0, phase };
         let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot, created };
         let mut session = Self::hold(nest, process, files, meter, config, record, note, keeper);
+        session.share = Some(purpose.share());
         match timeout(READY_MAX, session.first_frame()).await.unwrap_or(Err(SessionError::Slow)) {
             Ok(status) => Ok((session, status)),
             Err(error) => {
@@ -136,7 +137,7 @@ impl Session {
         let meter = meter(nest, &process, watchdog)?;
         let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot, created: record.created };
         let session = Self::hold(nest, process, files, meter, Arc::clone(config), record, note, keeper);
-        Ok(Self { kept_by: Some(keeper.generation()), share: None, ..session })
+        Ok(Self { kept_by: Some(keeper.generation()), ..session })
     }
 
     #[expect(clippy::too_many_arguments, reason = "it is a literal of this type, once for each way to get one")]
@@ -159,7 +160,7 @@ impl Session {
             files,
             meter,
             config,
-            share: Some(Share::Full),
+            share: None,
             is_busy: false,
             record,
             received: Vec::new(),

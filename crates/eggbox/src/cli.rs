@@ -164,7 +164,13 @@ pub(crate) struct Options {
         value_parser = |text: &str| setting::SESSIONS_MAX.parse(text))]
     pub(crate) sessions_max: Option<u64>,
 
-    /// Sessions kept ready for those who ask for a new one, beside those in use; 0 for none [default: 4]
+    /// Sessions kept ready where nobody has asked for a new one for long [default: 4]
+    #[arg(long, env = "EGGBOX_PARKED_SESSIONS_MIN", hide_env_values = true, value_name = "COUNT",
+        help_heading = "Limits", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::PARKED_SESSIONS_MIN.parse(text))]
+    pub(crate) parked_sessions_min: Option<u64>,
+
+    /// Sessions kept ready for those who ask for new ones, beside those in use; 0 for none [default: 32]
     #[arg(long, env = "EGGBOX_PARKED_SESSIONS_MAX", hide_env_values = true, value_name = "COUNT",
         help_heading = "Limits", allow_hyphen_values = true,
         value_parser = |text: &str| setting::PARKED_SESSIONS_MAX.parse(text))]

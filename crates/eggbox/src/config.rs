@@ -170,9 +170,17 @@ fn span(setting: setting::Seconds, option: Option<Duration>, file: Option<f64>) 
 fn limits(options: &Options, file: &FileConfig, body_bytes_max: usize) -> Result<Limits, ConfigError> {
     let FileConfig { limits: file, environment, server } = file;
     let cpu_max = setting::CPU.resolve_if_given(options.cpu_seconds_max, file.cpu_seconds_max);
+    let parked_min = number(setting::PARKED_SESSIONS_MIN, options.parked_sessions_min, file.parked_sessions_min)?;
+    let parked_max = number(setting::PARKED_SESSIONS_MAX, options.parked_sessions_max, file.parked_sessions_max)?;
+    let is_min_given = options.parked_sessions_min.is_some() || file.parked_sessions_min.is_some();
+    if is_min_given && parked_min > parked_max {
+        let both = format!("parked_sessions_min = {parked_min}: it is over parked_sessions_max = {parked_max}");
+        return Err(ConfigError::OutOfRange(both));
+    }
     Ok(Limits {
         sessions_max: number(setting::SESSIONS_MAX, options.sessions_max, file.sessions_max)?,
-        parked_max: number(setting::PARKED_SESSIONS_MAX, options.parked_sessions_max, file.parked_sessions_max)?,
+        parked_min,
+        parked_max,
         executions_max: number(setting::EXECUTIONS_MAX, options.executions_max, file.executions_max)?,
         queue_max: number(setting::QUEUE_MAX, options.queue_max, file.queue_max)?,
         // Code is a part of a body.

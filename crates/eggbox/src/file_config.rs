@@ -46,6 +46,7 @@ pub(crate) struct Limits {
     pub(crate) bodies_bytes_max: Option<i64>,
     pub(crate) connections_max: Option<i64>,
     pub(crate) sessions_max: Option<i64>,
+    pub(crate) parked_sessions_min: Option<i64>,
     pub(crate) parked_sessions_max: Option<i64>,
     pub(crate) executions_max: Option<i64>,
     pub(crate) queue_max: Option<i64>,

@@ -42,7 +42,8 @@ pub(crate) const SESSIONS_MAX: Count = count("sessions_max", "sessions", 1024, [
 pub(crate) const QUEUE_MAX: Count = count("queue_max", "executions", 16, [1, 10_000]);
 pub(crate) const OUTPUT_BYTES_MAX: Count = count("output_bytes_max", "bytes", MIB, [1024, 1024 * MIB]);
 pub(crate) const EXECUTIONS_MAX: Count = count("executions_max", "executions", 256, [1, 65_536]);
-pub(crate) const PARKED_SESSIONS_MAX: Count = count("parked_sessions_max", "sessions", 4, [0, 1024]);
+pub(crate) const PARKED_SESSIONS_MIN: Count = count("parked_sessions_min", "sessions", 4, [0, 1024]);
+pub(crate) const PARKED_SESSIONS_MAX: Count = count("parked_sessions_max", "sessions", 32, [0, 1024]);
 pub(crate) const MEMORY_BYTES_MAX: Count = count("memory_bytes_max", "bytes", 512 * MIB, [32 * MIB, TIB]);
 pub(crate) const WORKSPACE_BYTES_MAX: Count = count("workspace_bytes_max", "bytes", 256 * MIB, [4096, TIB]);
 pub(crate) const SCRATCH_BYTES_MAX: Count = count("scratch_bytes_max", "bytes", 64 * MIB, [4096, TIB]);
@@ -125,7 +126,8 @@ impl Seconds {
 }
 
 #[cfg(test)]
-pub(crate) const COUNTS: [Count; 16] = [
+pub(crate) const COUNTS: [Count; 17] = [
+    PARKED_SESSIONS_MIN,
     PARKED_SESSIONS_MAX,
     BODY_BYTES_MAX,
     BODIES_BYTES_MAX,

@@ -57,6 +57,14 @@ impl GroupPlan {
         folder.join(slot.to_string())
     }
 
+    /// Sets what the group of `slot` gets of the processors from now on; before it is joined for the first time, always.
+    ///
+    /// # Errors
+    /// Where the host refuses.
+    pub fn set_share(&self, slot: u32, share: Share) -> io::Result<()> {
+        write(&self.share(slot), &share.weight(self.version).to_string())
+    }
+
     fn share(&self, slot: u32) -> PathBuf {
         self.of(&self.cpu, slot).join(match self.version {
             Version::One => "cpu.shares",
@@ -86,7 +94,6 @@ impl GroupPlan {
         let limit =
             |folder: &Path, name: &str, value: u64| write(&self.of(folder, slot).join(name), &value.to_string());
         limit(&self.pids, "pids.max", self.processes_max.into())?;
-        write(&self.share(slot), &Share::Full.weight(self.version).to_string())?;
         match self.version {
             Version::One => {
                 // Memory alone may at no moment have a higher limit than memory and swap together.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use eggbox_engine::PoolStatus;
 use eggbox_sandbox::status::Status;
 use serde::Serialize;
 
@@ -15,8 +16,29 @@ struct Health<'a> {
     status: &'static str,
     version: &'static str,
     isolation: &'a Status,
+    pool: Pool,
+}
+
+/// Sessions that are ready for those who ask for a new one.
+#[derive(Serialize)]
+struct Pool {
+    parked: usize,
+    wanted: usize,
+    hits: u64,
+    misses: u64,
+}
+
+impl From<PoolStatus> for Pool {
+    fn from(PoolStatus { parked, wanted, hits, misses }: PoolStatus) -> Self {
+        Self { parked, wanted, hits, misses }
+    }
 }
 
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Result<Response, Error> {
-    super::json(&Health { status: "ok", version: env!("CARGO_PKG_VERSION"), isolation: app.engine.status() })
+    super::json(&Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+        isolation: app.engine.status(),
+        pool: app.engine.pool().into(),
+    })
 }

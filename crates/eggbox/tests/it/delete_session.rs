@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::attacks::way::Way;
-use crate::process::pid_of;
+use crate::process::{pid_of, wait_for};
 use crate::server::{Server, Setup};
 
 #[test]
@@ -17,7 +17,9 @@ fn a_deleted_session_is_gone_with_all_that_it_has_left() {
         session.print(&format!("x = 1\nimport subprocess\nsubprocess.Popen(['setsid', 'sleep', '{seconds}'])"));
         assert!(pid_of(&seconds).is_some(), "{}", way.name());
         assert_eq!(server.delete(&session.id).status, 204, "{}", way.name());
-        assert_eq!(pid_of(&seconds), None, "{}", way.name());
+        // Without a pid namespace they are looked for, which takes a moment.
+        let ended = wait_for(Duration::from_secs(2), || pid_of(&seconds).is_none().then_some(()));
+        assert!(ended.is_some(), "{}", way.name());
         let again = server.delete(&session.id);
         assert_eq!((again.status, again.error().contains("there is no session")), (404, true), "{again:?}");
         // Its name is free, and nobody has to be told of what they have asked for.

@@ -22,6 +22,7 @@ mod late_output;
 mod limits;
 mod control_groups;
 mod queueing;
+mod pool;
 mod programs;
 mod workspace;
 mod bad_request;

@@ -83,6 +83,11 @@ pub(crate) struct Session<'a> {
     pub(crate) id: String,
 }
 
+/// Whether this run is the one that sees how everything goes without sessions that are made ahead.
+pub(crate) fn is_pool_off() -> bool {
+    std::env::var("EGGBOX_TEST_POOL").is_ok_and(|pool| pool == "off")
+}
+
 impl Setup {
     /// The first interpreter on PATH, without preloaded packages.
     pub(crate) fn bare() -> Self {
@@ -120,6 +125,10 @@ impl Setup {
         command.arg("--python").arg(&self.python).args(&self.arguments);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EGGBOX_")) {
             command.env_remove(name);
+        }
+        if is_pool_off() {
+            // An option goes before it.
+            command.env("EGGBOX_PARKED_SESSIONS_MAX", "0");
         }
         command.env("API_KEY", SECRET).current_dir("/").stdin(Stdio::null());
         command
