@@ -264,6 +264,17 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_has_every_code() {
+        let reference = include_str!("../../../docs/http.md");
+        let statuses = include_str!("error.rs").lines().filter(|line| line.trim_start().starts_with("Self::"));
+        let codes: Vec<_> = statuses.filter_map(|line| line.split_once("(StatusCode::")?.1.split('"').nth(1)).collect();
+        assert!(codes.len() > 20, "{codes:?}");
+        for code in codes {
+            assert!(reference.contains(&format!("`{code}`")), "{code}");
+        }
+    }
+
+    #[test]
     fn what_the_client_can_retry_says_when() {
         for (error, status, seconds) in [
             (Error::from(ExecuteError::NoRoom { sessions_max: 8 }), 503, Some("5")),
