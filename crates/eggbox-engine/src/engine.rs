@@ -17,7 +17,9 @@ use crate::registry::Registry;
 use crate::session::SessionError;
 use crate::session_files::LastExecution;
 use crate::session_id::SessionId;
+use crate::session_limits::{AskedLimits, SessionLimits};
 use crate::state_dir::{StateDir, StateDirError};
+use crate::view::SessionView;
 
 /// A handle on the running engine; clones share it.
 #[derive(Debug, Clone)]
@@ -73,6 +75,15 @@ pub enum ExecuteError {
     Internal(#[source] Box<dyn Error + Send + Sync>),
 }
 
+/// Why there is no new session.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    #[error("a session of that name lives")]
+    Exists,
+    #[error(transparent)]
+    Refused(#[from] ExecuteError),
+}
+
 impl Engine {
     /// Brings up the nest and proves the wall with a first session. Takes seconds where the preload list is heavy.
     ///
@@ -120,6 +131,32 @@ impl Engine {
             return Err(ExecuteError::ShuttingDown);
         }
         self.shared.registry.execute(id.unwrap_or_else(SessionId::unique), code).await
+    }
+
+    /// Makes the session `id` (one of a new name where that is none), which may use what is asked of the operator's limits,
+    /// and returns when it is ready for code. Where a session of that name has ended and nobody was told, nobody will be.
+    ///
+    /// # Errors
+    /// Where there is none then.
+    pub async fn create(&self, id: Option<SessionId>, asked: AskedLimits) -> Result<SessionView, CreateError> {
+        if self.shared.closing.load(Ordering::Relaxed) {
+            return Err(ExecuteError::ShuttingDown.into());
+        }
+        self.shared.registry.create(id.unwrap_or_else(SessionId::unique), asked).await
+    }
+
+    /// The session `id` as it is now; none where there is no such session, or its end was told.
+    ///
+    /// # Errors
+    /// Where what is written down of it cannot be read.
+    pub async fn view(&self, id: &SessionId) -> Result<Option<SessionView>, ExecuteError> {
+        self.shared.registry.view(id).await.map_err(|error| ExecuteError::Internal(error.into()))
+    }
+
+    /// What a session may use that nothing less was asked for.
+    #[must_use]
+    pub fn limits(&self) -> SessionLimits {
+        self.shared.registry.limits()
     }
 
     /// Ends the session `id` with all that runs and waits in it, and forgets its name. Returns when its processes are gone;

@@ -25,8 +25,9 @@ use crate::outcome::Death;
 use crate::pool::{Need, Pool};
 use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
+use crate::session_limits::{AskedLimits, SessionLimits};
 use crate::slots::{SLOTS_SPARE, Slots};
-use crate::watchdog::{Bounds, Watchdog};
+use crate::watchdog::Watchdog;
 
 /// What is preloaded where the operator names nothing and the interpreter has it.
 const PRELOAD_AVAILABLE: [&str; 4] = ["numpy", "pandas", "matplotlib", "matplotlib.pyplot"];
@@ -49,7 +50,7 @@ pub(crate) struct Environment {
     watchdog: Watchdog,
     /// The nest that gives sessions: replaced when it has died; held while another is being started.
     nest: Mutex<Arc<Nest>>,
-    retired: Vec<Arc<Nest>>,
+    pub(crate) retired: Vec<Arc<Nest>>,
     /// No nest is started any more.
     closing: watch::Sender<bool>,
 }
@@ -140,14 +141,17 @@ impl Environment {
         Ok(status)
     }
 
-    /// A new session from a living nest, which outlives this server.
-    pub(crate) async fn start_session(&self, id: SessionId) -> Result<Session, SessionError> {
+    /// A new session from a living nest, which outlives this server and may use what was asked.
+    pub(crate) async fn start_session(&self, id: SessionId, asked: AskedLimits) -> Result<Session, SessionError> {
         let nest = self.living_nest().await?;
         let mut session = match self.pool.take(&nest) {
             Some(session) => session,
             None => self.start_in(&nest, Purpose::Use).await?.0,
         };
-        session.name(id);
+        if let Err(error) = session.name(id, asked, &nest).await {
+            session.end(Death::Unobserved).await;
+            return Err(error);
+        }
         if let Err(error) = session.keep().await {
             tracing::error!(%error, "a session is not kept: it would end with this server");
         }
@@ -270,9 +274,7 @@ fn clear(plan: &Plan) {
 }
 
 fn start_watchdog(config: &EngineConfig) -> Result<Watchdog, EnvironmentError> {
-    let limits = &config.sandbox_limits;
-    let bounds = Bounds { memory_bytes_max: limits.memory_bytes_max, processes_max: limits.processes_max };
-    Watchdog::start(bounds).map_err(EnvironmentError::Watchdog)
+    Watchdog::start(SessionLimits::of(config).into()).map_err(EnvironmentError::Watchdog)
 }
 
 async fn start_nest(

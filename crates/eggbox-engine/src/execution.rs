@@ -79,7 +79,7 @@ impl Session {
     pub(crate) async fn execute(&mut self, code: &str) -> io::Result<Execution> {
         discard(&self.process.stdout);
         discard(&self.process.stderr);
-        let limits = &self.config.limits;
+        let limits = &self.limits;
         let running = Running {
             began: Moment::now(),
             code_bytes: code.len() as u64,
@@ -87,7 +87,7 @@ impl Session {
             cpu_max: limits.cpu_max,
             cpu_before: self.meter.cpu(),
         };
-        self.is_busy &= running.began.since(self.idle_since()) < BUSY_REST;
+        self.is_busy &= running.began.since(self.record.idle_since()) < BUSY_REST;
         self.set_share(if self.is_busy { Share::Low } else { Share::Full });
         self.files.write_code(code)?;
         self.record.sequence += 1;
@@ -116,7 +116,7 @@ impl Session {
     /// `heard` is none where the session takes no requests any more.
     async fn finish(&mut self, mut running: Running, heard: Option<Heard>) -> io::Result<Execution> {
         let files = Arc::clone(&self.files);
-        let output_bytes_max = self.config.limits.output_bytes_max;
+        let output_bytes_max = self.limits.output_bytes_max;
         let [mut stdout, mut stderr] = [
             Collector::new(&files, Which::Stdout, output_bytes_max)?,
             Collector::new(&files, Which::Stderr, output_bytes_max)?,
@@ -176,7 +176,7 @@ impl Session {
 
     /// What it came to.
     async fn judge(&mut self, over: Over) -> Outcome {
-        let memory_bytes_max = self.memory_bytes_max;
+        let memory_bytes_max = self.limits.memory_bytes_max;
         let out_of_memory = |state| Outcome::OutOfMemory { memory_bytes_max, state };
         match over {
             Over::Code(_, Stage::Interrupted(limit) | Stage::Killed(limit)) => {

@@ -19,6 +19,7 @@ use crate::output::Collector;
 use crate::session::Session;
 use crate::session_files::{Finished, Phase, Record, SessionFiles, Which};
 use crate::session_id::SessionId;
+use crate::session_limits::SessionLimits;
 use crate::session_process::{SessionDescriptors, SessionProcess, stream};
 use crate::slots::Slots;
 use crate::watchdog::Watchdog;
@@ -157,10 +158,11 @@ impl Heir<'_> {
                 self.keeper.remove(&session.key).await;
                 continue;
             }
-            let death = why_ended(&session, nests);
+            let limits = SessionLimits::of(self.config).lowered(&session.record.asked);
+            let death = why_ended(&session, nests, limits);
             let KeptSession { key, descriptors, files, record, .. } = session;
             let id = record.id.clone();
-            let files = match self.close_files(descriptors, files, record, &death) {
+            let files = match self.close_files(descriptors, files, record, &death, limits.output_bytes_max) {
                 Ok(files) => Some(Arc::new(files)),
                 Err(error) => {
                     tracing::error!(%error, session = %id, "what a session has printed last is lost");
@@ -179,12 +181,13 @@ impl Heir<'_> {
         files: SessionFiles,
         mut record: Record,
         death: &Death,
+        output_bytes_max: usize,
     ) -> io::Result<SessionFiles> {
         let Phase::Running(running) = &record.phase else { return Ok(files) };
         let mut dropped_bytes = [0; 2];
         let pipes = [(descriptors.stdout, Which::Stdout), (descriptors.stderr, Which::Stderr)];
         for ((pipe, which), dropped_bytes) in pipes.into_iter().zip(&mut dropped_bytes) {
-            let mut collector = Collector::new(&files, which, self.config.limits.output_bytes_max)?;
+            let mut collector = Collector::new(&files, which, output_bytes_max)?;
             collector.drain(&stream(pipe)?);
             *dropped_bytes = collector.dropped_bytes();
         }
@@ -223,15 +226,16 @@ async fn adopt_nest(note: &str, descriptors: Vec<OwnedFd>, slots: &Slots) -> Res
 }
 
 /// Why a session has ended while no server was there.
-fn why_ended(session: &KeptSession, nests: &Nests) -> Death {
+fn why_ended(session: &KeptSession, nests: &Nests, limits: SessionLimits) -> Death {
     let SessionNote { nest, slot, .. } = &session.note;
     let Some((nest, inventory)) = nests.get(nest) else { return Death::Nest };
     let Some(exit) = inventory.exits.get(slot) else { return Death::Unobserved };
     let is_killed = *exit == Exit::Signal(Signal::KILL.as_raw());
     // Its group is as it left it: its slot was not used again.
-    if let (true, Ok(Some(group)), Some(memory_bytes_max)) = (is_killed, nest.group(*slot), nest.memory_bytes_max())
+    if let (true, Ok(Some(group))) = (is_killed, nest.group(*slot))
         && group.out_of_memory_kills().is_ok_and(|kills| kills > session.record.kills_before)
     {
+        let memory_bytes_max = nest.limits(limits).lowered(&session.record.asked).memory_bytes_max;
         return Death::OutOfMemory { memory_bytes_max };
     }
     Death::from(*exit)

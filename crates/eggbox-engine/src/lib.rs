@@ -6,6 +6,8 @@
 mod engine;
 mod config;
 mod session_id;
+mod session_limits;
+mod view;
 mod outcome;
 mod code;
 mod registry;
@@ -31,7 +33,7 @@ mod clock;
 
 pub use code::Code;
 pub use config::{EngineConfig, EnvironmentConfig, Limits, Preload};
-pub use engine::{Engine, ExecuteError, StartError};
+pub use engine::{CreateError, Engine, ExecuteError, StartError};
 pub use environment::EnvironmentError;
 pub use keeper::{KeeperError, abandon, run as run_keeper};
 pub use nest::{NestError, SpawnError};
@@ -40,4 +42,6 @@ pub use pool::PoolStatus;
 pub use session::SessionError;
 pub use session_files::LastExecution;
 pub use session_id::{SESSION_ID_BYTES_MAX, SessionId, SessionIdError};
+pub use session_limits::{AskedLimits, SessionLimits, ranges};
 pub use state_dir::StateDirError;
+pub use view::{SessionFacts, SessionView, ViewState};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use eggbox_sandbox::cgroup::{Group, Share};
 
 use crate::outcome::Death;
-use crate::watchdog::Watched;
+use crate::watchdog::{Bounds, Watched};
 
 /// The counters of one session.
 #[derive(Debug)]
@@ -23,6 +23,21 @@ impl Meter {
         match self {
             Self::Group(group) => group.cpu(),
             Self::Watched(watched) => watched.cpu(),
+        }
+    }
+
+    /// The memory it has, in bytes, of late.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Group(group) => group.memory_bytes(),
+            Self::Watched(watched) => watched.memory_bytes(),
+        }
+    }
+
+    /// Has it ended with more than this, where nothing but the server's looking sets a limit to its tree.
+    pub(crate) fn bound(&self, bounds: Bounds) {
+        if let Self::Watched(watched) = self {
+            watched.bound(bounds);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::ending::Ending;
 use crate::inheritance::Ended;
@@ -11,6 +11,7 @@ use crate::outcome::Death;
 use crate::registry::Request;
 use crate::session_files::SessionFiles;
 use crate::session_id::SessionId;
+use crate::view::Held;
 
 /// The sessions that are named now.
 #[derive(Debug, Default)]
@@ -28,8 +29,8 @@ pub(crate) struct Names {
 pub(crate) struct Live {
     /// Where its requests are sent. Its task closes the queue only under the registry's lock.
     pub(crate) queue: mpsc::Sender<Request>,
-    /// What it prints; none until it was started.
-    pub(crate) files: Option<Arc<SessionFiles>>,
+    /// What there is to be looked at; none until it was started.
+    pub(crate) held: watch::Receiver<Option<Held>>,
     pub(crate) ending: Arc<Ending>,
 }
 
@@ -37,7 +38,7 @@ pub(crate) struct Live {
 #[derive(Debug)]
 pub(crate) struct Gone {
     /// Counts the ends.
-    number: u64,
+    pub(crate) number: u64,
     pub(crate) death: Death,
     /// What its last execution printed; none where it has none or is not among the last few to end.
     pub(crate) files: Option<Arc<SessionFiles>>,

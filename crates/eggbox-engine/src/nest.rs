@@ -22,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::kept::{NestDescriptors, NestNote};
+use crate::session_limits::SessionLimits;
 use crate::session_process::{SessionDescriptors, SessionProcess};
 use crate::slots::{Reading, ReadingEnd, Slots};
 
@@ -332,12 +333,25 @@ impl Nest {
         [self.shared.control.as_fd(), self.shared.pidfd.as_fd(), self.shared.plan_file.as_fd()]
     }
 
-    /// What a session may have of memory; none where no control group limits it.
-    pub(crate) fn memory_bytes_max(&self) -> Option<u64> {
+    /// What its sessions may use: `limits`, but for what its own plan has of them.
+    pub(crate) fn limits(&self, limits: SessionLimits) -> SessionLimits {
         match &self.shared.plan.groups {
-            GroupsPlan::Own(groups) => Some(groups.memory_bytes_max),
-            GroupsPlan::None { .. } => None,
+            GroupsPlan::Own(groups) => SessionLimits {
+                memory_bytes_max: groups.memory_bytes_max,
+                processes_max: groups.processes_max,
+                ..limits
+            },
+            GroupsPlan::None { .. } => limits,
         }
+    }
+
+    /// Lets the control group of a session have no more than this; without groups there is nothing to do.
+    pub(crate) async fn lower_limits(&self, slot: u32, memory_bytes_max: u64, processes_max: u32) -> io::Result<()> {
+        let GroupsPlan::Own(groups) = &self.shared.plan.groups else { return Ok(()) };
+        let groups = groups.clone();
+        // The kernel may have to take memory away.
+        let limited = tokio::task::spawn_blocking(move || groups.limit(slot, memory_bytes_max, processes_max)).await;
+        limited.map_err(io::Error::other)?
     }
 
     /// The plan that it was started with.

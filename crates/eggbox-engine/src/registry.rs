@@ -1,11 +1,14 @@
 //! Admits requests to sessions, and runs the tasks that serve them.
 
+mod creation;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
+use self::creation::Creation;
 use crate::code::Code;
 use crate::config::EngineConfig;
 use crate::ending::Ending;
@@ -17,8 +20,10 @@ use crate::names::{Buried, Gone, Live, Names};
 use crate::nest::SpawnError;
 use crate::outcome::{Death, Execution, Outcome, Output, SessionState, Usage};
 use crate::session::{Session, SessionError};
-use crate::session_files::{LastExecution, SessionFiles};
+use crate::session_files::LastExecution;
 use crate::session_id::SessionId;
+use crate::session_limits::{AskedLimits, SessionLimits};
+use crate::view::Held;
 
 /// Every session of the server.
 #[derive(Debug)]
@@ -87,7 +92,10 @@ impl Drop for InFlight {
 /// Where a session's task begins.
 #[derive(Debug)]
 enum Beginning {
+    /// For those who wait for it with their code.
     New,
+    /// For somebody who waits for the session itself.
+    Created(AskedLimits, Creation),
     /// With what counts the execution that runs in it, if one does.
     Inherited(Box<Session>, Option<InFlight>),
 }
@@ -113,10 +121,9 @@ impl Registry {
             }
             for session in inherited.living {
                 let id = session.record.id.clone();
-                let files = Some(Arc::clone(&session.files));
-                let running = session.is_running().then(|| InFlight::new(&registry));
+                let running = session.record.is_running().then(|| InFlight::new(&registry));
                 let beginning = Beginning::Inherited(Box::new(session), running);
-                names.live.insert(id.clone(), registry.start_task(&id, beginning, files, []));
+                names.live.insert(id.clone(), registry.start_task(&id, beginning, []));
             }
         }
         registry
@@ -124,6 +131,11 @@ impl Registry {
 
     pub(crate) fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// The operator's.
+    pub(crate) fn limits(&self) -> SessionLimits {
+        SessionLimits::of(&self.config)
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -179,14 +191,20 @@ impl Registry {
         let files = {
             let names = self.names();
             match (names.live.get(id), names.gone.get(id)) {
-                (Some(Live { files: Some(files), .. }), _) | (None, Some(Gone { files: Some(files), .. })) => {
-                    Arc::clone(files)
-                }
-                (Some(Live { files: None, .. }), _) => return Ok(Some(LastExecution::None)),
+                (Some(live), _) => match &*live.held.borrow() {
+                    Some(held) => Arc::clone(&held.files),
+                    None => return Ok(Some(LastExecution::None)),
+                },
+                (None, Some(Gone { files: Some(files), .. })) => Arc::clone(files),
                 (None, _) => return Ok(None),
             }
         };
         files.last_execution().map(Some)
+    }
+
+    fn check_room(&self, names: &Names) -> Result<(), ExecuteError> {
+        let sessions_max = self.config.limits.sessions_max;
+        if names.live.len() >= sessions_max as usize { Err(ExecuteError::NoRoom { sessions_max }) } else { Ok(()) }
     }
 
     /// Ends the session of that name, and returns when that is done; whether there was one.
@@ -232,7 +250,6 @@ impl Registry {
 
     /// Gives the request to its session, which it makes if need be; or returns why that session is gone.
     fn admit(self: &Arc<Self>, id: &SessionId, request: Request) -> Result<Option<Death>, ExecuteError> {
-        let limits = &self.config.limits;
         let mut names = self.names();
         if let Some(gone) = names.gone.remove(id) {
             return Ok(Some(gone.death));
@@ -240,16 +257,18 @@ impl Registry {
         let request = match names.live.get(id) {
             Some(live) => match live.queue.try_send(request) {
                 Ok(()) => return Ok(None),
-                Err(TrySendError::Full(_)) => return Err(ExecuteError::QueueFull { queue_max: limits.queue_max }),
+                Err(TrySendError::Full(_)) => {
+                    return Err(ExecuteError::QueueFull { queue_max: self.config.limits.queue_max });
+                }
                 // Its task has failed; it is replaced.
                 Err(TrySendError::Closed(request)) => request,
             },
-            None if names.live.len() >= limits.sessions_max as usize => {
-                return Err(ExecuteError::NoRoom { sessions_max: limits.sessions_max });
+            None => {
+                self.check_room(&names)?;
+                request
             }
-            None => request,
         };
-        names.live.insert(id.clone(), self.start_task(id, Beginning::New, None, [request]));
+        names.live.insert(id.clone(), self.start_task(id, Beginning::New, [request]));
         Ok(None)
     }
 
@@ -258,7 +277,6 @@ impl Registry {
         self: &Arc<Self>,
         id: &SessionId,
         beginning: Beginning,
-        files: Option<Arc<SessionFiles>>,
         first: impl IntoIterator<Item = Request>,
     ) -> Live {
         let (sender, receiver) = mpsc::channel(self.config.limits.queue_max.max(1));
@@ -267,8 +285,9 @@ impl Registry {
             let _ = sender.try_send(request);
         }
         let ending = Arc::new(Ending::default());
-        tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, Arc::clone(&ending), receiver));
-        Live { queue: sender, files, ending }
+        let (watched, held) = watch::channel(None);
+        tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, Arc::clone(&ending), watched, receiver));
+        Live { queue: sender, held, ending }
     }
 
     /// The task of one session, from its fork to its end.
@@ -277,20 +296,29 @@ impl Registry {
         id: SessionId,
         beginning: Beginning,
         ending: Arc<Ending>,
+        watched: watch::Sender<Option<Held>>,
         mut queue: mpsc::Receiver<Request>,
     ) {
-        let (mut session, running) = match beginning {
-            Beginning::Inherited(session, running) => (*session, running),
-            Beginning::New => match self.environment.start_session(id.clone()).await {
+        let (asked, creation, inherited) = match beginning {
+            Beginning::New => (AskedLimits::default(), None, None),
+            Beginning::Created(asked, creation) => (asked, Some(creation), None),
+            Beginning::Inherited(session, running) => (AskedLimits::default(), None, Some((*session, running))),
+        };
+        let (mut session, running) = match inherited {
+            Some(inherited) => inherited,
+            None => match self.environment.start_session(id.clone(), asked).await {
                 Ok(session) => (session, None),
-                Err(error) => return self.fail(&id, queue, &error),
+                Err(error) => return self.fail(&id, creation, queue, &error),
             },
         };
         if let Err(error) = session.end_by(ending) {
             self.give_up(&mut session, &error).await;
         }
-        if let Some(live) = self.names().live.get_mut(&id) {
-            live.files = Some(Arc::clone(&session.files));
+        let held = session.held(&self.environment.retired);
+        watched.send_replace(Some(held.clone()));
+        if let Some(Creation { reply, _in_flight }) = creation {
+            // Who has gone away leaves a session that nobody uses.
+            let _ = reply.send(Ok(held));
         }
         let End { death, last } = self.serve_to_end(&mut session, running, &mut queue).await;
         // Whoever reads the answer is told by that, and whoever has deleted it knows.
@@ -481,13 +509,19 @@ impl Registry {
             }
         }
         if waiting.len() > 0 {
-            names.live.insert(id.clone(), self.start_task(id, Beginning::New, None, waiting));
+            names.live.insert(id.clone(), self.start_task(id, Beginning::New, waiting));
         }
         Buried::default()
     }
 
     /// No session could be had: everybody who waits for it is told why, or that it is our fault.
-    fn fail(&self, id: &SessionId, mut queue: mpsc::Receiver<Request>, error: &SessionError) {
+    fn fail(
+        &self,
+        id: &SessionId,
+        creation: Option<Creation>,
+        mut queue: mpsc::Receiver<Request>,
+        error: &SessionError,
+    ) {
         let refusal = || match error {
             SessionError::Spawn(SpawnError::NoSlot) => {
                 ExecuteError::NoRoom { sessions_max: self.config.limits.sessions_max }
@@ -503,6 +537,9 @@ impl Registry {
         queue.close();
         while let Ok(request) = queue.try_recv() {
             let _ = request.reply.send(Err(refusal()));
+        }
+        if let Some(Creation { reply, _in_flight }) = creation {
+            let _ = reply.send(Err(refusal()));
         }
     }
 }

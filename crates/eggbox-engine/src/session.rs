@@ -3,12 +3,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use eggbox_sandbox::cgroup::Share;
 use eggbox_sandbox::status::Status;
 use eggbox_sandbox::wire::{
-    Exit, FrameError, FromSession, HEADER_BYTES, KIND_WARM_UP, SESSION_FRAME_BYTES_MAX, numbered_request,
+    Exit, FrameError, FromSession, HEADER_BYTES, KIND_WARM_UP, SESSION_FRAME_BYTES_MAX, lower_request, numbered_request,
 };
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
@@ -27,7 +27,9 @@ use crate::nest::{Nest, NestError, Purpose, SpawnError};
 use crate::outcome::Death;
 use crate::session_files::{Phase, Record, SessionFiles};
 use crate::session_id::SessionId;
+use crate::session_limits::{AskedLimits, SessionLimits};
 use crate::session_process::SessionProcess;
+use crate::view::Held;
 use crate::watchdog::Watchdog;
 
 /// How long a session may take from its fork to its being ready.
@@ -61,6 +63,8 @@ pub enum SessionError {
     ShuttingDown,
     #[error("failed to start another nest")]
     Nest(#[from] NestError),
+    #[error("the limits that were asked for cannot be put up")]
+    Limits(#[source] io::Error),
     #[error("the session's channel broke")]
     Channel(#[from] io::Error),
 }
@@ -70,14 +74,14 @@ pub enum SessionError {
 pub(crate) struct Session {
     pub(crate) process: SessionProcess,
     pub(crate) files: Arc<SessionFiles>,
-    pub(crate) meter: Meter,
+    pub(crate) meter: Arc<Meter>,
     pub(crate) config: Arc<EngineConfig>,
     /// What it gets of the processors; none as long as that was not set here.
     pub(crate) share: Option<Share>,
     /// It has computed not long ago.
     pub(crate) is_busy: bool,
-    /// What its own nest's plan lets it have.
-    pub(crate) memory_bytes_max: u64,
+    /// What it may use. What is asked of memory and processes holds once it was put up.
+    pub(crate) limits: SessionLimits,
     /// As it was last written.
     pub(crate) record: Record,
     /// Bytes of a frame that is not whole yet.
@@ -109,7 +113,16 @@ impl Session {
         let meter = meter(nest, &process, watchdog)?;
         let (created, kills_before) = (Moment::now(), meter.out_of_memory_kills()?);
         let phase = Phase::Idle { since: created, last: None };
-        let record = Record { id, created, kills_before, sequence: 0, generation: 0, phase };
+        let record = Record {
+            id,
+            created,
+            created_at: None,
+            asked: AskedLimits::default(),
+            kills_before,
+            sequence: 0,
+            generation: 0,
+            phase,
+        };
         let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot, created };
         let mut session = Self::hold(nest, process, files, meter, config, record, note, keeper);
         session.share = Some(purpose.share());
@@ -153,12 +166,13 @@ impl Session {
     ) -> Self {
         let late = Late::new(Arc::clone(keeper), note.clone());
         let (files, keeper) = (Arc::new(files), Arc::clone(keeper));
-        let memory_bytes_max = nest.memory_bytes_max().unwrap_or(config.sandbox_limits.memory_bytes_max);
+        let limits = nest.limits(SessionLimits::of(&config)).lowered(&record.asked);
+        meter.bound(limits.into());
         Self {
-            memory_bytes_max,
+            limits,
             process,
             files,
-            meter,
+            meter: Arc::new(meter),
             config,
             share: None,
             is_busy: false,
@@ -209,14 +223,19 @@ impl Session {
     /// Where it has ended, says something else, or takes too long.
     pub(crate) async fn warm_up(&mut self) -> Result<(), SessionError> {
         let asked = Moment::now().nanos();
-        let request = numbered_request(KIND_WARM_UP, asked)?;
-        if !self.process.ask(&request) {
+        self.ask_and_wait(&numbered_request(KIND_WARM_UP, asked)?, asked).await
+    }
+
+    /// Sends a request of that number to a session that has run no code, and waits until it has done what it says.
+    async fn ask_and_wait(&mut self, request: &[u8], asked: u64) -> Result<(), SessionError> {
+        if !self.process.ask(request) {
             return Err(SessionError::Closed);
         }
         let answered = async {
             loop {
                 match self.take_frame()? {
                     Some(FromSession::Idle { asked: of, .. }) if of == asked => return Ok(()),
+                    Some(FromSession::Refused(why)) => return Err(SessionError::Limits(io::Error::other(why))),
                     Some(_) => return Err(SessionError::Unready),
                     None => {}
                 }
@@ -228,12 +247,40 @@ impl Session {
         timeout(READY_MAX, answered).await.unwrap_or(Err(SessionError::Slow))
     }
 
-    /// Makes a session that was made for nobody the one of that name, which begins now.
-    pub(crate) fn name(&mut self, id: SessionId) {
+    /// Makes a session that was made for nobody the one of that name, which begins now and may use what was asked.
+    ///
+    /// # Errors
+    /// Where a limit cannot be put up; it must not be used then.
+    pub(crate) async fn name(&mut self, id: SessionId, asked: AskedLimits, nest: &Nest) -> Result<(), SessionError> {
         let now = Moment::now();
-        self.record = Record { id, created: now, phase: Phase::Idle { since: now, last: None }, ..self.record.clone() };
+        self.record = Record {
+            id,
+            created: now,
+            created_at: Some(SystemTime::now()),
+            asked,
+            phase: Phase::Idle { since: now, last: None },
+            ..self.record.clone()
+        };
         self.note.created = now;
         self.late = Late::new(Arc::clone(&self.keeper), self.note.clone());
+        self.lower_limits(nest).await
+    }
+
+    /// Puts up what is asked of memory and processes, which the kernel or the watchdog sees to.
+    async fn lower_limits(&mut self, nest: &Nest) -> Result<(), SessionError> {
+        let before = self.limits;
+        self.limits = before.lowered(&self.record.asked);
+        let SessionLimits { memory_bytes_max, processes_max, .. } = self.limits;
+        if (memory_bytes_max, processes_max) == (before.memory_bytes_max, before.processes_max) {
+            return Ok(());
+        }
+        self.meter.bound(self.limits.into());
+        let limited = nest.lower_limits(self.process.slot, memory_bytes_max, processes_max).await;
+        limited.map_err(SessionError::Limits)?;
+        let (data_bytes_less, processes_max) = nest.plan().session.rlimits.less(memory_bytes_max, processes_max);
+        let asked = Moment::now().nanos();
+        // Its answer also says that it has outlived what the kernel does about memory that it has already.
+        self.ask_and_wait(&lower_request(asked, data_bytes_less, processes_max)?, asked).await
     }
 
     /// Lets it be ended from elsewhere.
@@ -278,24 +325,21 @@ impl Session {
         self.note.name()
     }
 
-    /// Whether an execution is under way.
-    pub(crate) fn is_running(&self) -> bool {
-        matches!(self.record.phase, Phase::Running(_))
-    }
-
-    /// Since when nobody has used it.
-    pub(crate) fn idle_since(&self) -> Moment {
-        match self.record.phase {
-            Phase::Idle { since, .. } => since,
-            Phase::Running(_) => Moment::now(),
+    /// What others may look at of it. `retired` are the nests of other walls.
+    pub(crate) fn held(&self, retired: &[Arc<Nest>]) -> Held {
+        Held {
+            files: Arc::clone(&self.files),
+            meter: Arc::clone(&self.meter),
+            limits: self.limits,
+            is_behind_this_wall: retired.iter().all(|nest| nest.note.name != self.note.nest),
         }
     }
 
     /// Waits until the session ends, by itself or for its age or idleness, and says why it ended. Can be dropped at any
     /// point.
     pub(crate) async fn watch_idle(&mut self) -> Death {
-        let (idle_max, life_max) = (self.config.limits.idle_max, self.config.limits.life_max);
-        let (idle_end, life_end) = (self.idle_since().after(idle_max), self.record.created.after(life_max));
+        let SessionLimits { idle_max, life_max, .. } = self.limits;
+        let (idle_end, life_end) = (self.record.idle_since().after(idle_max), self.record.created.after(life_max));
         tokio::select! {
             biased;
             death = self.watch_end() => death,
@@ -350,7 +394,7 @@ impl Session {
                 if self.ending.is_wanted() {
                     return Death::Deleted;
                 }
-                let cause = self.meter.cause_of_kill(self.record.kills_before, self.memory_bytes_max);
+                let cause = self.meter.cause_of_kill(self.record.kills_before, self.limits.memory_bytes_max);
                 cause.unwrap_or(Death::Signal { number })
             }
             Ok(exit) => exit.into(),

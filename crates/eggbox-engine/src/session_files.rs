@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{MemfdFlags, Mode, SealFlags, fchmod, fcntl_add_seals, memfd_create};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Moment;
 use crate::outcome::{Execution, Outcome, Output, Usage};
 use crate::session_id::SessionId;
+use crate::session_limits::AskedLimits;
 
 /// The most bytes that a record takes: one page, which is written as a whole even by a process that is being killed.
 const RECORD_BYTES_MAX: usize = 4096;
@@ -45,6 +46,12 @@ pub(crate) enum Which {
 pub(crate) struct Record {
     pub(crate) id: SessionId,
     pub(crate) created: Moment,
+    /// The same by the time of day; none of a session that a build before this one has begun.
+    #[serde(default)]
+    pub(crate) created_at: Option<SystemTime>,
+    /// What it was to have less of than others.
+    #[serde(default)]
+    pub(crate) asked: AskedLimits,
     /// What its control group had counted of out-of-memory kills before it began.
     pub(crate) kills_before: u64,
     /// The number of the execution that was begun last, from 1; 0 before the first.
@@ -96,6 +103,21 @@ pub enum LastExecution {
         sequence: u64,
         execution: Execution,
     },
+}
+
+impl Record {
+    /// Whether an execution is under way.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running(_))
+    }
+
+    /// Since when nobody has used it.
+    pub(crate) fn idle_since(&self) -> Moment {
+        match self.phase {
+            Phase::Idle { since, .. } => since,
+            Phase::Running(_) => Moment::now(),
+        }
+    }
 }
 
 impl SessionFiles {
@@ -242,7 +264,16 @@ mod tests {
     use crate::outcome::{Death, TimeLimit};
 
     fn record(phase: Phase) -> Record {
-        Record { id: SessionId::unique(), created: Moment::now(), kills_before: 0, sequence: 7, generation: 1, phase }
+        Record {
+            id: SessionId::unique(),
+            created: Moment::now(),
+            created_at: Some(SystemTime::now()),
+            asked: AskedLimits::default(),
+            kills_before: 0,
+            sequence: 7,
+            generation: 1,
+            phase,
+        }
     }
 
     #[test]
@@ -275,8 +306,17 @@ mod tests {
         let outcome = Outcome::Gone(Death::Life { life_max: Duration::MAX });
         let finished = Finished { outcome, usage, dropped_bytes: [u64::MAX; 2] };
         let phase = Phase::Idle { since: Moment::now(), last: Some(finished) };
-        let record =
-            Record { id: long, sequence: u64::MAX, kills_before: u64::MAX, generation: u32::MAX, ..record(phase) };
+        let asked = AskedLimits {
+            wall_max: Some(Duration::MAX),
+            cpu_max: Some(Duration::MAX),
+            memory_bytes_max: Some(u64::MAX),
+            processes_max: Some(u32::MAX),
+            output_bytes_max: Some(usize::MAX),
+            idle_max: Some(Duration::MAX),
+            life_max: Some(Duration::MAX),
+        };
+        let (sequence, kills_before, generation) = (u64::MAX, u64::MAX, u32::MAX);
+        let record = Record { id: long, asked, sequence, kills_before, generation, ..record(phase) };
         SessionFiles::new(1).unwrap().write_record(&record).unwrap();
     }
 

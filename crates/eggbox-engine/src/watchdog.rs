@@ -13,6 +13,7 @@ use rustix::process::Pid;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::outcome::Death;
+use crate::session_limits::SessionLimits;
 use crate::session_process::kill;
 
 /// The pause between two looks; a look that takes long is followed by a longer one, so that looking takes no more than a
@@ -25,6 +26,12 @@ const LOOK_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Bounds {
     pub(crate) memory_bytes_max: u64,
     pub(crate) processes_max: u32,
+}
+
+impl From<SessionLimits> for Bounds {
+    fn from(SessionLimits { memory_bytes_max, processes_max, .. }: SessionLimits) -> Self {
+        Self { memory_bytes_max, processes_max }
+    }
 }
 
 /// The thread, which sleeps while nobody is watched; it ends when this is dropped.
@@ -48,10 +55,11 @@ pub(crate) struct Watched {
     pid: Pid,
     pidfd: OwnedFd,
     cpu_nanos: AtomicU64,
+    memory_bytes: AtomicU64,
     memory_bytes_peak: AtomicU64,
     had_too_much_memory: AtomicBool,
     had_too_many_processes: AtomicBool,
-    bounds: Bounds,
+    bounds: Mutex<Bounds>,
 }
 
 impl Watchdog {
@@ -75,10 +83,11 @@ impl Watchdog {
             pid,
             pidfd,
             cpu_nanos: AtomicU64::new(0),
+            memory_bytes: AtomicU64::new(0),
             memory_bytes_peak: AtomicU64::new(0),
             had_too_much_memory: AtomicBool::new(false),
             had_too_many_processes: AtomicBool::new(false),
-            bounds: self.shared.bounds,
+            bounds: Mutex::new(self.shared.bounds),
         });
         self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&watched));
         self.shared.changed.notify_one();
@@ -98,12 +107,26 @@ impl Watched {
         Some(Duration::from_nanos(self.cpu_nanos.load(Ordering::Relaxed)))
     }
 
+    /// As the last look found it; none before the first.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
+        Some(self.memory_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+    }
+
     pub(crate) fn memory_bytes_peak(&self) -> Option<u64> {
         Some(self.memory_bytes_peak.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 
+    /// Sets what it may use.
+    pub(crate) fn bound(&self, bounds: Bounds) {
+        *self.bounds.lock().unwrap_or_else(PoisonError::into_inner) = bounds;
+    }
+
+    fn bounds(&self) -> Bounds {
+        *self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn cause_of_kill(&self) -> Option<Death> {
-        let Bounds { memory_bytes_max, processes_max } = self.bounds;
+        let Bounds { memory_bytes_max, processes_max } = self.bounds();
         if self.had_too_much_memory.load(Ordering::Relaxed) {
             return Some(Death::OutOfMemory { memory_bytes_max });
         }
@@ -112,19 +135,20 @@ impl Watched {
 
     /// Takes in what was found of its processes, and ends it where that is too much.
     fn judge(&self, tree: &[&Process]) {
+        let Bounds { memory_bytes_max, processes_max } = self.bounds();
         let cpu: Duration = tree.iter().map(|process| process.cpu).sum();
         let nanos = u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX);
         // What has ended and was reaped by nobody is not counted any more: it never goes back.
         self.cpu_nanos.fetch_max(nanos, Ordering::Relaxed);
         let threads: u64 = tree.iter().map(|process| process.threads).sum();
-        if threads > self.bounds.processes_max.into() {
+        if threads > processes_max.into() {
             self.had_too_many_processes.store(true, Ordering::Relaxed);
             kill(self.pidfd.as_fd());
         }
         // Resident pages count once for every process that shares them. Only where that is too much, what is shared is
         // looked into, which takes the kernel a walk through every page table.
         let mut bytes: u64 = tree.iter().map(|process| process.resident_bytes).sum();
-        if bytes > self.bounds.memory_bytes_max {
+        if bytes > memory_bytes_max {
             let own = |process: &&Process| match processes::own_bytes(process.pid) {
                 Ok(bytes) => bytes,
                 // What it does not let itself be asked for is taken for its own.
@@ -134,8 +158,9 @@ impl Watched {
             };
             bytes = tree.iter().map(own).sum();
         }
+        self.memory_bytes.store(bytes, Ordering::Relaxed);
         self.memory_bytes_peak.fetch_max(bytes, Ordering::Relaxed);
-        if bytes > self.bounds.memory_bytes_max {
+        if bytes > memory_bytes_max {
             self.had_too_much_memory.store(true, Ordering::Relaxed);
             kill(self.pidfd.as_fd());
         }

@@ -44,10 +44,15 @@ impl Default for SandboxLimits {
 }
 
 impl SandboxLimits {
-    /// How much one process may add to the memory it was forked with: less than the whole, so that what asks for too
-    /// much is told so by a MemoryError before the kernel ends somebody.
+    /// How much one process may add to the memory it was forked with.
     #[must_use]
     pub fn data_bytes_max(&self) -> u64 {
-        self.memory_bytes_max - self.memory_bytes_max / 8
+        data_bytes_max(self.memory_bytes_max)
     }
+}
+
+/// How much one process of a session may add to the memory it was forked with, where the session may have this much: less
+/// than the whole, so that what asks for too much is told so by a MemoryError before the kernel ends somebody.
+pub(crate) fn data_bytes_max(memory_bytes_max: u64) -> u64 {
+    memory_bytes_max - memory_bytes_max / 8
 }

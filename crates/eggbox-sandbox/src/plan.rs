@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::cgroup::{ControlGroups, Found, GroupPlan};
 use crate::host::{Followed, Host};
 use crate::interpreter::Interpreter;
-use crate::limits::SandboxLimits;
+use crate::limits::{self, SandboxLimits};
 use crate::policy::{Isolation, Policy, WorkspacePolicy};
 use crate::seccomp::Instruction;
 use crate::status::LayerStatus;
@@ -372,6 +372,16 @@ fn program(input: PlanInput<'_>, runtime_folder: &Path) -> ProgramPlan {
     let mut arguments = vec![runtime_folder.join(NEST_SCRIPT).display().to_string()];
     arguments.extend_from_slice(input.runner_arguments);
     ProgramPlan { executable, arguments, environment }
+}
+
+impl RlimitPlan {
+    /// How many bytes fewer each process may have of its own, and how many processes there may be where these limits count
+    /// them, in a session that may have less than it was made for.
+    #[must_use]
+    pub fn less(&self, memory_bytes_max: u64, processes_max: u32) -> (u64, Option<u32>) {
+        let data_bytes_less = self.data_bytes_max.saturating_sub(limits::data_bytes_max(memory_bytes_max));
+        (data_bytes_less, self.processes_max.map(|before| before.min(processes_max)))
+    }
 }
 
 fn rlimits(input: PlanInput<'_>, counts_processes: bool) -> RlimitPlan {

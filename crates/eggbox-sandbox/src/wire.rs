@@ -38,6 +38,12 @@ pub const KIND_RESUME: u8 = b'S';
 pub const KIND_WARM_UP: u8 = b'W';
 /// Bytes of that body.
 pub const RESUME_BYTES: usize = 8;
+/// The kind of the order to a session that has run no code to have less from now on. Body: a number of the server's, as for
+/// [`KIND_RESUME`]; how many bytes fewer each process may have of its own; how many processes its uid may have, 0 where that
+/// is not counted (three u64, little endian). It answers as to [`KIND_RESUME`], or that it refuses.
+pub const KIND_LOWER: u8 = b'L';
+/// Bytes of that body.
+pub const LOWER_BYTES: usize = 24;
 /// Bytes of an execution request's body.
 pub const EXECUTE_BYTES: usize = 16;
 /// What both ends of the channels must agree on, for a server to take over what another build has left.
@@ -208,6 +214,15 @@ pub fn execute_request(sequence: u64, length: u64) -> Result<Vec<u8>, FrameError
 /// Never: its length fits.
 pub fn numbered_request(kind: u8, asked: u64) -> Result<Vec<u8>, FrameError> {
     Ok([&header(kind, RESUME_BYTES)?[..], &asked.to_le_bytes()].concat())
+}
+
+/// The order to have less, whole; see [`KIND_LOWER`].
+///
+/// # Errors
+/// Never: its length fits.
+pub fn lower_request(asked: u64, data_bytes_less: u64, processes_max: Option<u32>) -> Result<Vec<u8>, FrameError> {
+    let numbers = [asked, data_bytes_less, processes_max.unwrap_or(0).into()];
+    Ok([&header(KIND_LOWER, LOWER_BYTES)?[..], &numbers.map(u64::to_le_bytes).concat()].concat())
 }
 
 /// What the server asks of a nest.

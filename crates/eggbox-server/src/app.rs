@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get, post};
+use axum::routing::{get, post};
 use eggbox_engine::Engine;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::guard::{self, Guard};
 use crate::request_id;
 use crate::room::Room;
-use crate::routes::{delete_session, execute, health, last_execution};
+use crate::routes::{create_session, delete_session, execute, get_session, health, last_execution};
 
 /// What the routes share.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ pub(crate) struct App {
 }
 
 /// The routes as an error names them.
-pub(crate) const ROUTES: &str =
-    "POST /execute, DELETE /v1/sessions/{id}, GET /v1/sessions/{id}/executions/last, GET /health";
+pub(crate) const ROUTES: &str = "POST /execute, POST /v1/sessions, GET and DELETE /v1/sessions/{id}, \
+                                 GET /v1/sessions/{id}/executions/last, GET /health";
 
 pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
     let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
@@ -37,7 +37,8 @@ pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
     let app = Arc::new(App { engine, config: config.clone(), room, large_answers });
     let routes = Router::new()
         .route("/execute", post(execute::execute))
-        .route("/v1/sessions/{id}", delete(delete_session::delete_session))
+        .route("/v1/sessions", post(create_session::create_session))
+        .route("/v1/sessions/{id}", get(get_session::get_session).delete(delete_session::delete_session))
         .route("/v1/sessions/{id}/executions/last", get(last_execution::last_execution))
         .route("/health", get(health::health))
         .with_state(app);

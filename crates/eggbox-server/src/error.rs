@@ -19,12 +19,18 @@ use crate::guard::Refusal;
 pub(crate) enum Error {
     #[error("the body is not valid JSON: {0}")]
     NotJson(String),
-    #[error("the body must be a JSON object such as {{\"code\": \"print(1)\"}}")]
-    NotObject,
+    #[error("the body must be a JSON object such as {example}")]
+    NotObject { example: &'static str },
     #[error("`code` is missing: give the Python to run as a string")]
     CodeMissing,
-    #[error("`{field}` must be a string, not {found}")]
-    NotString { field: &'static str, found: &'static str },
+    #[error("`{field}` must be {wanted}, not {found}")]
+    WrongType { field: String, wanted: String, found: &'static str },
+    #[error("`{field}` must be {wanted}")]
+    OutOfRange { field: String, wanted: String },
+    #[error("there is no field `{field}`: the fields here are {known}")]
+    UnknownField { field: String, known: String },
+    #[error("`{field}` is there more than once: give it once")]
+    RepeatedField { field: String },
     #[error("`{field}` is no session id: {cause}")]
     SessionId { field: &'static str, cause: SessionIdError },
     #[error("`id` and `session_id` are two names of one field but differ: give one of them")]
@@ -37,6 +43,8 @@ pub(crate) enum Error {
     NotFound { path: String },
     #[error("there is no session `{id}`: it was never begun, or has ended")]
     NoSession { id: String },
+    #[error("there is a session `{id}` already: use it, end it by DELETE /v1/sessions/{id}, or take another id")]
+    SessionExists { id: String },
     #[error("{method} is not a method of `{path}`: the routes are {ROUTES}")]
     MethodNotAllowed { method: Method, path: String },
     #[error("the body took longer than {seconds} s to arrive: send it faster, or less of it")]
@@ -68,34 +76,90 @@ pub(crate) enum Error {
     Panic,
 }
 
+/// How the answer to a request says what is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `error` is a text.
+    Flat,
+    /// `error` is an object that programs can read too.
+    V1,
+}
+
+impl Form {
+    /// That of every answer under a path.
+    pub(crate) fn of(path: &str) -> Self {
+        if path == "/v1" || path.starts_with("/v1/") { Self::V1 } else { Self::Flat }
+    }
+}
+
 #[derive(Serialize)]
-struct Body<'a> {
+struct FlatBody<'a> {
     error: &'a str,
+    /// Only an error of ours needs it: the cause is in the log under it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
+    request_id: Option<Uuid>,
+}
+
+#[derive(Serialize)]
+struct V1Body<'a> {
+    error: V1Error<'a>,
+}
+
+#[derive(Serialize)]
+struct V1Error<'a> {
+    code: &'static str,
+    message: &'a str,
+    request_id: Uuid,
+    /// The field of the request that is at fault, if one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
 }
 
 impl Error {
     fn status(&self) -> StatusCode {
+        self.status_and_code().0
+    }
+
+    /// The status, and the name that programs know this by under `/v1`: it never changes.
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::NotJson(_)
-            | Self::NotObject
-            | Self::CodeMissing
-            | Self::NotString { .. }
-            | Self::SessionId { .. }
-            | Self::SessionIdsDiffer
-            | Self::BodyCut => StatusCode::BAD_REQUEST,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NotFound { .. } | Self::NoSession { .. } => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::CodeTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodySlow { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::ContentType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NoRoom { .. } | Self::NoRoomForBody { .. } | Self::QueueFull { .. } | Self::ShuttingDown => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::Internal(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotJson(_) => (StatusCode::BAD_REQUEST, "invalid_json"),
+            Self::NotObject { .. } => (StatusCode::BAD_REQUEST, "no_object"),
+            Self::CodeMissing => (StatusCode::BAD_REQUEST, "missing_field"),
+            Self::WrongType { .. } => (StatusCode::BAD_REQUEST, "wrong_type"),
+            Self::OutOfRange { .. } => (StatusCode::BAD_REQUEST, "out_of_range"),
+            Self::UnknownField { .. } => (StatusCode::BAD_REQUEST, "unknown_field"),
+            Self::RepeatedField { .. } => (StatusCode::BAD_REQUEST, "repeated_field"),
+            Self::SessionId { .. } => (StatusCode::BAD_REQUEST, "invalid_session_id"),
+            Self::SessionIdsDiffer => (StatusCode::BAD_REQUEST, "session_ids_differ"),
+            Self::BodyCut => (StatusCode::BAD_REQUEST, "body_cut"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "foreign_request"),
+            Self::NotFound { .. } => (StatusCode::NOT_FOUND, "no_such_route"),
+            Self::NoSession { .. } => (StatusCode::NOT_FOUND, "no_such_session"),
+            Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::BodySlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
+            Self::SessionExists { .. } => (StatusCode::CONFLICT, "session_exists"),
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::CodeTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "code_too_long"),
+            Self::ContentType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type"),
+            Self::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_room_for_session"),
+            Self::NoRoomForBody { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_room_for_body"),
+            Self::QueueFull { .. } => (StatusCode::SERVICE_UNAVAILABLE, "queue_full"),
+            Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
+            Self::Internal(_) | Self::Panic => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+        }
+    }
+
+    /// The field of the request that is at fault, if one is.
+    fn field(&self) -> Option<&str> {
+        match self {
+            Self::CodeMissing => Some("code"),
+            Self::SessionId { field, .. } => Some(field),
+            Self::WrongType { field, .. }
+            | Self::OutOfRange { field, .. }
+            | Self::UnknownField { field, .. }
+            | Self::RepeatedField { field } => Some(field),
+            _ => None,
         }
     }
 
@@ -108,11 +172,20 @@ impl Error {
         }
     }
 
-    /// The JSON for the client. Only an error of ours needs its id there: the cause is in the log under it.
-    pub(crate) fn body(&self, request_id: Uuid) -> Vec<u8> {
-        let request_id = matches!(self, Self::Internal(_) | Self::Panic).then(|| request_id.to_string());
-        let message = self.to_string();
-        serde_json::to_vec(&Body { error: &message, request_id }).unwrap_or_default()
+    /// The JSON for the client.
+    pub(crate) fn body(&self, request_id: Uuid, form: Form) -> Vec<u8> {
+        let message = &self.to_string();
+        let body = match form {
+            Form::Flat => {
+                let request_id = matches!(self, Self::Internal(_) | Self::Panic).then_some(request_id);
+                serde_json::to_vec(&FlatBody { error: message, request_id })
+            }
+            Form::V1 => {
+                let code = self.status_and_code().1;
+                serde_json::to_vec(&V1Body { error: V1Error { code, message, request_id, field: self.field() } })
+            }
+        };
+        body.unwrap_or_default()
     }
 
     pub(crate) fn log(&self) {
@@ -163,7 +236,22 @@ mod tests {
     use super::*;
 
     fn body(error: &Error) -> String {
-        String::from_utf8(error.body(Uuid::nil())).unwrap()
+        String::from_utf8(error.body(Uuid::nil(), Form::Flat)).unwrap()
+    }
+
+    #[test]
+    fn under_v1_an_error_has_a_code_its_request_and_the_field_at_fault() {
+        assert_eq!(["/v1", "/v1/sessions", "/v1/x"].map(Form::of), [Form::V1; 3]);
+        assert_eq!(["/", "/execute", "/v1x", "/health"].map(Form::of), [Form::Flat; 4]);
+        let body = |error: Error| String::from_utf8(error.body(Uuid::nil(), Form::V1)).unwrap();
+        let id = "00000000-0000-0000-0000-000000000000";
+        let expected = format!(
+            r#"{{"error":{{"code":"repeated_field","message":"`x` is there more than once: give it once","request_id":"{id}","field":"x"}}}}"#
+        );
+        assert_eq!(body(Error::RepeatedField { field: "x".to_owned() }), expected);
+        let expected =
+            format!(r#"{{"error":{{"code":"internal_error","message":"Internal server error","request_id":"{id}"}}}}"#);
+        assert_eq!(body(Error::Internal("disk on fire".into())), expected);
     }
 
     #[test]
@@ -173,6 +261,17 @@ mod tests {
         assert_eq!(body(&internal), expected);
         assert_eq!(body(&Error::Panic), expected);
         assert_eq!(body(&Error::SessionIdsDiffer), format!(r#"{{"error":"{}"}}"#, Error::SessionIdsDiffer));
+    }
+
+    #[test]
+    fn the_reference_has_every_code() {
+        let reference = include_str!("../../../docs/http.md");
+        let statuses = include_str!("error.rs").lines().filter(|line| line.trim_start().starts_with("Self::"));
+        let codes: Vec<_> = statuses.filter_map(|line| line.split_once("(StatusCode::")?.1.split('"').nth(1)).collect();
+        assert!(codes.len() > 20, "{codes:?}");
+        for code in codes {
+            assert!(reference.contains(&format!("`{code}`")), "{code}");
+        }
     }
 
     #[test]

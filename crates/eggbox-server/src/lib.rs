@@ -8,6 +8,7 @@ mod patience;
 mod app;
 mod authority;
 mod body;
+mod fields;
 mod room;
 mod config;
 mod error;

@@ -1,24 +1,46 @@
 //! One file per route, with its request, its answer and what it does.
 
-pub(crate) mod delete_session;
 pub(crate) mod execute;
-pub(crate) mod health;
+pub(crate) mod create_session;
+pub(crate) mod get_session;
+pub(crate) mod delete_session;
 pub(crate) mod last_execution;
+pub(crate) mod health;
+mod session;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{FromRequestParts, Path};
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use eggbox_engine::SessionId;
 use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
 use crate::error::Error;
+
+/// The session that a path names.
+#[derive(Debug)]
+pub(crate) struct SessionPath(pub(crate) SessionId);
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let Ok(Path(name)) = Path::<String>::from_request_parts(parts, state).await else {
+            // It has bytes that are no UTF-8.
+            return Err(Error::NotFound { path: parts.uri.path().to_owned() });
+        };
+        SessionId::try_from(name).map(Self).map_err(|cause| Error::SessionId { field: "id", cause })
+    }
+}
 
 /// A 200 with `value` as JSON.
 fn json(value: &impl Serialize) -> Result<Response, Error> {

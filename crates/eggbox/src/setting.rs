@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use eggbox_engine::ranges;
+
 /// A whole number of something.
 #[derive(Debug)]
 pub(crate) struct Count {
@@ -40,25 +42,25 @@ pub(crate) const BODIES_BYTES_MAX: Count = count("bodies_bytes_max", "bytes", 25
 pub(crate) const CONNECTIONS_MAX: Count = count("connections_max", "connections", 1024, [1, 65_536]);
 pub(crate) const SESSIONS_MAX: Count = count("sessions_max", "sessions", 1024, [1, 65_536]);
 pub(crate) const QUEUE_MAX: Count = count("queue_max", "executions", 16, [1, 10_000]);
-pub(crate) const OUTPUT_BYTES_MAX: Count = count("output_bytes_max", "bytes", MIB, [1024, 1024 * MIB]);
+pub(crate) const OUTPUT_BYTES_MAX: Count = count("output_bytes_max", "bytes", MIB, ranges::OUTPUT_BYTES);
 pub(crate) const EXECUTIONS_MAX: Count = count("executions_max", "executions", 256, [1, 65_536]);
 pub(crate) const PARKED_SESSIONS_MIN: Count = count("parked_sessions_min", "sessions", 4, [0, 1024]);
 pub(crate) const PARKED_SESSIONS_MAX: Count = count("parked_sessions_max", "sessions", 32, [0, 1024]);
-pub(crate) const MEMORY_BYTES_MAX: Count = count("memory_bytes_max", "bytes", 512 * MIB, [32 * MIB, TIB]);
+pub(crate) const MEMORY_BYTES_MAX: Count = count("memory_bytes_max", "bytes", 512 * MIB, ranges::MEMORY_BYTES);
 pub(crate) const WORKSPACE_BYTES_MAX: Count = count("workspace_bytes_max", "bytes", 256 * MIB, [4096, TIB]);
 pub(crate) const SCRATCH_BYTES_MAX: Count = count("scratch_bytes_max", "bytes", 64 * MIB, [4096, TIB]);
 pub(crate) const FILES_MAX: Count = count("files_max", "files", 16_384, [16, 16 * MIB]);
 pub(crate) const FILE_BYTES_MAX: Count = count("file_bytes_max", "bytes", 256 * MIB, [4096, TIB]);
-pub(crate) const PROCESSES_MAX: Count = count("processes_max", "processes", 64, [2, 32_768]);
+pub(crate) const PROCESSES_MAX: Count = count("processes_max", "processes", 64, ranges::PROCESSES);
 pub(crate) const OPEN_FILES_MAX: Count = count("open_files_max", "files", 256, [32, 65_536]);
 pub(crate) const STACK_BYTES_MAX: Count = count("stack_bytes_max", "bytes", 8 * MIB, [MIB, 1024 * MIB]);
 
-pub(crate) const WALL: Seconds = seconds("wall_seconds_max", 30.0, [0.01, DAY]);
+pub(crate) const WALL: Seconds = seconds("wall_seconds_max", 30.0, ranges::WALL_SECONDS);
 /// There is no limit by default: wall time bounds it.
-pub(crate) const CPU: Seconds = seconds("cpu_seconds_max", f64::INFINITY, [0.01, DAY]);
+pub(crate) const CPU: Seconds = seconds("cpu_seconds_max", f64::INFINITY, ranges::CPU_SECONDS);
 pub(crate) const INTERRUPT_GRACE: Seconds = seconds("interrupt_grace_seconds", 1.0, [0.01, 60.0]);
-pub(crate) const IDLE: Seconds = seconds("idle_seconds_max", 1800.0, [1.0, 30.0 * DAY]);
-pub(crate) const LIFE: Seconds = seconds("life_seconds_max", DAY, [1.0, 30.0 * DAY]);
+pub(crate) const IDLE: Seconds = seconds("idle_seconds_max", 1800.0, ranges::IDLE_SECONDS);
+pub(crate) const LIFE: Seconds = seconds("life_seconds_max", DAY, ranges::LIFE_SECONDS);
 pub(crate) const ABANDONED: Seconds = seconds("abandoned_seconds_max", 600.0, [1.0, 7.0 * DAY]);
 pub(crate) const SHUTDOWN_GRACE: Seconds = seconds("shutdown_grace_seconds", 30.0, [0.01, 3600.0]);
 pub(crate) const NEST_START: Seconds = seconds("nest_start_seconds_max", 120.0, [1.0, 3600.0]);

@@ -23,6 +23,7 @@ const SOCKET_MEMORY_PART: u64 = 8;
 pub struct Group {
     version: Version,
     memory_events: File,
+    memory_now: File,
     memory_peak: Option<File>,
     cpu: File,
     /// Sets the group's part of the processors.
@@ -72,18 +73,27 @@ impl GroupPlan {
         })
     }
 
+    /// The counter of what a group has of memory.
+    fn memory_now(&self) -> &'static str {
+        match self.version {
+            Version::One => "memory.usage_in_bytes",
+            Version::Two => "memory.current",
+        }
+    }
+
     /// Makes the group of `slot` fit for a new session: empty, with its limits.
     ///
     /// # Errors
     /// Where the host refuses, by the path that it refuses.
     pub fn prepare(&self, slot: u32) -> io::Result<()> {
         let memory = self.of(&self.memory, slot);
-        let (usage, peak) = match self.version {
-            Version::One => ("memory.usage_in_bytes", Some("memory.max_usage_in_bytes")),
+        let peak = match self.version {
+            Version::One => Some("memory.max_usage_in_bytes"),
             // The peak of a group of version 2 is its lifetime's (before Linux 6.12).
-            Version::Two => ("memory.current", None),
+            Version::Two => None,
         };
-        let left = fs::read_to_string(memory.join(usage)).ok().and_then(|text| text.trim().parse::<u64>().ok());
+        let left =
+            fs::read_to_string(memory.join(self.memory_now())).ok().and_then(|text| text.trim().parse::<u64>().ok());
         // A server that was killed may have made some of them only.
         let is_whole = self.folders().into_iter().all(|folder| self.of(folder, slot).is_dir());
         self.end_processes(slot)?;
@@ -91,9 +101,28 @@ impl GroupPlan {
             (Some(0..=LEFT_BYTES_MAX), Some(peak)) if is_whole => write(&memory.join(peak), "0")?,
             _ => self.renew(slot)?,
         }
+        self.limit(slot, self.memory_bytes_max, self.processes_max)?;
+        match self.version {
+            Version::One => Ok(()),
+            Version::Two => {
+                write(&memory.join("memory.oom.group"), "1")?;
+                if memory.join("memory.swap.max").exists() {
+                    write(&memory.join("memory.swap.max"), "0")?;
+                }
+                self.give_to_nest(&memory.join("cgroup.procs"))
+            }
+        }
+    }
+
+    /// Sets what the session in the group of `slot` may have from now on, until the group is prepared for another.
+    ///
+    /// # Errors
+    /// Where the host refuses, as it does where the session has more memory already.
+    pub fn limit(&self, slot: u32, memory_bytes_max: u64, processes_max: u32) -> io::Result<()> {
+        let memory = self.of(&self.memory, slot);
         let limit =
             |folder: &Path, name: &str, value: u64| write(&self.of(folder, slot).join(name), &value.to_string());
-        limit(&self.pids, "pids.max", self.processes_max.into())?;
+        limit(&self.pids, "pids.max", processes_max.into())?;
         match self.version {
             Version::One => {
                 // Memory alone may at no moment have a higher limit than memory and swap together.
@@ -102,24 +131,17 @@ impl GroupPlan {
                 if has_swap {
                     limit(&self.memory, with_swap, i64::MAX.unsigned_abs())?;
                 }
-                limit(&self.memory, "memory.limit_in_bytes", self.memory_bytes_max)?;
+                limit(&self.memory, "memory.limit_in_bytes", memory_bytes_max)?;
                 if has_swap {
-                    limit(&self.memory, with_swap, self.memory_bytes_max)?;
+                    limit(&self.memory, with_swap, memory_bytes_max)?;
                 }
                 let sockets = "memory.kmem.tcp.limit_in_bytes";
                 if memory.join(sockets).exists() {
-                    limit(&self.memory, sockets, self.memory_bytes_max / SOCKET_MEMORY_PART)?;
+                    limit(&self.memory, sockets, memory_bytes_max / SOCKET_MEMORY_PART)?;
                 }
                 Ok(())
             }
-            Version::Two => {
-                limit(&self.memory, "memory.max", self.memory_bytes_max)?;
-                limit(&self.memory, "memory.oom.group", 1)?;
-                if memory.join("memory.swap.max").exists() {
-                    limit(&self.memory, "memory.swap.max", 0)?;
-                }
-                self.give_to_nest(&memory.join("cgroup.procs"))
-            }
+            Version::Two => limit(&self.memory, "memory.max", memory_bytes_max),
         }
     }
 
@@ -177,6 +199,7 @@ impl GroupPlan {
         Ok(Group {
             version: self.version,
             memory_events: file(&self.memory, memory_events)?,
+            memory_now: file(&self.memory, self.memory_now())?,
             // Not there before Linux 5.19.
             memory_peak: file(&self.memory, memory_peak).ok(),
             cpu: file(&self.cpu_account, cpu)?,
@@ -212,6 +235,12 @@ impl Group {
     /// Where the counter cannot be read.
     pub fn out_of_memory_kills(&self) -> io::Result<u64> {
         field(&read(&self.memory_events)?, "oom_kill")
+    }
+
+    /// The memory there is, in bytes; none where it cannot be read.
+    #[must_use]
+    pub fn memory_bytes(&self) -> Option<u64> {
+        read(&self.memory_now).ok()?.trim().parse().ok()
     }
 
     /// The most memory there was at once, in bytes; none where the kernel does not keep it.

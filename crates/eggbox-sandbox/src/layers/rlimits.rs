@@ -59,32 +59,47 @@ pub(crate) fn limit(plan: &RlimitPlan) -> io::Result<()> {
         }
     }
     let data_bytes_max = data_bytes()?.saturating_add(plan.data_bytes_max);
-    limit_data(data_bytes_max.saturating_sub(RESERVE_BYTES), data_bytes_max)?;
+    setrlimit(Resource::Data, with_reserve(data_bytes_max))?;
     fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJUSTMENT)
 }
 
-fn limit_data(current: u64, maximum: u64) -> io::Result<()> {
-    Ok(setrlimit(Resource::Data, Rlimit { current: Some(current), maximum: Some(maximum) })?)
+/// Lowers what [`limit`] has set, in a session that has run no code yet, so that it holds for every process it will have.
+/// `processes_max` is none where it is not by the uid that processes are counted.
+///
+/// From inside: for a process of another uid prlimit(2) wants CAP_SYS_RESOURCE, which root has not everywhere (not in most
+/// containers).
+#[cfg(feature = "native")]
+pub(crate) fn lower(data_bytes_less: u64, processes_max: Option<u32>) -> io::Result<()> {
+    let before = getrlimit(Resource::Data).maximum.ok_or_else(|| io::Error::other("there is no limit to lower"))?;
+    setrlimit(Resource::Data, with_reserve(before.saturating_sub(data_bytes_less)))?;
+    if let Some(maximum) = processes_max {
+        let maximum = Some(maximum.into());
+        setrlimit(Resource::Nproc, Rlimit { current: maximum, maximum })?;
+    }
+    Ok(())
+}
+
+/// The reserve is not to be had at first.
+fn with_reserve(data_bytes_max: u64) -> Rlimit {
+    Rlimit { current: Some(data_bytes_max.saturating_sub(RESERVE_BYTES)), maximum: Some(data_bytes_max) }
 }
 
 /// For a session that is out of memory: lets it have the reserve, to say so and to let go of something.
 #[cfg(feature = "native")]
 pub(crate) fn release_reserve() -> io::Result<()> {
-    match getrlimit(Resource::Data).maximum {
-        Some(maximum) => limit_data(maximum, maximum),
-        None => Ok(()),
-    }
+    let Rlimit { maximum, .. } = getrlimit(Resource::Data);
+    Ok(setrlimit(Resource::Data, Rlimit { current: maximum, maximum })?)
 }
 
 /// Puts the reserve back where enough was let go of. Returns whether it is.
 #[cfg(feature = "native")]
 pub(crate) fn restore_reserve() -> io::Result<bool> {
     let Some(maximum) = getrlimit(Resource::Data).maximum else { return Ok(true) };
-    limit_data(maximum.saturating_sub(RESERVE_BYTES), maximum)?;
+    setrlimit(Resource::Data, with_reserve(maximum))?;
     // By trying: a session may not be allowed to look.
     let fits = sys::inside::may_have_more_memory();
     if !fits {
-        limit_data(maximum, maximum)?;
+        release_reserve()?;
     }
     Ok(fits)
 }

@@ -7,10 +7,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
 use super::streams::Streams;
+use crate::layers::rlimits;
 use crate::sys;
 use crate::wire::{
-    EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, KIND_EXECUTE, KIND_RESUME, KIND_WARM_UP, RESUME_BYTES,
-    parse_header,
+    EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, KIND_EXECUTE, KIND_LOWER, KIND_RESUME, KIND_WARM_UP, LOWER_BYTES,
+    RESUME_BYTES, parse_header,
 };
 
 /// The channel, and how far its executions have come.
@@ -81,8 +82,20 @@ impl Channel {
                     }
                     self.say_how_far(asked)?;
                 }
+                (LOWER_BYTES, KIND_LOWER) => self.lower_limits()?,
                 _ => return Err(io::Error::other("the server sent what is no request")),
             }
+        }
+    }
+
+    fn lower_limits(&self) -> io::Result<()> {
+        let mut numbers = [[0; size_of::<u64>()]; 3];
+        (&self.requests).read_exact(numbers.as_flattened_mut())?;
+        let [asked, data_bytes_less, processes_max] = numbers.map(u64::from_le_bytes);
+        let processes_max = u32::try_from(processes_max).map_err(io::Error::other)?;
+        match rlimits::lower(data_bytes_less, (processes_max > 0).then_some(processes_max)) {
+            Ok(()) => self.say_how_far(asked),
+            Err(error) => self.send(&FromSession::Refused(error.to_string())),
         }
     }
 

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use eggbox_engine::SessionId;
 
+use super::SessionPath;
 use crate::app::App;
 use crate::error::Error;
 
-pub(crate) async fn delete_session(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Error> {
-    let id = SessionId::try_from(id).map_err(|cause| Error::SessionId { field: "id", cause })?;
+pub(crate) async fn delete_session(
+    State(app): State<Arc<App>>,
+    SessionPath(id): SessionPath,
+) -> Result<StatusCode, Error> {
     if app.engine.delete(&id).await { Ok(StatusCode::NO_CONTENT) } else { Err(Error::NoSession { id: id.to_string() }) }
 }

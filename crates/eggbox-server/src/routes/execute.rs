@@ -68,7 +68,7 @@ impl ExecuteRequest {
         // serde would take an array for a struct, field by field.
         if !body.trim_ascii_start().starts_with(b"{") {
             let IgnoredAny = serde_json::from_slice(body).map_err(not_json)?;
-            return Err(Error::NotObject);
+            return Err(Error::NotObject { example: "{\"code\": \"print(1)\"}" });
         }
         let fields: Fields = serde_json::from_slice(body).map_err(not_json)?;
         let code = string("code", fields.code)?.ok_or(Error::CodeMissing)?;
@@ -94,7 +94,7 @@ fn string(field: &'static str, value: Value) -> Result<Option<String>, Error> {
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     };
-    Err(Error::NotString { field, found })
+    Err(Error::WrongType { field: field.to_owned(), wanted: "a string".to_owned(), found })
 }
 
 fn session_id(field: &'static str, name: String) -> Result<SessionId, Error> {

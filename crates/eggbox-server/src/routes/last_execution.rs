@@ -3,17 +3,20 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use eggbox_engine::{Execution, LastExecution, SessionId, Usage};
 use serde::Serialize;
 
+use super::SessionPath;
 use crate::app::App;
 use crate::error::Error;
 use crate::routes::execute::{explain, text};
 
-pub(crate) async fn last_execution(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Error> {
-    let id = SessionId::try_from(id).map_err(|cause| Error::SessionId { field: "id", cause })?;
+pub(crate) async fn last_execution(
+    State(app): State<Arc<App>>,
+    SessionPath(id): SessionPath,
+) -> Result<Response, Error> {
     let engine = app.engine.clone();
     super::large_json(&app, move || {
         let last = engine.last_execution(&id)?.ok_or_else(|| Error::NoSession { id: id.to_string() })?;

@@ -48,6 +48,14 @@ impl Answer {
         self.text("error")
     }
 
+    /// The refusal of a path under /v1: its code, its message and the field at fault, empty where there is none.
+    pub(crate) fn refusal(&self) -> [&str; 3] {
+        let error = self.json["error"].as_object().unwrap_or_else(|| panic!("no error of /v1: {self:?}"));
+        assert_eq!(error["request_id"].as_str(), self.header("x-request-id"), "{self:?}");
+        assert_eq!(self.keys(), ["error"], "{self:?}");
+        ["code", "message", "field"].map(|name| error.get(name).and_then(Value::as_str).unwrap_or_default())
+    }
+
     /// The names of the members, in order.
     pub(crate) fn keys(&self) -> Vec<&str> {
         self.json.as_object().expect("an answer is an object").keys().map(String::as_str).collect()
@@ -68,8 +76,13 @@ pub(crate) fn send(address: SocketAddr, request: &[u8]) -> Answer {
 
 /// The bytes of a POST to /execute with this body, and with a `Connection: close`.
 pub(crate) fn post(body: &str) -> Vec<u8> {
-    let head = "POST /execute HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json";
-    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    post_to("/execute", body)
+}
+
+/// The same for another path.
+pub(crate) fn post_to(path: &str, body: &str) -> Vec<u8> {
+    let head = "HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json";
+    format!("POST {path} {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 fn parse(answer: &[u8]) -> Answer {

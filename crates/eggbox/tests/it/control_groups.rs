@@ -168,6 +168,41 @@ fn groups_that_a_killed_server_has_made_in_part_are_made_whole() {
 }
 
 #[test]
+fn a_limit_that_cannot_be_put_up_makes_no_session() {
+    if !possible() {
+        return;
+    }
+    let server = Server::with("--parked-sessions-max 1");
+    let found = groups_of(&server);
+    let memory = found.iter().find(|group| group.join("1").join("memory.stat").exists()).expect("memory is counted");
+    // Into the group of the session that was made ahead: with version 1 the kernel refuses the limit, with version 2 it
+    // ends who is in there.
+    let parked = wait_for(Duration::from_secs(5), || {
+        let slots = fs::read_dir(memory).into_iter().flatten().flatten().map(|entry| entry.path().join("cgroup.procs"));
+        let mut used = slots.filter(|list| fs::read_to_string(list).is_ok_and(|pids| !pids.is_empty()));
+        let only = used.next();
+        only.filter(|_| used.next().is_none())
+    });
+    let fill = "open(__import__('sys').argv[1], 'w').write('0')\nblock = b'x' * (80 << 20)\nprint(flush=True)\ninput()";
+    let mut filler = std::process::Command::new(crate::python::bare())
+        .args(["-c", fill])
+        .arg(parked.expect("one is made ahead"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the interpreter starts");
+    let mut said = [0];
+    let stdout = filler.stdout.as_mut().expect("it is a pipe");
+    std::io::Read::read_exact(stdout, &mut said).expect("it has what it wants");
+    let refused = server.create(r#"{"id": "a", "limits": {"memory_bytes": 33554432}}"#);
+    assert_eq!((refused.status, refused.refusal()[0]), (500, "internal_error"), "{refused:?}");
+    assert_eq!(server.look_at("a").status, 404);
+    let _ = filler.kill();
+    filler.wait().expect("a child can be waited for");
+    assert_eq!(server.create(r#"{"id": "a", "limits": {"memory_bytes": 33554432}}"#).status, 201);
+}
+
+#[test]
 fn without_groups_it_is_said_and_the_rest_holds() {
     let server = Server::with("--control-groups off --memory-bytes-max 134217728 --processes-max 10");
     let health = server.get("/health").json.to_string();

@@ -21,7 +21,7 @@ fn a_deleted_session_is_gone_with_all_that_it_has_left() {
         let ended = wait_for(Duration::from_secs(2), || pid_of(&seconds).is_none().then_some(()));
         assert!(ended.is_some(), "{}", way.name());
         let again = server.delete(&session.id);
-        assert_eq!((again.status, again.error().contains("there is no session")), (404, true), "{again:?}");
+        assert_eq!((again.status, again.refusal()[0]), (404, "no_such_session"), "{again:?}");
         // Its name is free, and nobody has to be told of what they have asked for.
         assert_eq!(session.print("print('x' in globals())"), "False\n", "{}", way.name());
     }

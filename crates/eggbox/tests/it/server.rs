@@ -279,6 +279,24 @@ impl Server {
         Ended { address: self.address, folder }
     }
 
+    /// Asks for a session by a body of POST /v1/sessions.
+    pub(crate) fn create(&self, body: &str) -> Answer {
+        client::send(self.address, &client::post_to("/v1/sessions", body))
+    }
+
+    /// The session of that name as it is now.
+    pub(crate) fn look_at(&self, id: &str) -> Answer {
+        self.get(&format!("/v1/sessions/{id}"))
+    }
+
+    /// A session of this test alone, which is to have these limits.
+    pub(crate) fn session_with(&self, limits: &serde_json::Value) -> Session<'_> {
+        let session = self.session();
+        let created = self.create(&json!({ "id": session.id, "limits": limits }).to_string());
+        assert_eq!(created.status, 201, "{created:?}");
+        session
+    }
+
     /// Ends the session of that name.
     pub(crate) fn delete(&self, id: &str) -> Answer {
         let request = format!("DELETE /v1/sessions/{id} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");

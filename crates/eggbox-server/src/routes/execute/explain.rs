@@ -49,7 +49,8 @@ fn describe_memory(memory_bytes_max: u64) -> String {
     format!("memory limit exceeded: a session may have {memory_bytes_max} bytes (memory_bytes_max)")
 }
 
-fn describe(death: &Death) -> String {
+/// Why a session has ended, for people.
+pub(in crate::routes) fn describe(death: &Death) -> String {
     match death {
         Death::OutOfMemory { memory_bytes_max } => describe_memory(*memory_bytes_max),
         Death::TooManyProcesses { processes_max } => {
@@ -77,6 +78,26 @@ fn describe(death: &Death) -> String {
         Death::Deleted => "it was deleted".to_owned(),
         Death::Shutdown => "the server was shut down".to_owned(),
         Death::Idle { idle_max } => format!("nobody had used it for {} s", idle_max.as_secs_f64()),
+    }
+}
+
+/// The same for programs.
+pub(in crate::routes) fn code(death: &Death) -> &'static str {
+    match death {
+        Death::Exited { status } if exit_signal(*status).is_some() => "signal",
+        Death::Exited { .. } => "exited",
+        Death::Signal { .. } => "signal",
+        Death::OutOfMemory { .. } => "out_of_memory",
+        Death::TooManyProcesses { .. } => "too_many_processes",
+        Death::Timeout { limit: TimeLimit::Wall(_) } => "timeout",
+        Death::Timeout { limit: TimeLimit::Cpu(_) } => "cpu_limit",
+        Death::Protocol => "protocol",
+        Death::Nest => "nest",
+        Death::Unobserved => "unobserved",
+        Death::Shutdown => "shutdown",
+        Death::Deleted => "deleted",
+        Death::Idle { .. } => "idle",
+        Death::Life { .. } => "life",
     }
 }
 

@@ -1,0 +1,65 @@
+//! `POST /v1/sessions`: makes a session, with less of the operator's limits where that is asked for.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use eggbox_engine::{AskedLimits, CreateError, SessionId, SessionLimits, ranges};
+
+use super::session::SessionAnswer;
+use crate::app::App;
+use crate::body;
+use crate::error::Error;
+use crate::fields::{Bound, Fields};
+
+const FIELDS: [&str; 4] = ["id", "limits", "idle_seconds", "ttl_seconds"];
+const LIMITS: [&str; 5] = ["wall_seconds", "cpu_seconds", "memory_bytes", "processes", "output_bytes"];
+
+pub(crate) async fn create_session(State(app): State<Arc<App>>, request: Request) -> Result<Response, Error> {
+    let (body, _room) = body::read_json(request, &app.config, &app.room).await?;
+    let (id, asked) = parse(&body, app.engine.limits())?;
+    let view = app.engine.create(id.clone(), asked).await.map_err(|error| match error {
+        CreateError::Exists => Error::SessionExists { id: id.map(String::from).unwrap_or_default() },
+        CreateError::Refused(error) => error.into(),
+    })?;
+    let location = HeaderValue::try_from(format!("/v1/sessions/{}", view.id));
+    let location = location.map_err(|cause| Error::Internal(cause.into()))?;
+    let answer = super::json(&SessionAnswer::new(view, &app.engine)?)?;
+    Ok((StatusCode::CREATED, [(LOCATION, location)], answer).into_response())
+}
+
+/// What is asked for, within what the operator lets a session have.
+fn parse(body: &[u8], operators: SessionLimits) -> Result<(Option<SessionId>, AskedLimits), Error> {
+    let fields = Fields::of_body(body, &FIELDS)?;
+    let id = fields.string("id")?.map(SessionId::try_from).transpose();
+    let id = id.map_err(|cause| Error::SessionId { field: "id", cause })?;
+    let limits = fields.object("limits", &LIMITS)?;
+    let count = |field, [least, _]: [u64; 2], most: u64, setting| {
+        limits.count(field, Bound { least, most, setting: Some(setting) })
+    };
+    let seconds = |fields: &Fields<'_>, field, [least, _]: [f64; 2], most: f64, setting| {
+        fields.seconds(field, Bound { least, most, setting: Some(setting) })
+    };
+    let SessionLimits { wall_max, cpu_max, memory_bytes_max, processes_max, output_bytes_max, idle_max, life_max } =
+        operators;
+    let cpu_bound = Bound {
+        least: ranges::CPU_SECONDS[0],
+        most: cpu_max.map_or(ranges::CPU_SECONDS[1], |cpu_max| cpu_max.as_secs_f64()),
+        setting: cpu_max.map(|_| "cpu_seconds_max"),
+    };
+    let processes = count("processes", ranges::PROCESSES, processes_max.into(), "processes_max")?;
+    let output_bytes = count("output_bytes", ranges::OUTPUT_BYTES, output_bytes_max as u64, "output_bytes_max")?;
+    let asked = AskedLimits {
+        wall_max: seconds(&limits, "wall_seconds", ranges::WALL_SECONDS, wall_max.as_secs_f64(), "wall_seconds_max")?,
+        cpu_max: limits.seconds("cpu_seconds", cpu_bound)?,
+        memory_bytes_max: count("memory_bytes", ranges::MEMORY_BYTES, memory_bytes_max, "memory_bytes_max")?,
+        // Neither is more than the operator's, which has the same type.
+        processes_max: processes.map(|count| u32::try_from(count).unwrap_or(processes_max)),
+        output_bytes_max: output_bytes.map(|count| usize::try_from(count).unwrap_or(output_bytes_max)),
+        idle_max: seconds(&fields, "idle_seconds", ranges::IDLE_SECONDS, idle_max.as_secs_f64(), "idle_seconds_max")?,
+        life_max: seconds(&fields, "ttl_seconds", ranges::LIFE_SECONDS, life_max.as_secs_f64(), "life_seconds_max")?,
+    };
+    Ok((id, asked))
+}
