@@ -82,7 +82,9 @@ def main():
     sys.modules["platform"]._uname_cache = None
     beginning = session.Beginning(native, reseed, exercises.AGAIN)
     gc.collect()
+    load(folder, "heap").fill_holes()
     gc.freeze()
+    native.rehome()
     beginning.serve(*native.serve(sys.version.split()[0], loaded, missing))
 
 

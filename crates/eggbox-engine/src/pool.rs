@@ -18,6 +18,10 @@ const LEAD: Duration = Duration::from_secs(1);
 /// How long one too many is kept before it is let go, and then the next.
 const SURPLUS_PAUSE: Duration = Duration::from_secs(2);
 
+/// How long after somebody was given a session another is made, as long as half of them are left: the fork keeps a
+/// processor for a millisecond or two, which whoever was given it may want.
+const REFILL_DELAY: Duration = Duration::from_millis(10);
+
 /// The sessions that wait for somebody.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -139,7 +143,10 @@ impl Pool {
     pub(crate) async fn need(&self) -> Need {
         loop {
             match self.need_now() {
-                Need::One => return Need::One,
+                Need::One => match self.refill_delay() {
+                    Some(delay) => tokio::time::sleep(delay).await,
+                    None => return Need::One,
+                },
                 // More may be wanted again before long.
                 need => {
                     let is_quiet = timeout(SURPLUS_PAUSE, self.taken.notified()).await.is_err();
@@ -149,6 +156,14 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// How long to leave whoever was given the last one alone.
+    fn refill_delay(&self) -> Option<Duration> {
+        let state = self.state();
+        let elapsed = state.demand.at?.elapsed();
+        let left = REFILL_DELAY.checked_sub(elapsed)?;
+        (state.parked.len() * 2 >= self.wanted(&state)).then_some(left)
     }
 
     fn need_now(&self) -> Need {

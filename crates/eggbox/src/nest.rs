@@ -7,6 +7,7 @@ const RUNTIME: eggbox_sandbox::nest::Runtime<'static> = &[
     ("nest.py", include_bytes!("../../../runner/nest.py")),
     ("exercises.py", include_bytes!("../../../runner/exercises.py")),
     ("fork_hooks.py", include_bytes!("../../../runner/fork_hooks.py")),
+    ("heap.py", include_bytes!("../../../runner/heap.py")),
     ("randomness.py", include_bytes!("../../../runner/randomness.py")),
     ("session.py", include_bytes!("../../../runner/session.py")),
     ("native.so", include_bytes!(env!("EGGBOX_NATIVE_LIBRARY"))),

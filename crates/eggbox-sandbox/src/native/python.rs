@@ -43,6 +43,8 @@ type AuditHook = unsafe extern "C" fn(event: *const c_char, arguments: *mut PyOb
 /// The limited API that the module is written to.
 const PYTHON_ABI_VERSION: c_int = 3;
 
+/// What became of [`rehome`].
+static BASE_BYTES: Mutex<Result<u64, String>> = Mutex::new(Ok(0));
 /// Until a session takes over.
 static NEST: Mutex<Option<Nest>> = Mutex::new(None);
 /// From the moment that this process is a session.
@@ -148,7 +150,7 @@ unsafe extern "C" fn serve(_module: *mut PyObject, arguments: *mut PyObject) -> 
         let (Some(python), Some(preloaded), Some(missing)) = (text(version), texts(loaded), texts(missing)) else {
             return ptr::null_mut();
         };
-        let base_bytes = base::rehome().map(|base| base.bytes).map_err(|error| error.to_string());
+        let base_bytes = BASE_BYTES.lock().map_or_else(|_| Err(String::new()), |bytes| bytes.clone());
         FromNest::Up { python, preloaded, missing, base_bytes }
     };
     let Some(nest) = NEST.lock().ok().and_then(|mut nest| nest.take()) else {
@@ -230,6 +232,15 @@ unsafe extern "C" fn call_in_parent(_module: *mut PyObject, _arguments: *mut PyO
 unsafe extern "C" fn call_in_child(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
     // SAFETY: see above.
     unsafe { hooks::call(Moment::InChild) };
+    none()
+}
+
+/// `rehome()`: moves the nest's memory into a file that its forks share.
+unsafe extern "C" fn rehome(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
+    let moved = base::rehome().map(|base| base.bytes).map_err(|error| error.to_string());
+    if let Ok(mut place) = BASE_BYTES.lock() {
+        *place = moved;
+    }
     none()
 }
 
@@ -424,7 +435,7 @@ unsafe extern "C" fn audit(event: *const c_char, arguments: *mut PyObject, _data
 }
 
 /// A method table that is never written to after it is made.
-struct Methods([PyMethodDef; 15]);
+struct Methods([PyMethodDef; 16]);
 // SAFETY: only names, function pointers and flags, all constant.
 unsafe impl Sync for Methods {}
 
@@ -434,6 +445,7 @@ const fn method(name: &'static CStr, function: PyMethodDefPointer, flags: c_int)
 
 static METHODS: Methods = Methods([
     method(c"use_reserve", PyMethodDefPointer { PyCFunction: use_reserve }, METH_NOARGS),
+    method(c"rehome", PyMethodDefPointer { PyCFunction: rehome }, METH_NOARGS),
     method(c"keep_twister", PyMethodDefPointer { PyCFunction: keep_twister }, METH_VARARGS),
     method(c"keep_fork_hooks", PyMethodDefPointer { PyCFunction: keep_fork_hooks }, METH_VARARGS),
     method(c"call_before_fork", PyMethodDefPointer { PyCFunction: call_before_fork }, METH_NOARGS),
