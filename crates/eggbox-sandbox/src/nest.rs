@@ -162,10 +162,16 @@ impl Nest<'_> {
     }
 }
 
-/// Leaves the server's terminal, signal mask and limits behind.
+/// Leaves the server's terminal, priority, signal mask and limits behind.
 fn detach() -> io::Result<()> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid, umask};
+    use rustix::process::{
+        Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit, setsid, umask,
+    };
     setsid()?;
+    // The server goes before its sessions.
+    if getpriority_process(None)? < 0 {
+        setpriority_process(None, 0)?;
+    }
     umask(rustix::fs::Mode::from_raw_mode(0o022));
     sys::unblock_all_signals()?;
     // A nest holds a descriptor per session.

@@ -6,7 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
@@ -37,6 +37,15 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How long after a refusal the next request on that connection waits: to refuse costs little, but a client that does not
 /// listen to it could have the server do nothing else.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(20);
+/// Up to how much longer, so that those of many connections do not end together.
+const REFUSAL_PAUSE_SPREAD: Duration = Duration::from_millis(40);
+
+/// A pause of [`REFUSAL_PAUSE`] and somewhat more.
+fn refusal_pause() -> Duration {
+    // The clock's last digits are as good as random here.
+    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+    REFUSAL_PAUSE + REFUSAL_PAUSE_SPREAD * (nanos / 100 % 256) / 256
+}
 
 pub(crate) async fn connections(
     listener: TcpListener,
@@ -142,7 +151,7 @@ impl Answerer {
         let response = hyper::service::Service::call(&self.router, request).await;
         let is_refused = |answer: &Response| answer.status().is_client_error() || answer.status().is_server_error();
         if response.as_ref().is_ok_and(is_refused) {
-            *self.paused_until() = Some(Instant::now() + REFUSAL_PAUSE);
+            *self.paused_until() = Some(Instant::now() + refusal_pause());
         }
         // Who sends many requests at once lets others' in between. Not before: a request that has arrived is not lost
         // with its client.
