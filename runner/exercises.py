@@ -1,6 +1,7 @@
 """What a nest runs before its first fork, so that sessions find it compiled, specialised, cached and paged in.
 
-Each program is run as a session's code is, output and all, and what it makes is thrown away.
+Each program is run as a session's code is, output and all, and what it makes is thrown away. It must not use up what programs
+count on, such as the numbers in the names of threads.
 """
 
 # By the module that a program is for; those for none are for every nest. An ending other than the one here is a mistake,
@@ -17,8 +18,8 @@ PROGRAMS = (
         None,
         OK,
         "import threading, concurrent.futures\n"
-        "thread = threading.Thread(target=print, args=(1,)); thread.start(); thread.join()\n"
-        "with concurrent.futures.ThreadPoolExecutor(1) as pool:\n    pool.submit(abs, -1).result()",
+        "thread = threading.Thread(target=print, args=(1,), name='t'); thread.start(); thread.join()\n"
+        "with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix='t') as pool:\n    pool.submit(abs, -1).result()",
     ),
     (
         None,

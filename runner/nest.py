@@ -82,7 +82,11 @@ def main():
     sys.modules["platform"]._uname_cache = None
     beginning = session.Beginning(native, reseed, exercises.AGAIN)
     gc.collect()
-    load(folder, "heap").fill_holes()
+    try:
+        load(folder, "heap").fill_holes()
+    except Exception:
+        # Sessions work as well, and have more memory of their own.
+        traceback.print_exc()
     gc.freeze()
     native.rehome()
     beginning.serve(*native.serve(sys.version.split()[0], loaded, missing))
