@@ -1,7 +1,7 @@
 //! One execution in a session: from the request to whatever comes first, the end of the code, of the process, of its time.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use eggbox_sandbox::cgroup::Share;
@@ -117,10 +117,11 @@ impl Session {
     async fn finish(&mut self, mut running: Running, heard: Option<Heard>) -> io::Result<Execution> {
         let files = Arc::clone(&self.files);
         let output_bytes_max = self.limits.output_bytes_max;
-        let [mut stdout, mut stderr] = [
-            Collector::new(&files, Which::Stdout, output_bytes_max)?,
-            Collector::new(&files, Which::Stderr, output_bytes_max)?,
-        ];
+        let collector = |which| match heard {
+            Some(Heard::Yes) => Ok(Collector::of_new(&files, which, output_bytes_max)),
+            _ => Collector::of_begun(&files, which, output_bytes_max),
+        };
+        let [mut stdout, mut stderr] = [collector(Which::Stdout)?, collector(Which::Stderr)?];
         let mut renewed = None;
         let over = match heard {
             Some(heard) => self.run_to_end(&mut running, heard, &mut renewed, &mut stdout, &mut stderr).await,
@@ -332,9 +333,12 @@ impl Session {
 
 /// How long it takes at least to use `left` of CPU time on every processor.
 fn pause_before_look(left: Duration) -> Duration {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let processors = u32::try_from(processors).unwrap_or(u32::MAX);
-    (left / processors).max(CPU_LOOK_PAUSE_MIN)
+    // Asked once: the answer takes the library twenty system calls.
+    static PROCESSORS: LazyLock<u32> = LazyLock::new(|| {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        u32::try_from(processors).unwrap_or(u32::MAX)
+    });
+    (left / *PROCESSORS).max(CPU_LOOK_PAUSE_MIN)
 }
 
 /// Never, where there is no such moment.

@@ -187,7 +187,7 @@ impl Heir<'_> {
         let mut dropped_bytes = [0; 2];
         let pipes = [(descriptors.stdout, Which::Stdout), (descriptors.stderr, Which::Stderr)];
         for ((pipe, which), dropped_bytes) in pipes.into_iter().zip(&mut dropped_bytes) {
-            let mut collector = Collector::new(&files, which, output_bytes_max)?;
+            let mut collector = Collector::of_begun(&files, which, output_bytes_max)?;
             collector.drain(&stream(pipe)?);
             *dropped_bytes = collector.dropped_bytes();
         }

@@ -115,7 +115,7 @@ pub(crate) fn read_plan(file: &File) -> std::io::Result<Plan> {
 
 /// The files of a session that has ended.
 pub(crate) fn files_from_kept(descriptors: Vec<OwnedFd>) -> Option<SessionFiles> {
-    descriptors.try_into().ok().map(SessionFiles::from_array)
+    SessionFiles::from_array(descriptors.try_into().ok()?).ok()
 }
 
 /// The descriptors of a session.
@@ -123,5 +123,5 @@ pub(crate) fn session_from_kept(descriptors: Vec<OwnedFd>) -> Option<(SessionDes
     let [requests, answers, stdout, stderr, pidfd, record, code, kept_stdout, kept_stderr] =
         descriptors.try_into().ok()?;
     let process = SessionDescriptors { requests, answers, stdout, stderr, pidfd };
-    Some((process, SessionFiles::from_array([record, code, kept_stdout, kept_stderr])))
+    Some((process, SessionFiles::from_array([record, code, kept_stdout, kept_stderr]).ok()?))
 }

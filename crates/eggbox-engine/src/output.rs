@@ -32,9 +32,13 @@ pub(crate) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    /// Goes on after what is in the file already: nothing for an execution that begins, some for one that another server
-    /// has begun.
-    pub(crate) fn new(files: &'a SessionFiles, which: Which, bytes_max: usize) -> io::Result<Self> {
+    /// For an execution that begins: the file is empty.
+    pub(crate) fn of_new(files: &'a SessionFiles, which: Which, bytes_max: usize) -> Self {
+        Self { files, which, kept_bytes: 0, dropped_bytes: 0, bytes_max: bytes_max as u64, closed: false }
+    }
+
+    /// For one that another server has begun: goes on after what is in the file already.
+    pub(crate) fn of_begun(files: &'a SessionFiles, which: Which, bytes_max: usize) -> io::Result<Self> {
         let kept_bytes = file_of(files, which).metadata()?.len();
         // Once something was dropped, nothing after it is kept.
         let dropped_bytes = files.read_dropped(which)?;

@@ -391,12 +391,10 @@ impl Registry {
             let Some(Request { code, is_settled, reply, _in_flight }) = request else {
                 return End { death: None, last: None };
             };
-            match session.files.code_bytes_max() {
-                Ok(code_bytes_max) if code.text.len() as u64 > code_bytes_max => {
-                    let _ = reply.send(Err(ExecuteError::CodeTooLong { code_bytes_max }));
-                    continue;
-                }
-                _ => {}
+            let code_bytes_max = session.files.code_bytes_max();
+            if code.text.len() as u64 > code_bytes_max {
+                let _ = reply.send(Err(ExecuteError::CodeTooLong { code_bytes_max }));
+                continue;
             }
             let executed = {
                 let _turn = tokio::select! {

@@ -30,6 +30,8 @@ pub(crate) struct SessionFiles {
     pub(crate) code: File,
     pub(crate) stdout: File,
     pub(crate) stderr: File,
+    /// The size of the code's file, which is sealed.
+    code_bytes_max: u64,
     /// Held while record and output do not belong together.
     changing: Mutex<()>,
 }
@@ -135,6 +137,7 @@ impl SessionFiles {
             code: code.into(),
             stdout: file("stdout")?,
             stderr: file("stderr")?,
+            code_bytes_max: code_bytes_max as u64,
             changing: Mutex::default(),
         })
     }
@@ -144,14 +147,16 @@ impl SessionFiles {
         [&self.record, &self.code, &self.stdout, &self.stderr]
     }
 
-    pub(crate) fn from_array([record, code, stdout, stderr]: [OwnedFd; 4]) -> Self {
-        Self {
+    pub(crate) fn from_array([record, code, stdout, stderr]: [OwnedFd; 4]) -> io::Result<Self> {
+        let code = File::from(code);
+        Ok(Self {
             record: record.into(),
-            code: code.into(),
+            code_bytes_max: code.metadata()?.len(),
+            code,
             stdout: stdout.into(),
             stderr: stderr.into(),
             changing: Mutex::default(),
-        }
+        })
     }
 
     /// The code file as the session gets it: not to be written to.
@@ -177,8 +182,8 @@ impl SessionFiles {
     }
 
     /// The longest code that has room in its file.
-    pub(crate) fn code_bytes_max(&self) -> io::Result<u64> {
-        Ok(self.code.metadata()?.len())
+    pub(crate) fn code_bytes_max(&self) -> u64 {
+        self.code_bytes_max
     }
 
     /// Empties what the execution before has printed, and writes down that another one begins.
