@@ -176,6 +176,7 @@ impl Environment {
                 started = start_nest(&self.plan, &self.config, &self.slots, &self.keeper) => started?,
                 () = is_true(&self.closing) => return Err(SessionError::ShuttingDown),
             };
+            self.pool.look_again();
         }
         Ok(Arc::clone(&nest))
     }

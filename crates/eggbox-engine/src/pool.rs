@@ -128,6 +128,11 @@ impl Pool {
         taken
     }
 
+    /// Something has happened to them.
+    pub(crate) fn look_again(&self) {
+        self.taken.notify_one();
+    }
+
     pub(crate) fn put(&self, session: Session) {
         self.state().parked.push_back(session);
     }
@@ -167,7 +172,9 @@ impl Pool {
     }
 
     fn need_now(&self) -> Need {
-        let state = self.state();
+        let mut state = self.state();
+        // With their nest, or by themselves.
+        state.parked.retain(|session| !session.process.has_ended());
         match state.parked.len().cmp(&self.wanted(&state)) {
             std::cmp::Ordering::Less => Need::One,
             std::cmp::Ordering::Greater => Need::OneLess,

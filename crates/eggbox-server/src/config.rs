@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::authority::AllowedHost;
 
-/// The most bytes that a request's head may have; a longer one is answered 431.
+/// The most bytes that a request's head may have; a longer one is answered 431. The buffer that it is read into is bounded
+/// by the same number, but takes in a few times as much before that is noticed.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How much of a body over the limit is read and thrown away, so that its sender gets to read the refusal

@@ -39,9 +39,11 @@ pub(crate) enum Error {
     BodyCut,
     #[error(transparent)]
     Forbidden(#[from] Refusal),
+    #[error("the request's head is over the limit of {head_bytes_max} bytes: send fewer or shorter headers")]
+    HeadTooLarge { head_bytes_max: usize },
     #[error("there is no `{path}` here: the routes are {ROUTES}")]
     NotFound { path: String },
-    #[error("there is no session `{id}`: it was never begun, or has ended")]
+    #[error("there is no session `{id}`: it was never begun, or has ended; POST /v1/sessions or /execute begins one")]
     NoSession { id: String },
     #[error("there is a session `{id}` already: use it, end it by DELETE /v1/sessions/{id}, or take another id")]
     SessionExists { id: String },
@@ -49,7 +51,7 @@ pub(crate) enum Error {
     MethodNotAllowed { method: Method, path: String },
     #[error("the body took longer than {seconds} s to arrive: send it faster, or less of it")]
     BodySlow { seconds: u64 },
-    #[error("the body is over the limit of {body_bytes_max} bytes (body_bytes_max): send less code at once")]
+    #[error("the body is over the limit of {body_bytes_max} bytes (body_bytes_max): send less at once")]
     BodyTooLarge { body_bytes_max: usize },
     #[error(
         "the requests that are under way have taken all {bodies_bytes_max} bytes (bodies_bytes_max): try again later"
@@ -57,7 +59,9 @@ pub(crate) enum Error {
     NoRoomForBody { bodies_bytes_max: usize },
     #[error("the Content-Type is {found}: send application/json, in UTF-8")]
     ContentType { found: String },
-    #[error("all {sessions_max} sessions (sessions_max) are in use: use one of yours, or try again later")]
+    #[error(
+        "all {sessions_max} sessions (sessions_max) are in use: use one of yours, end one by DELETE /v1/sessions/{{id}}, or try again later"
+    )]
     NoRoom { sessions_max: u32 },
     #[error(
         "{queue_max} executions (queue_max) already wait for this session: wait for their answers, or use another session"
@@ -134,6 +138,7 @@ impl Error {
             Self::SessionIdsDiffer => (StatusCode::BAD_REQUEST, "session_ids_differ"),
             Self::BodyCut => (StatusCode::BAD_REQUEST, "body_cut"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "foreign_request"),
+            Self::HeadTooLarge { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large"),
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "no_such_route"),
             Self::NoSession { .. } => (StatusCode::NOT_FOUND, "no_such_session"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),

@@ -83,7 +83,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn count(&self, field: &str, bound: Bound<u64>) -> Result<Option<u64>, Error> {
-        self.number(field, "a whole number", bound, |text| text.parse().ok())
+        self.number(field, "a whole number", bound, whole)
     }
 
     pub(crate) fn seconds(&self, field: &str, bound: Bound<f64>) -> Result<Option<Duration>, Error> {
@@ -109,6 +109,17 @@ impl<'a> Fields<'a> {
             None => Err(Error::OutOfRange { field: self.name(field), wanted }),
         }
     }
+}
+
+/// A whole number, also as `5e8` or `512.0`, which some programs write.
+fn whole(text: &str) -> Option<u64> {
+    // Beyond this not every whole number is a double.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    text.parse().ok().or_else(|| {
+        let number: f64 = text.parse().ok()?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and in range")]
+        (number.fract() == 0.0 && (0.0..=EXACT_MAX).contains(&number)).then_some(number as u64)
+    })
 }
 
 /// What a value is, by how it begins.

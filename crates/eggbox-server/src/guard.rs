@@ -12,6 +12,7 @@ use axum::response::Response;
 
 use crate::accept::LocalAddress;
 use crate::authority::{AllowedHost, Authority, Host};
+use crate::config::HEAD_BYTES_MAX;
 use crate::error::Error;
 
 /// The names this server answers to, beside the loopback's and the address a connection came in on.
@@ -45,8 +46,19 @@ pub(crate) enum Refusal {
 pub(crate) async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Result<Response, Error> {
     let local = request.extensions().get().map(|LocalAddress(address)| *address);
     let target = request.uri().authority().map(|authority| authority.as_str());
+    if head_bytes(&request) > HEAD_BYTES_MAX {
+        return Err(Error::HeadTooLarge { head_bytes_max: HEAD_BYTES_MAX });
+    }
     guard.admit(target, request.headers(), local)?;
     Ok(next.run(request).await)
+}
+
+/// About what its head was, as it was sent.
+fn head_bytes(request: &Request) -> usize {
+    let line = request.method().as_str().len() + request.uri().to_string().len();
+    // A colon and a space, and the end of the line.
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    line + headers.sum::<usize>()
 }
 
 impl Guard {

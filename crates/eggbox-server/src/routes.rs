@@ -34,10 +34,9 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let Ok(Path(name)) = Path::<String>::from_request_parts(parts, state).await else {
-            // It has bytes that are no UTF-8.
-            return Err(Error::NotFound { path: parts.uri.path().to_owned() });
-        };
+        // One with bytes that are no UTF-8 is no name, as one with the character that stands for those.
+        let name =
+            Path::<String>::from_request_parts(parts, state).await.map_or("\u{fffd}".to_owned(), |Path(name)| name);
         SessionId::try_from(name).map(Self).map_err(|cause| Error::SessionId { field: "id", cause })
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve POST /execute and GET /health until interrupted
+    /// Serve the HTTP interface until interrupted
     ///
     /// Prints the URL on standard output when it is ready and logs to standard error. SIGINT or SIGTERM lets running
     /// code finish for --shutdown-grace-seconds; a second one ends at once. SIGHUP ends the server and leaves its sessions
@@ -164,7 +164,7 @@ pub(crate) struct Options {
         value_parser = |text: &str| setting::SESSIONS_MAX.parse(text))]
     pub(crate) sessions_max: Option<u64>,
 
-    /// Sessions kept ready where nobody has asked for a new one for long [default: 4]
+    /// Sessions kept ready where nobody has asked for a new one for long; at most the next [default: 4]
     #[arg(long, env = "EGGBOX_PARKED_SESSIONS_MIN", hide_env_values = true, value_name = "COUNT",
         help_heading = "Limits", allow_hyphen_values = true,
         value_parser = |text: &str| setting::PARKED_SESSIONS_MIN.parse(text))]

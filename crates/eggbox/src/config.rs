@@ -96,7 +96,7 @@ impl Config {
         let bodies_bytes_max = match options.bodies_bytes_max.is_some() || file.limits.bodies_bytes_max.is_some() {
             true if bodies_bytes_max < body_bytes_max => {
                 return Err(ConfigError::OutOfRange(format!(
-                    "bodies_bytes_max = {bodies_bytes_max}: one body may have more (body_bytes_max = {body_bytes_max})"
+                    "bodies_bytes_max = {bodies_bytes_max}: give at least what one body may have (body_bytes_max = {body_bytes_max})"
                 )));
             }
             _ => bodies_bytes_max.max(body_bytes_max),
@@ -174,7 +174,7 @@ fn limits(options: &Options, file: &FileConfig, body_bytes_max: usize) -> Result
     let parked_max = number(setting::PARKED_SESSIONS_MAX, options.parked_sessions_max, file.parked_sessions_max)?;
     let is_min_given = options.parked_sessions_min.is_some() || file.parked_sessions_min.is_some();
     if is_min_given && parked_min > parked_max {
-        let both = format!("parked_sessions_min = {parked_min}: it is over parked_sessions_max = {parked_max}");
+        let both = format!("parked_sessions_min = {parked_min}: lower it, or raise parked_sessions_max = {parked_max}");
         return Err(ConfigError::OutOfRange(both));
     }
     Ok(Limits {

@@ -243,3 +243,13 @@ fn bytes_that_are_no_http_do_no_harm() {
     }
     assert_eq!(server.run("print(1)").stdout(), "1\n");
 }
+
+#[test]
+fn a_head_may_have_64_kib() {
+    let server = Server::bare();
+    let head = |bytes: usize| format!("host: localhost\r\nx-filling: {}", "x".repeat(bytes));
+    let ask = |bytes| client::send(server.address, &request("GET /health", &head(bytes), ""));
+    assert_eq!(ask(60 << 10).status, 200);
+    let refused = ask(65 << 10);
+    assert_eq!((refused.status, refused.error().contains("limit of 65536 bytes")), (431, true), "{refused:?}");
+}

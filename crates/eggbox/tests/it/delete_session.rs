@@ -15,10 +15,11 @@ fn a_deleted_session_is_gone_with_all_that_it_has_left() {
         let session = server.session();
         let seconds = format!("101.{}", session.id.replace(|character: char| !character.is_ascii_digit(), "0"));
         session.print(&format!("x = 1\nimport subprocess\nsubprocess.Popen(['setsid', 'sleep', '{seconds}'])"));
-        assert!(pid_of(&seconds).is_some(), "{}", way.name());
+        let began = wait_for(Duration::from_secs(10), || pid_of(&seconds));
+        assert!(began.is_some(), "{}", way.name());
         assert_eq!(server.delete(&session.id).status, 204, "{}", way.name());
         // Without a pid namespace they are looked for, which takes a moment.
-        let ended = wait_for(Duration::from_secs(2), || pid_of(&seconds).is_none().then_some(()));
+        let ended = wait_for(Duration::from_secs(10), || pid_of(&seconds).is_none().then_some(()));
         assert!(ended.is_some(), "{}", way.name());
         let again = server.delete(&session.id);
         assert_eq!((again.status, again.refusal()[0]), (404, "no_such_session"), "{again:?}");

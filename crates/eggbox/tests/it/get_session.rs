@@ -76,8 +76,14 @@ fn one_that_is_being_started_is_waited_for() {
     let server = Server::with("--parked-sessions-max 0");
     std::thread::scope(|scope| {
         let first = scope.spawn(|| server.run_in("a", "print(1)"));
-        let statuses: Vec<_> = (0..20).map(|_| server.look_at("a").status).collect();
-        assert!(statuses.iter().all(|status| [200, 404].contains(status)), "{statuses:?}");
+        let seen = wait_for(Duration::from_secs(10), || {
+            let shown = server.look_at("a");
+            // It is not there yet, or it is there whole.
+            assert!([200, 404].contains(&shown.status), "{shown:?}");
+            (shown.status == 200).then_some(shown)
+        });
+        let shown = seen.expect("it is begun");
+        assert!(["idle", "running"].contains(&shown.text("state")) && shown.json["limits"].is_object(), "{shown:?}");
         assert_eq!(first.join().expect("it is answered").stdout(), "1\n");
     });
 }

@@ -20,7 +20,7 @@ fn every_refusal_under_v1_has_its_code() {
         ("GET /v1", HOST, "", 404, "no_such_route"),
         ("GET /v1/", HOST, "", 404, "no_such_route"),
         ("GET /v1/eggs", HOST, "", 404, "no_such_route"),
-        ("GET /v1/sessions/%ff", HOST, "", 404, "no_such_route"),
+        ("GET /v1/sessions/%ff", HOST, "", 400, "invalid_session_id"),
         ("GET /v1/sessions", HOST, "", 405, "method_not_allowed"),
         ("PATCH /v1/sessions/a", HOST, "", 405, "method_not_allowed"),
         ("POST /v1/sessions/a/executions/last", HOST, "", 405, "method_not_allowed"),
