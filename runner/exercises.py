@@ -1,7 +1,7 @@
 """What a nest runs before its first fork, so that sessions find it compiled, specialised, cached and paged in.
 
 Each program is run as a session's code is, output and all, and what it makes is thrown away. It must not use up what programs
-count on, such as the numbers in the names of threads.
+count on, such as the numbers in the names of threads and tasks, or the event loop that there is none of yet.
 """
 
 # By the module that a program is for; those for none are for every nest. An ending other than the one here is a mistake,
@@ -13,7 +13,12 @@ PROGRAMS = (
     (None, EXCEPTION, "def g(x):\n    return 1 / x\ng(0)"),
     (None, EXCEPTION, "f([-1])"),
     (None, EXCEPTION, "x = ("),
-    (None, OK, "import asyncio\nawait asyncio.sleep(0)"),
+    (
+        None,
+        OK,
+        "import asyncio\nasync def h():\n    await asyncio.sleep(0)\n"
+        "loop = asyncio.new_event_loop()\nloop.run_until_complete(loop.create_task(h(), name='t'))\nloop.close()",
+    ),
     (
         None,
         OK,

@@ -25,6 +25,8 @@ def share_out(native):
     if "ssl" in sys.modules:
         # OpenSSL tells a fork by the process id, which is 1 in nest and session alike.
         rest.append(stir_openssl)
+    if "multiprocessing.process" in sys.modules:
+        rest.append(renew_authentication_key)
     return rest
 
 
@@ -46,3 +48,8 @@ def pack(words):
 
 def stir_openssl():
     sys.modules["ssl"].RAND_add(os.urandom(32), 32.0)
+
+
+def renew_authentication_key():
+    """What the processes of one program know each other by."""
+    sys.modules["multiprocessing.process"].current_process().authkey = os.urandom(32)

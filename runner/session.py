@@ -314,9 +314,6 @@ def exercise(native, programs):
         interpreter = Interpreter()
         sys.modules["__main__"] = interpreter.main
         endings = [interpreter.run(program, native) for _, program in programs]
-        if interpreter.loop is not None:
-            interpreter.loop.close()
-        asyncio.set_event_loop(None)
         shown = sys.stderr.getvalue()
     for ending, (expected, program) in zip(endings, programs):
         if ending != expected:

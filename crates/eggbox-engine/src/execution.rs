@@ -20,12 +20,6 @@ use crate::session_files::{Finished, Phase, Running, Which, read_whole};
 /// How often CPU time is looked at when it is nearly over: what an execution may use too much, on each processor.
 const CPU_LOOK_PAUSE_MIN: Duration = Duration::from_millis(20);
 
-/// CPU time after which an execution is taken for one that computes, and lets others go first: most are over long before,
-/// and nobody notices a part of a processor for less.
-const BUSY_CPU: Duration = Duration::from_millis(100);
-/// How long a session that computed has to rest before it is taken for another again.
-const BUSY_REST: Duration = Duration::from_secs(1);
-
 /// How long a session that was taken over may take to say how far it is, once it waits for code.
 const ASKED_MAX: Duration = Duration::from_secs(5);
 /// How long it has for that before a deadline that is past is acted on.
@@ -87,8 +81,10 @@ impl Session {
             cpu_max: limits.cpu_max,
             cpu_before: self.meter.cpu(),
         };
-        self.is_busy &= running.began.since(self.record.idle_since()) < BUSY_REST;
-        self.set_share(if self.is_busy { Share::Low } else { Share::Full });
+        if let Some(cpu) = running.cpu_before {
+            self.load.look(cpu, running.began);
+        }
+        self.set_share(if self.load.is_busy() { Share::Low } else { Share::Full });
         self.files.write_code(code)?;
         self.record.sequence += 1;
         self.record.kills_before = self.meter.out_of_memory_kills()?;
@@ -131,12 +127,17 @@ impl Session {
         // What was written before the end is in the pipes by now.
         stdout.drain(&self.process.stdout);
         stderr.drain(&self.process.stderr);
+        let has_children = renewed.is_some();
         if let Some(renewed) = renewed
             && outcome.state() == SessionState::Kept
             && let Err(error) = self.take_streams(renewed).await
         {
             tracing::warn!(session = %self.record.id, %error, "a session's new streams cannot be had");
             outcome = Outcome::Died(self.end(Death::Protocol).await);
+        }
+        if has_children {
+            // Nobody waits for what is left behind.
+            self.set_share(Share::Low);
         }
         self.late.prune().await;
         let wall = Moment::now().since(running.began);
@@ -218,7 +219,7 @@ impl Session {
             Heard::Asked { .. } => running.began.after(running.wall_max).max(Moment::now().after(ASKED_GRACE)),
         };
         let mut cpu_look = running.cpu_max.map(|cpu_max| running.began.after(pause_before_look(cpu_max)));
-        let mut busy_look = running.cpu_before.map(|_| Moment::now().after(pause_before_look(BUSY_CPU)));
+        let mut busy_look = running.cpu_before.map(|_| Moment::now().after(pause_before_look(self.load.left())));
         loop {
             let process = &mut self.process;
             tokio::select! {
@@ -247,11 +248,15 @@ impl Session {
                     deadline = Moment::now().after(grace);
                 }
                 () = reached(busy_look), if stage == Stage::Running => {
-                    let left = self.cpu_used(running).map(|used| BUSY_CPU.saturating_sub(used));
-                    busy_look = left.filter(|left| !left.is_zero()).map(|left| Moment::now().after(pause_before_look(left)));
-                    if left == Some(Duration::ZERO) && !self.is_busy {
-                        self.is_busy = true;
+                    let now = Moment::now();
+                    if let Some(cpu) = self.meter.cpu() {
+                        self.load.look(cpu, now);
+                    }
+                    if self.load.is_busy() {
                         self.set_share(Share::Low);
+                        busy_look = None;
+                    } else {
+                        busy_look = Some(now.after(pause_before_look(self.load.left())));
                     }
                 }
                 () = reached(cpu_look), if stage == Stage::Running => {

@@ -20,6 +20,7 @@ mod session_files;
 mod output;
 mod late;
 mod meter;
+mod load;
 mod watchdog;
 mod environment;
 mod inheritance;

@@ -222,6 +222,14 @@ impl Registry {
         }
         let Some(queue) = queue else { return was_gone };
         queue.closed().await;
+        // It may have ended by itself in the last moment.
+        let is_buried = {
+            let mut names = self.names();
+            !names.live.contains_key(id) && names.gone.remove(id).is_some()
+        };
+        if is_buried {
+            self.environment.keeper.remove(&gone_key(id)).await;
+        }
         true
     }
 
@@ -251,7 +259,10 @@ impl Registry {
     /// Gives the request to its session, which it makes if need be; or returns why that session is gone.
     fn admit(self: &Arc<Self>, id: &SessionId, request: Request) -> Result<Option<Death>, ExecuteError> {
         let mut names = self.names();
-        if let Some(gone) = names.gone.remove(id) {
+        // One that lives was made by somebody who did not want to know.
+        if !names.live.contains_key(id)
+            && let Some(gone) = names.gone.remove(id)
+        {
             return Ok(Some(gone.death));
         }
         let request = match names.live.get(id) {
@@ -316,13 +327,14 @@ impl Registry {
         }
         let held = session.held(&self.environment.retired);
         watched.send_replace(Some(held.clone()));
-        if let Some(Creation { reply, _in_flight }) = creation {
+        if let Some(Creation { reply, untold, _in_flight }) = creation {
+            self.forget_end(&id, untold).await;
             // Who has gone away leaves a session that nobody uses.
             let _ = reply.send(Ok(held));
         }
         let End { death, last } = self.serve_to_end(&mut session, running, &mut queue).await;
         // Whoever reads the answer is told by that, and whoever has deleted it knows.
-        let is_deleted = death == Some(Death::Deleted);
+        let is_deleted = session.is_deleted();
         let is_told = is_deleted || last.as_ref().is_some_and(|(reply, _)| !reply.is_closed());
         let untold = death.clone().filter(|_| !is_told);
         if let Some(death) = &untold {
@@ -536,7 +548,7 @@ impl Registry {
         while let Ok(request) = queue.try_recv() {
             let _ = request.reply.send(Err(refusal()));
         }
-        if let Some(Creation { reply, _in_flight }) = creation {
+        if let Some(Creation { reply, untold: _, _in_flight }) = creation {
             let _ = reply.send(Err(refusal()));
         }
     }

@@ -22,6 +22,7 @@ use crate::inheritance::Heir;
 use crate::keeper::Keeper;
 use crate::kept::{SessionNote, session_key};
 use crate::late::Late;
+use crate::load::Load;
 use crate::meter::Meter;
 use crate::nest::{Nest, NestError, Purpose, SpawnError};
 use crate::outcome::Death;
@@ -78,8 +79,7 @@ pub(crate) struct Session {
     pub(crate) config: Arc<EngineConfig>,
     /// What it gets of the processors; none as long as that was not set here.
     pub(crate) share: Option<Share>,
-    /// It has computed not long ago.
-    pub(crate) is_busy: bool,
+    pub(crate) load: Load,
     /// What it may use. What is asked of memory and processes holds once it was put up.
     pub(crate) limits: SessionLimits,
     /// As it was last written.
@@ -175,7 +175,7 @@ impl Session {
             meter: Arc::new(meter),
             config,
             share: None,
-            is_busy: false,
+            load: Load::new(),
             record,
             received: Vec::new(),
             late,
@@ -293,6 +293,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether somebody has asked for its end, whatever it has come to.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.ending.is_wanted()
+    }
+
     /// Whether it is of this nest, and lives.
     pub(crate) fn is_living_in(&self, nest: &Nest) -> bool {
         self.note.nest == nest.note.name && nest.is_up() && !self.process.has_ended()
@@ -368,13 +373,14 @@ impl Session {
 
     /// Kills the session for the reason `cause`, and returns that, or what it had died of already.
     pub(crate) async fn end(&mut self, cause: Death) -> Death {
+        let was_over = self.process.has_ended();
         self.process.kill();
         match timeout(KILLED_MAX, &mut self.process.ended).await {
             Err(_) => {
                 tracing::error!(session = %self.record.id, "a session that was killed does not end");
                 cause
             }
-            Ok(Ok(Exit::Signal(number))) if number == Signal::KILL.as_raw() => cause,
+            Ok(Ok(Exit::Signal(number))) if number == Signal::KILL.as_raw() && !was_over && !self.is_deleted() => cause,
             Ok(exit) => self.death(exit),
         }
     }
@@ -391,7 +397,7 @@ impl Session {
     pub(crate) fn death(&self, exit: Result<Exit, oneshot::error::RecvError>) -> Death {
         match exit {
             Ok(Exit::Signal(number)) if number == Signal::KILL.as_raw() => {
-                if self.ending.is_wanted() {
+                if self.is_deleted() {
                     return Death::Deleted;
                 }
                 let cause = self.meter.cause_of_kill(self.record.kills_before, self.limits.memory_bytes_max);

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -24,7 +24,6 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::Instant;
 
 use crate::config::{HEAD_BYTES_MAX, ServerConfig};
-use crate::error::Error;
 use crate::patience::Patience;
 
 /// The address that a connection came in on, as an extension of each of its requests.
@@ -34,7 +33,7 @@ pub(crate) struct LocalAddress(pub(crate) IpAddr);
 /// The pause after `accept` fails for want of descriptors or memory; some connection may end meanwhile.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// How long after a refusal the next request on that connection waits: to refuse costs little, but a client that does not
+/// How long after a refusal the next answer on that connection waits: to refuse costs little, but a client that does not
 /// listen to it could have the server do nothing else.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(20);
 /// Up to how much longer, so that those of many connections do not end together.
@@ -119,7 +118,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 struct Answerer {
     router: TowerToHyperService<Router>,
     local: LocalAddress,
-    /// Until when the next request has to wait.
+    /// Until when the next answer has to wait.
     paused_until: Mutex<Option<Instant>>,
 }
 
@@ -134,15 +133,14 @@ impl Answerer {
         self.paused_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The request is begun at once: what has arrived is not lost with its client. Only its answer waits.
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response, Infallible> {
-        let paused_until = self.paused_until().take().filter(|until| *until > Instant::now());
-        let Some(until) = paused_until else { return self.answer_now(request).await };
-        // In a task of its own: a request that has arrived is not lost with its client.
-        let answered = tokio::spawn(async move {
+        let paused_until = self.paused_until().take();
+        let answer = self.answer_now(request).await;
+        if let Some(until) = paused_until {
             tokio::time::sleep_until(until).await;
-            self.answer_now(request).await
-        });
-        answered.await.unwrap_or_else(|_| Ok(Error::Panic.into_response()))
+        }
+        answer
     }
 
     async fn answer_now(&self, request: Request<Incoming>) -> Result<Response, Infallible> {

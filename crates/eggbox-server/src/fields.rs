@@ -123,7 +123,7 @@ fn whole(text: &str) -> Option<u64> {
 }
 
 /// What a value is, by how it begins.
-fn kind(value: &str) -> &'static str {
+pub(crate) fn kind(value: &str) -> &'static str {
     match value.as_bytes().first() {
         Some(b'"') => "a string",
         Some(b'{') => "an object",

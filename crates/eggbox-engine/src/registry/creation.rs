@@ -16,6 +16,8 @@ use crate::view::{self, Held, SessionView};
 #[derive(Debug)]
 pub(super) struct Creation {
     pub(super) reply: oneshot::Sender<Result<Held, ExecuteError>>,
+    /// The number of the end of an earlier session of that name, which nobody was told of.
+    pub(super) untold: Option<u64>,
     pub(super) _in_flight: InFlight,
 }
 
@@ -43,28 +45,32 @@ impl Registry {
         asked: AskedLimits,
     ) -> Result<SessionView, CreateError> {
         let (reply, created) = oneshot::channel();
-        let untold = {
+        {
             let mut names = self.names();
             match names.live.get(&id) {
                 Some(live) if !live.queue.is_closed() => return Err(CreateError::Exists),
                 Some(_) => {}
                 None => self.check_room(&names)?,
             }
-            let beginning = Beginning::Created(asked, Creation { reply, _in_flight: InFlight::new(self) });
+            let untold = names.gone.get(&id).map(|gone| gone.number);
+            let beginning = Beginning::Created(asked, Creation { reply, untold, _in_flight: InFlight::new(self) });
             names.live.insert(id.clone(), self.start_task(&id, beginning, []));
-            names.gone.get(&id).map(|gone| gone.number)
-        };
+        }
         let internal = |cause: Box<dyn std::error::Error + Send + Sync>| ExecuteError::Internal(cause);
         let held = created.await.unwrap_or_else(|_| Err(internal("the session's task ended without a word".into())))?;
-        // Only now that there is another; and not the end of that one, which may have come already.
+        Ok(held.view().map_err(|error| internal(error.into()))?)
+    }
+
+    /// Forgets that end, now that there is another session of that name; not the end of that one, which may have come
+    /// already.
+    pub(super) async fn forget_end(&self, id: &SessionId, untold: Option<u64>) {
         let is_forgotten = {
             let mut names = self.names();
-            let is_old = names.gone.get(&id).is_some_and(|gone| Some(gone.number) == untold);
-            is_old && names.gone.remove(&id).is_some()
+            let is_old = untold.is_some() && names.gone.get(id).map(|gone| gone.number) == untold;
+            is_old && names.gone.remove(id).is_some()
         };
         if is_forgotten {
-            self.environment.keeper.remove(&gone_key(&id)).await;
+            self.environment.keeper.remove(&gone_key(id)).await;
         }
-        Ok(held.view().map_err(|error| internal(error.into()))?)
     }
 }

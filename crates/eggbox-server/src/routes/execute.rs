@@ -10,12 +10,13 @@ use axum::response::Response;
 use eggbox_engine::{Code, Execution, SessionId};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::app::App;
 use crate::body;
 use crate::config::RENDER_INLINE_BYTES_MAX;
 use crate::error::Error;
+use crate::fields::kind;
 
 pub(crate) async fn execute(State(app): State<Arc<App>>, request: Request) -> Result<Response, Error> {
     let (body, taken) = body::read_json(request, &app.config, &app.room).await?;
@@ -35,13 +36,17 @@ struct ExecuteRequest {
     code: String,
 }
 
-/// The keys we know, of any type, so that a refusal can name the one at fault. A missing key reads as null.
-#[derive(Deserialize)]
+/// The keys we know, of any type and as they were sent, so that a refusal can name the one at fault without what is in it
+/// being made anything of. Null is as good as missing.
+#[derive(Default, Deserialize)]
 #[serde(default)]
-struct Fields {
-    code: Value,
-    id: Value,
-    session_id: Value,
+struct Fields<'a> {
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    session_id: Option<&'a RawValue>,
 }
 
 /// What the client gets; what is empty is left out.
@@ -56,12 +61,6 @@ struct Answer {
     error: String,
 }
 
-impl Default for Fields {
-    fn default() -> Self {
-        Self { code: Value::Null, id: Value::Null, session_id: Value::Null }
-    }
-}
-
 impl ExecuteRequest {
     fn parse(body: &[u8]) -> Result<Self, Error> {
         let not_json = |cause: serde_json::Error| Error::NotJson(cause.to_string());
@@ -70,7 +69,7 @@ impl ExecuteRequest {
             let IgnoredAny = serde_json::from_slice(body).map_err(not_json)?;
             return Err(Error::NotObject { example: "{\"code\": \"print(1)\"}" });
         }
-        let fields: Fields = serde_json::from_slice(body).map_err(not_json)?;
+        let fields: Fields<'_> = serde_json::from_slice(body).map_err(not_json)?;
         let code = string("code", fields.code)?.ok_or(Error::CodeMissing)?;
         let id = match (string("id", fields.id)?, string("session_id", fields.session_id)?) {
             (Some(id), Some(session_id)) if id != session_id => {
@@ -84,17 +83,13 @@ impl ExecuteRequest {
     }
 }
 
-/// The string in a field, or none where it is null.
-fn string(field: &'static str, value: Value) -> Result<Option<String>, Error> {
-    let found = match value {
-        Value::Null => return Ok(None),
-        Value::String(text) => return Ok(Some(text)),
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    };
-    Err(Error::WrongType { field: field.to_owned(), wanted: "a string".to_owned(), found })
+/// The string in a field, or none where there is none.
+fn string(field: &'static str, value: Option<&RawValue>) -> Result<Option<String>, Error> {
+    let Some(value) = value.map(RawValue::get) else { return Ok(None) };
+    if !value.starts_with('"') {
+        return Err(Error::WrongType { field: field.to_owned(), wanted: "a string".to_owned(), found: kind(value) });
+    }
+    serde_json::from_str(value).map(Some).map_err(|cause| Error::NotJson(cause.to_string()))
 }
 
 fn session_id(field: &'static str, name: String) -> Result<SessionId, Error> {

@@ -110,12 +110,22 @@ fn a_session_that_computes_lets_others_go_first_until_it_rests() {
         weights.into_iter().next().is_some_and(|weight| (weight < 100) == wanted)
     };
     session.print(&format!("import subprocess; subprocess.Popen(['sh', '-c', 'sleep 100; : {}'])", session.id));
-    assert!(is_low(false));
-    session.print("end = time.process_time() + 0.4\nwhile time.process_time() < end: pass");
+    // What an execution has left behind goes last.
     assert!(is_low(true));
-    std::thread::sleep(Duration::from_millis(1200));
-    session.print("pass");
-    assert!(is_low(false));
+    let share_in = |code: &str, wanted: bool| {
+        std::thread::scope(|scope| {
+            let running = scope.spawn(|| session.print(&format!("{code}\nprint('now', flush=True); time.sleep(1.5)")));
+            let is_there = || server.get(&format!("/v1/sessions/{}/executions/last", session.id)).stdout() == "now\n";
+            assert!(wait_for(Duration::from_secs(20), || is_there().then_some(())).is_some());
+            assert!(wait_for(Duration::from_secs(1), || is_low(wanted).then_some(())).is_some(), "{code}");
+            running.join().expect("it is answered");
+        });
+    };
+    share_in("pass", false);
+    share_in("end = time.process_time() + 0.4\nwhile time.process_time() < end: pass", true);
+    // It has rested for the last second and a half.
+    std::thread::sleep(Duration::from_millis(1000));
+    share_in("pass", false);
 }
 
 #[test]

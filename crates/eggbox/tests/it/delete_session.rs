@@ -71,3 +71,16 @@ fn a_session_that_was_taken_over_can_be_deleted_and_stays_so() {
     let server = setup().start_after(server.end_by(Signal::KILL));
     assert_eq!(server.run_in("a", "print('x' in globals())").stdout(), "False\n");
 }
+
+#[test]
+fn a_session_that_ends_by_itself_as_it_is_deleted_is_as_good_as_deleted() {
+    let server = Server::bare();
+    for round in 0..30 {
+        let session = server.session();
+        session.print("import threading, os, time\ndef end():\n    time.sleep(.03)\n    os._exit(3)");
+        session.print("threading.Thread(target=end).start()");
+        std::thread::sleep(Duration::from_millis(26) + Duration::from_micros(300) * round);
+        assert_eq!(server.delete(&session.id).status, 204, "{round}");
+        assert_eq!(session.print("print('end' in globals())"), "False\n", "{round}");
+    }
+}

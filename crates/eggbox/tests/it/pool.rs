@@ -48,7 +48,8 @@ fn more_are_kept_where_more_are_asked_for_and_fewer_again_later() {
 
 /// Everything that a program may take for random without having asked for it.
 const RANDOM: &str = "\
-import random, secrets, ssl, tempfile, uuid
+import multiprocessing, random, secrets, ssl, tempfile, uuid
+print(multiprocessing.current_process().authkey.hex())
 print(random.random(), random.gauss(0, 1), random.getrandbits(64))
 print(secrets.token_hex(8))
 print(ssl.RAND_bytes(8).hex())
@@ -121,7 +122,10 @@ print(child[0], float(child[1]) != random.random(), order)
 #[test]
 fn nothing_of_the_making_is_seen() {
     let code = "\
-import sys, os, linecache, threading, concurrent.futures, time
+import sys, os, linecache, threading, concurrent.futures, asyncio
+loop = asyncio.get_event_loop()
+task = loop.create_task(asyncio.sleep(0, 'slept'))
+print(task.get_name(), loop.run_until_complete(task)); loop.close()
 print(sorted(name for name in globals() if not name.startswith('__')))
 print(sys.modules['__main__'].__dict__ is globals(), linecache.cache.keys() == {'execution 1'})
 print(threading.active_count(), os.listdir('.'), os.listdir('/tmp'), sys.stdin.read())
@@ -129,7 +133,7 @@ print([stream.fileno() for stream in (sys.stdin, sys.stdout, sys.stderr)], sys.s
 print(threading.Thread().name, concurrent.futures.ThreadPoolExecutor()._thread_name_prefix)
 print(len(os.listdir('/proc/self/fd')) < 8)
 ";
-    let expected = "['concurrent', 'linecache', 'os', 'sys', 'threading', 'time']\nTrue True\n1 [] [] \n\
+    let expected = "Task-1 slept\n['asyncio', 'concurrent', 'linecache', 'loop', 'os', 'sys', 'task', 'threading']\nTrue True\n1 [] [] \n\
                     [0, 1, 2] False False\nThread-1 ThreadPoolExecutor-0\nTrue\n";
     let ahead = Server::with("--parked-sessions-min 1 --parked-sessions-max 1");
     wait_until(&ahead, "parked", |parked| parked == 1, Duration::from_secs(10));
