@@ -124,6 +124,8 @@ def all_ways(has_memory_limit):
         "client leaves its answer": Way(2, "time.sleep(.1)", None, True),
         "fork bomb": Way(1, FORK_BOMB, is_bounded_timeout),
         "daemon, then exit": Way(2, DAEMON, prints("left\n")),
+        "daemon, then deleted": Way(3, DAEMON, prints("left\n"), False),
+        "deleted while it runs": Way(3, "time.sleep(60)", None, False),
         "daemon, then idle": Way(2, DAEMON, prints("left\n"), True),
     }
     if not has_memory_limit:

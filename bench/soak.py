@@ -192,6 +192,9 @@ class Soak:
             body = harness.execute_body(way.code, session)
             request = harness.request_bytes(self.address, "POST", "/execute", body)
             self.leave(request[:-1] if plan.way == "client leaves half a request" else request)
+        if "deleted" in plan.way:
+            status, _ = client.request("DELETE", f"/v1/sessions/{session}")
+            self.tally.expect(plan.way, is_deleted, harness.Answer(status, {}))
         if plan.way == "daemon, then exit":
             self.tally.expect(plan.way, died("exited with status 0"), self.execute(client, "os._exit(0)", session))
         elif way.lives_on and plan.asked == "now":
@@ -220,6 +223,10 @@ class Soak:
             self.idle.appendleft((due, session))
             return
         self.tally.expect("idle: told", died("nobody had used it"), self.execute(client, "x = 7", session))
+
+
+def is_deleted(answer):
+    return answer.status == 204
 
 
 class Keeper(threading.Thread):
@@ -387,6 +394,8 @@ def main():
     options = parser.parse_args()
     flags = ["--wall-seconds-max", WALL_SECONDS_MAX, "--interrupt-grace-seconds", INTERRUPT_GRACE_SECONDS]
     flags += ["--idle-seconds-max", IDLE_SECONDS_MAX, "--sessions-max", SESSIONS_MAX]
+    # As many that are made ahead after it as before it.
+    flags += ["--parked-sessions-min", 4, "--parked-sessions-max", 4]
     has_memory_limit = has_option(options.eggbox, "--memory-bytes-max")
     if has_memory_limit:
         flags += ["--memory-bytes-max", endings.MEMORY_BYTES_MAX]
