@@ -26,20 +26,10 @@ pub(crate) struct Settings<'a> {
     pub(crate) sessions_max: usize,
 }
 
-/// How sessions are ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// `DELETE /v1/sessions/{id}`.
-    Delete,
-    /// By code that exits, where the server has no such route.
-    Exit,
-}
-
 /// A server and a client of it. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Eggbox {
     pub(crate) client: Executor,
-    pub(crate) ending: Ending,
     pub(crate) address: SocketAddr,
     pub(crate) process: Server,
     // After the process, which has its state there.
@@ -66,40 +56,21 @@ impl Eggbox {
         }
         let mut process = Server::start("eggbox", folder.path(), &mut command)?;
         let address = process.address().await?;
-        let mut server =
-            Self { client: Executor::new(address), ending: Ending::Delete, address, process, _folder: folder };
+        let mut server = Self { client: Executor::new(address), address, process, _folder: folder };
         server.client.execute(code::NOTHING.source, Some("probe")).await?.expect(code::NOTHING.prints)?;
-        let answer = delete(&mut server.client, "probe").await?;
-        match answer {
-            StatusCode::NO_CONTENT => {}
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-                server.ending = Ending::Exit;
-                server.end("probe").await?;
-            }
-            other => bail!("a session cannot be ended: DELETE answers {other}"),
-        }
+        server.end("probe").await?;
         Ok(server)
     }
 
     pub(crate) async fn end(&mut self, id: &str) -> Result<()> {
-        end(&mut self.client, self.ending, id).await.with_context(|| self.process.last_logged())
+        end(&mut self.client, id).await.with_context(|| self.process.last_logged())
     }
 }
 
 /// Ends a session that lives.
-pub(crate) async fn end(client: &mut Executor, ending: Ending, id: &str) -> Result<()> {
-    match ending {
-        Ending::Delete => match delete(client, id).await? {
-            StatusCode::NO_CONTENT => Ok(()),
-            other => bail!("session {id} did not end: DELETE answers {other}"),
-        },
-        Ending::Exit => {
-            let answer = client.execute("import os; os._exit(0)", Some(id)).await?;
-            if answer.is_end() { Ok(()) } else { bail!("session {id} did not end: {answer:?}") }
-        }
+pub(crate) async fn end(client: &mut Executor, id: &str) -> Result<()> {
+    match client.http.request(Method::DELETE, &format!("/v1/sessions/{id}"), Bytes::new()).await?.status {
+        StatusCode::NO_CONTENT => Ok(()),
+        other => bail!("session {id} did not end: DELETE answers {other}"),
     }
-}
-
-async fn delete(client: &mut Executor, id: &str) -> Result<StatusCode> {
-    Ok(client.http.request(Method::DELETE, &format!("/v1/sessions/{id}"), Bytes::new()).await?.status)
 }

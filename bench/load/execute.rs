@@ -63,9 +63,4 @@ impl Answer {
         let [printed, wanted] = [printed, stdout].map(|text| text.chars().take(80).collect::<String>());
         bail!("a wrong answer: {} {printed:?} {stderr:?} {error:?}, where {wanted:?} was due", self.status);
     }
-
-    /// Whether the session has ended in this execution, as the code wanted.
-    pub(crate) fn is_end(&self) -> bool {
-        self.status == StatusCode::OK && self.said.error.starts_with("session ended")
-    }
 }

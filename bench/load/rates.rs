@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::catalog::{CYCLE, CYCLE_BARE, FLASK_RATE, NO_OP_RATE, PYTHON_CYCLE, Row, WARM_RATE};
 use crate::code;
-use crate::eggbox::{self, Ending};
+use crate::eggbox;
 use crate::execute::Executor;
 use crate::http::Http;
 use crate::interpreter;
@@ -41,7 +41,7 @@ pub(crate) async fn measure(stand: &mut Stand, options: &Options, counts: Counts
     }
     for _ in 0..slices {
         for (row, server) in [(&CYCLE, &stand.data), (&CYCLE_BARE, &stand.bare)] {
-            cycle(row, server.address, server.ending, slice, results).await?;
+            cycle(row, server.address, slice, results).await?;
         }
         let runs = async |(): &mut ()| {
             interpreter::run_checked(&options.bare_python, &code::FIRST).await?;
@@ -61,28 +61,18 @@ pub(crate) async fn measure(stand: &mut Stand, options: &Options, counts: Counts
     Ok(())
 }
 
-async fn cycle(
-    row: &'static Row,
-    address: SocketAddr,
-    ending: Ending,
-    slice: Duration,
-    results: &mut Results,
-) -> Result<()> {
+async fn cycle(row: &'static Row, address: SocketAddr, slice: Duration, results: &mut Results) -> Result<()> {
     let mut makers: Vec<_> = (0..MAKERS).map(|_| Executor::new(address)).collect();
     let once = async |client: &mut Executor| {
         let answer = client.execute(code::FIRST.source, None).await?;
         let is_made = answer.expect(code::FIRST.prints)?.is_some();
         if is_made {
-            eggbox::end(client, ending, &answer.said.id).await?;
+            eggbox::end(client, &answer.said.id).await?;
         }
         Ok(is_made)
     };
     rate(row, &mut makers, slice, once, results).await?;
-    let how = match ending {
-        Ending::Delete => "sessions end by DELETE",
-        Ending::Exit => "sessions end by code that exits, as this server has no DELETE",
-    };
-    results.note(row, how.into())
+    results.note(row, "sessions end by DELETE".into())
 }
 
 /// Lets each worker do it again and again for as long as a slice is; `once` says whether it was done or refused.
