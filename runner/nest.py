@@ -88,7 +88,6 @@ def main():
         # Sessions work as well, and have more memory of their own.
         traceback.print_exc()
     gc.freeze()
-    native.rehome()
     beginning.serve(*native.serve(sys.version.split()[0], loaded, missing))
 
 

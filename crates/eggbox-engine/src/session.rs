@@ -2,6 +2,7 @@
 //! [`execution`](crate::execution)'s.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -192,7 +193,6 @@ impl Session {
     /// Where there is no keeper any more.
     pub(crate) async fn keep(&mut self) -> io::Result<()> {
         self.kept_by = Some(self.keeper.generation());
-        use std::os::fd::AsFd;
         self.files.write_record(&self.record)?;
         let process = self.process.as_array();
         let files = self.files.as_array().map(AsFd::as_fd);

@@ -1,5 +1,6 @@
 //! Kernel calls that neither the standard library nor rustix offers in the form needed here.
-//! With `native/python.rs` and `native/hooks.rs` the only unsafe code of the project; every function is safe to call as its text says.
+//! With `native/python.rs` and `native/hooks.rs` the only unsafe code of the project; every function is safe to call as its
+//! text says.
 
 #[cfg(feature = "native")]
 pub(crate) mod inside;

@@ -61,15 +61,11 @@ impl<'a> Fields<'a> {
     }
 
     fn wrong_type(&self, field: &str, wanted: String, value: &str) -> Error {
-        Error::WrongType { field: self.name(field), wanted, found: kind(value) }
+        wrong_type(self.name(field), wanted, value)
     }
 
     pub(crate) fn string(&self, field: &str) -> Result<Option<String>, Error> {
-        let Some(value) = self.value(field) else { return Ok(None) };
-        if !value.starts_with('"') {
-            return Err(self.wrong_type(field, "a string".to_owned(), value));
-        }
-        serde_json::from_str(value).map(Some).map_err(|cause| Error::NotJson(cause.to_string()))
+        self.value(field).map(|value| string(&self.name(field), value)).transpose()
     }
 
     /// The fields of the object that a field is; none of them where it was left out.
@@ -122,8 +118,20 @@ fn whole(text: &str) -> Option<u64> {
     })
 }
 
+/// The text that a field's value is, as it was sent.
+pub(crate) fn string(field: &str, value: &str) -> Result<String, Error> {
+    if !value.starts_with('"') {
+        return Err(wrong_type(field.to_owned(), "a string".to_owned(), value));
+    }
+    serde_json::from_str(value).map_err(|cause| Error::NotJson(cause.to_string()))
+}
+
+fn wrong_type(field: String, wanted: String, value: &str) -> Error {
+    Error::WrongType { field, wanted, found: kind(value) }
+}
+
 /// What a value is, by how it begins.
-pub(crate) fn kind(value: &str) -> &'static str {
+fn kind(value: &str) -> &'static str {
     match value.as_bytes().first() {
         Some(b'"') => "a string",
         Some(b'{') => "an object",

@@ -12,12 +12,6 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create
 
 use crate::sys::inside;
 
-/// What was moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Base {
-    pub(super) bytes: u64,
-}
-
 /// A mapping of this process.
 #[derive(Debug, PartialEq, Eq)]
 struct Mapping {
@@ -34,11 +28,11 @@ const NOT_MOVED: [&str; 5] = ["gd", "wf", "dc", "io", "pf"];
 
 /// Moves every private mapping that has pages of its own, but for the stack that this runs on.
 ///
-/// For a process with one thread. Where it fails part of it is moved, and everything is as it was to whoever reads it.
+/// Returns how many bytes. For a process with one thread. Where it fails part of it is moved, and everything is as it was to whoever reads it.
 ///
 /// # Errors
 /// Where the kernel refuses a file in memory, or there is no room for it.
-pub(super) fn rehome() -> io::Result<Base> {
+pub(super) fn rehome() -> io::Result<u64> {
     let mappings = own_mappings(&fs::read_to_string("/proc/self/smaps")?);
     let bytes: usize = mappings.iter().map(|mapping| mapping.range.len()).sum();
     let file = memfd_create(c"base", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
@@ -52,7 +46,7 @@ pub(super) fn rehome() -> io::Result<Base> {
     }
     // Nobody writes to it any more, whoever gets hold of it: sessions have their copies.
     fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-    Ok(Base { bytes: offset })
+    Ok(offset)
 }
 
 /// The mappings to move, from the text of `/proc/PID/smaps`.

@@ -43,8 +43,6 @@ type AuditHook = unsafe extern "C" fn(event: *const c_char, arguments: *mut PyOb
 /// The limited API that the module is written to.
 const PYTHON_ABI_VERSION: c_int = 3;
 
-/// What became of [`rehome`].
-static BASE_BYTES: Mutex<Result<u64, String>> = Mutex::new(Ok(0));
 /// Until a session takes over.
 static NEST: Mutex<Option<Nest>> = Mutex::new(None);
 /// From the moment that this process is a session.
@@ -138,8 +136,8 @@ unsafe fn texts(list: *mut PyObject) -> Option<Vec<String>> {
     unsafe { (0..PyList_Size(list)).map(|index| text(PyList_GetItem(list, index))).collect() }
 }
 
-/// `serve(version: str, loaded: list[str], missing: list[str]) -> (workspace, scratch)`: the nest's loop; returns in each
-/// session, with the paths of its own folders.
+/// `serve(version: str, loaded: list[str], missing: list[str]) -> (workspace, scratch)`: shares the nest's memory, then is its
+/// loop; returns in each session, with the paths of its own folders.
 unsafe extern "C" fn serve(_module: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject {
     let (mut version, mut loaded, mut missing) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
     // SAFETY: three places for the three objects that the format asks for, all borrowed from the tuple.
@@ -150,7 +148,7 @@ unsafe extern "C" fn serve(_module: *mut PyObject, arguments: *mut PyObject) -> 
         let (Some(python), Some(preloaded), Some(missing)) = (text(version), texts(loaded), texts(missing)) else {
             return ptr::null_mut();
         };
-        let base_bytes = BASE_BYTES.lock().map_or_else(|_| Err(String::new()), |bytes| bytes.clone());
+        let base_bytes = base::rehome().map_err(|error| error.to_string());
         FromNest::Up { python, preloaded, missing, base_bytes }
     };
     let Some(nest) = NEST.lock().ok().and_then(|mut nest| nest.take()) else {
@@ -232,15 +230,6 @@ unsafe extern "C" fn call_in_parent(_module: *mut PyObject, _arguments: *mut PyO
 unsafe extern "C" fn call_in_child(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
     // SAFETY: see above.
     unsafe { hooks::call(Moment::InChild) };
-    none()
-}
-
-/// `rehome()`: moves the nest's memory into a file that its forks share.
-unsafe extern "C" fn rehome(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
-    let moved = base::rehome().map(|base| base.bytes).map_err(|error| error.to_string());
-    if let Ok(mut place) = BASE_BYTES.lock() {
-        *place = moved;
-    }
     none()
 }
 
@@ -435,7 +424,7 @@ unsafe extern "C" fn audit(event: *const c_char, arguments: *mut PyObject, _data
 }
 
 /// A method table that is never written to after it is made.
-struct Methods([PyMethodDef; 16]);
+struct Methods([PyMethodDef; 15]);
 // SAFETY: only names, function pointers and flags, all constant.
 unsafe impl Sync for Methods {}
 
@@ -445,7 +434,6 @@ const fn method(name: &'static CStr, function: PyMethodDefPointer, flags: c_int)
 
 static METHODS: Methods = Methods([
     method(c"use_reserve", PyMethodDefPointer { PyCFunction: use_reserve }, METH_NOARGS),
-    method(c"rehome", PyMethodDefPointer { PyCFunction: rehome }, METH_NOARGS),
     method(c"keep_twister", PyMethodDefPointer { PyCFunction: keep_twister }, METH_VARARGS),
     method(c"keep_fork_hooks", PyMethodDefPointer { PyCFunction: keep_fork_hooks }, METH_VARARGS),
     method(c"call_before_fork", PyMethodDefPointer { PyCFunction: call_before_fork }, METH_NOARGS),

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::body;
 use crate::config::RENDER_INLINE_BYTES_MAX;
 use crate::error::Error;
-use crate::fields::kind;
+use crate::fields;
 
 pub(crate) async fn execute(State(app): State<Arc<App>>, request: Request) -> Result<Response, Error> {
     let (body, taken) = body::read_json(request, &app.config, &app.room).await?;
@@ -85,11 +85,7 @@ impl ExecuteRequest {
 
 /// The string in a field, or none where there is none.
 fn string(field: &'static str, value: Option<&RawValue>) -> Result<Option<String>, Error> {
-    let Some(value) = value.map(RawValue::get) else { return Ok(None) };
-    if !value.starts_with('"') {
-        return Err(Error::WrongType { field: field.to_owned(), wanted: "a string".to_owned(), found: kind(value) });
-    }
-    serde_json::from_str(value).map(Some).map_err(|cause| Error::NotJson(cause.to_string()))
+    value.map(|value| fields::string(field, value.get())).transpose()
 }
 
 fn session_id(field: &'static str, name: String) -> Result<SessionId, Error> {

@@ -1,0 +1,282 @@
+//! The task of one session: what it is asked, in its order, from its fork to its end, and who is told of that.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::creation::Creation;
+use super::{Beginning, InFlight, Registry, Reply, Request, gone};
+use crate::ending::Ending;
+use crate::engine::{ExecuteError, chain};
+use crate::inheritance::{Ended, keep_end};
+use crate::kept::gone_key;
+use crate::names::Buried;
+use crate::nest::SpawnError;
+use crate::outcome::{Death, Outcome, SessionState};
+use crate::session::{Session, SessionError};
+use crate::session_id::SessionId;
+use crate::session_limits::AskedLimits;
+use crate::view::Held;
+
+impl Registry {
+    /// The task of one session, from its fork to its end.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        id: SessionId,
+        beginning: Beginning,
+        ending: Arc<Ending>,
+        watched: watch::Sender<Option<Held>>,
+        mut queue: mpsc::Receiver<Request>,
+    ) {
+        let (asked, creation, inherited) = match beginning {
+            Beginning::New => (AskedLimits::default(), None, None),
+            Beginning::Created(asked, creation) => (asked, Some(creation), None),
+            Beginning::Inherited(session, running) => (AskedLimits::default(), None, Some((*session, running))),
+        };
+        let (mut session, running) = match inherited {
+            Some(inherited) => inherited,
+            None => match self.environment.start_session(id.clone(), asked).await {
+                Ok(session) => (session, None),
+                Err(error) => return self.fail(&id, creation, queue, &error),
+            },
+        };
+        if let Err(error) = session.end_by(ending) {
+            self.give_up(&mut session, &error).await;
+        }
+        let held = session.held(&self.environment.retired);
+        watched.send_replace(Some(held.clone()));
+        if let Some(Creation { reply, untold, _in_flight }) = creation {
+            self.forget_end(&id, untold).await;
+            // Who has gone away leaves a session that nobody uses.
+            let _ = reply.send(Ok(held));
+        }
+        let End { death, last } = self.serve_to_end(&mut session, running, &mut queue).await;
+        // Whoever reads the answer is told by that, and whoever has deleted it knows.
+        let is_deleted = session.is_deleted();
+        let is_told = is_deleted || last.as_ref().is_some_and(|(reply, _)| !reply.is_closed());
+        let untold = death.clone().filter(|_| !is_told);
+        if let Some(death) = &untold {
+            tracing::debug!(session = %id, ?death, "a session has ended, and nobody was told yet");
+        }
+        self.remove(&mut session, &mut queue, is_deleted, untold).await;
+        if let Some((reply, answer)) = last {
+            // Only now, so that the next request finds it gone.
+            if let (Err(_), Some(death)) = (reply.send(answer), death.filter(|_| !is_deleted)) {
+                self.bury_unheard(Ended { id, death, files: Some(Arc::clone(&session.files)) }).await;
+            }
+        }
+    }
+
+    /// Whoever was to hear of an end has gone away in the last moment.
+    async fn bury_unheard(&self, ended: Ended) {
+        let keeper = &self.environment.keeper;
+        keep_end(keeper, &ended).await;
+        let id = ended.id.clone();
+        let buried = {
+            let mut names = self.names();
+            // Where a session of that name lives again, its client knows.
+            if names.live.contains_key(&id) {
+                Buried { forgotten: Some(id), stripped: None }
+            } else {
+                names.bury(ended)
+            }
+        };
+        self.tell_keeper(buried).await;
+    }
+
+    /// Serves requests until the session has ended.
+    async fn serve_to_end(
+        &self,
+        session: &mut Session,
+        running: Option<InFlight>,
+        queue: &mut mpsc::Receiver<Request>,
+    ) -> End {
+        let resumed = {
+            // It runs already, and others have to wait for that.
+            let _turn = self.turns.try_acquire();
+            session.resume().await
+        };
+        drop(running);
+        match resumed.map(|execution| execution.and_then(|execution| self.outcome(execution.outcome).death())) {
+            // What was under way has ended; whoever asked for it has lost the connection, but can still read it.
+            Ok(None) => {}
+            Ok(Some(death)) => return End { death: Some(death), last: None },
+            Err(error) => return End { death: Some(self.give_up(session, &error).await), last: None },
+        }
+        loop {
+            let is_unkept = session.is_unkept();
+            let request = tokio::select! {
+                biased;
+                // Looked at first: code is not given to a session that is known to have ended.
+                death = session.watch_idle() => return End { death: Some(death), last: None },
+                () = is_unkept => {
+                    if let Err(error) = session.keep().await {
+                        tracing::error!(%error, "a session is not kept: it would end with this server");
+                    }
+                    continue;
+                }
+                request = queue.recv() => request,
+            };
+            // The registry holds a sender while the entry is live.
+            let Some(Request { code, is_settled, reply, _in_flight }) = request else {
+                return End { death: None, last: None };
+            };
+            let code_bytes_max = session.files.code_bytes_max();
+            if code.text.len() as u64 > code_bytes_max {
+                let _ = reply.send(Err(ExecuteError::CodeTooLong { code_bytes_max }));
+                continue;
+            }
+            let executed = {
+                let _turn = tokio::select! {
+                    biased;
+                    // The code was not run: it is gone as for a request that comes a moment later.
+                    death = session.watch_end() => {
+                        let answer = gone(session.record.id.clone(), death.clone());
+                        return End { death: Some(death), last: Some((reply, Ok(answer))) };
+                    }
+                    turn = self.turns.acquire() => turn,
+                };
+                if !Request::settle(&is_settled) {
+                    continue;
+                }
+                session.execute(&code.text).await
+            };
+            match executed {
+                Err(error) => {
+                    let death = self.give_up(session, &error).await;
+                    return End { death: Some(death), last: Some((reply, Err(ExecuteError::Internal(error.into())))) };
+                }
+                Ok(mut execution) => {
+                    execution.outcome = self.outcome(execution.outcome);
+                    if execution.outcome.state() == SessionState::Lost {
+                        return End { death: execution.outcome.death(), last: Some((reply, Ok(execution))) };
+                    }
+                    // A client that went away can still read it.
+                    let _ = reply.send(Ok(execution));
+                }
+            }
+        }
+    }
+
+    /// The server cannot go on with a session: it has run out of something.
+    async fn give_up(&self, session: &mut Session, error: &std::io::Error) -> Death {
+        tracing::error!(session = %session.record.id, %error, "a session is ended, as the server cannot serve it");
+        session.end(Death::Unobserved).await
+    }
+
+    fn outcome(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Died(Death::Nest) if self.environment.is_closing() => Outcome::Died(Death::Shutdown),
+            other => other,
+        }
+    }
+
+    /// Takes an ended session out. Requests that wait for it go to a new one of that name, in their order; where there
+    /// are none, the next is told of `untold`. Those that wait for a deleted one are told so.
+    async fn remove(
+        self: &Arc<Self>,
+        session: &mut Session,
+        queue: &mut mpsc::Receiver<Request>,
+        is_deleted: bool,
+        untold: Option<Death>,
+    ) {
+        let (id, keeper) = (&session.record.id.clone(), &self.environment.keeper);
+        let untold = untold.map(|death| Ended { id: id.clone(), death, files: Some(Arc::clone(&session.files)) });
+        let has_untold = untold.is_some();
+        if let Some(ended) = &untold {
+            keep_end(keeper, ended).await;
+        }
+        session.forget().await;
+        let buried = self.take_out(id, queue, is_deleted, untold);
+        if has_untold && !self.names().gone.contains_key(id) {
+            // It was told at once.
+            keeper.remove(&gone_key(id)).await;
+        }
+        self.tell_keeper(buried).await;
+    }
+
+    async fn tell_keeper(&self, Buried { forgotten, stripped }: Buried) {
+        let keeper = &self.environment.keeper;
+        if let Some(ended) = stripped {
+            keep_end(keeper, &ended).await;
+            if !self.names().gone.contains_key(&ended.id) {
+                keeper.remove(&gone_key(&ended.id)).await;
+            }
+        }
+        if let Some(id) = forgotten {
+            keeper.remove(&gone_key(&id)).await;
+        }
+    }
+
+    /// The part of it that happens at once.
+    fn take_out(
+        self: &Arc<Self>,
+        id: &SessionId,
+        queue: &mut mpsc::Receiver<Request>,
+        is_deleted: bool,
+        untold: Option<Ended>,
+    ) -> Buried {
+        let mut names = self.names();
+        names.live.remove(id);
+        queue.close();
+        let mut waiting: Vec<Request> = Vec::new();
+        while let Ok(request) = queue.try_recv() {
+            waiting.push(request);
+        }
+        let mut waiting = waiting.into_iter();
+        if is_deleted {
+            for request in waiting.by_ref() {
+                request.answer_gone(id, Death::Deleted);
+            }
+        }
+        if let Some(ended) = untold {
+            // One that went away has not heard it.
+            let is_told = |request: Request| !request.reply.is_closed() && request.answer_gone(id, ended.death.clone());
+            if !waiting.by_ref().any(is_told) {
+                return names.bury(ended);
+            }
+        }
+        if waiting.len() > 0 {
+            names.live.insert(id.clone(), self.start_task(id, Beginning::New, waiting));
+        }
+        Buried::default()
+    }
+
+    /// No session could be had: everybody who waits for it is told why, or that it is our fault.
+    fn fail(
+        &self,
+        id: &SessionId,
+        creation: Option<Creation>,
+        mut queue: mpsc::Receiver<Request>,
+        error: &SessionError,
+    ) {
+        let refusal = || match error {
+            SessionError::Spawn(SpawnError::NoSlot) => {
+                ExecuteError::NoRoom { sessions_max: self.config.limits.sessions_max }
+            }
+            SessionError::ShuttingDown => ExecuteError::ShuttingDown,
+            other => ExecuteError::Internal(format!("failed to start a session: {}", chain(other)).into()),
+        };
+        if let ExecuteError::Internal(_) = refusal() {
+            tracing::error!(session = %id, error = chain(error), "failed to start a session");
+        }
+        let mut names = self.names();
+        names.live.remove(id);
+        queue.close();
+        while let Ok(request) = queue.try_recv() {
+            let _ = request.reply.send(Err(refusal()));
+        }
+        if let Some(Creation { reply, untold: _, _in_flight }) = creation {
+            let _ = reply.send(Err(refusal()));
+        }
+    }
+}
+
+/// The end of a session.
+#[derive(Debug)]
+struct End {
+    /// Why; none where it is not for others to know.
+    death: Option<Death>,
+    /// The answer to the execution that it ended with.
+    last: Option<(oneshot::Sender<Reply>, Reply)>,
+}
