@@ -140,6 +140,10 @@ impl Session {
             self.set_share(Share::Low);
         }
         self.late.prune().await;
+        // From here on it rests.
+        if let Some(cpu) = self.meter.cpu() {
+            self.load.look(cpu, Moment::now());
+        }
         let wall = Moment::now().since(running.began);
         let usage = Usage { wall, cpu: self.cpu_used(&running), memory_bytes_peak: self.meter.memory_bytes_peak() };
         let dropped_bytes = [stdout.dropped_bytes(), stderr.dropped_bytes()];
