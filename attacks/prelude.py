@@ -4,7 +4,7 @@ import ctypes, errno, os, platform, shutil, signal, socket, struct, subprocess, 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 # A session's pipes from and to the server, and the file that its code comes in: just past the limit of open files.
-REQUESTS, CHANNEL, CODE = 256, 257, 258
+REQUESTS, CHANNEL, VALUES, CODE = 256, 257, 258, 259
 WORKSPACE = os.environ["HOME"]
 SCRATCH = os.environ.get("TMPDIR", "/tmp")
 WAY = "@WAY@"

@@ -64,7 +64,7 @@ pub(crate) struct Forked {
     requests: PipeWriter,
     answers: PipeReader,
     stdout: PipeReader,
-    _stderr: PipeReader,
+    _others: [PipeReader; 2],
     code: File,
     /// What of its answers was read and not understood yet.
     received: Vec<u8>,
@@ -102,6 +102,7 @@ impl Nest {
     pub(crate) fn fork(&self) -> Result<Forked> {
         let ((inner_requests, requests), (answers, inner_answers)) = (pipe()?, pipe()?);
         let ((stdout, inner_stdout), (stderr, inner_stderr)) = (pipe()?, pipe()?);
+        let (values, inner_values) = pipe()?;
         let code = memory_file(c"code", b"")?;
         let entrances = match &self.groups {
             GroupsPlan::Own(groups) => {
@@ -116,12 +117,14 @@ impl Nest {
             inner_answers.as_fd(),
             inner_stdout.as_fd(),
             inner_stderr.as_fd(),
+            inner_values.as_fd(),
             code.as_fd(),
         ];
         descriptors.extend(entrances.iter().map(AsFd::as_fd));
         control::send(self.control.as_fd(), &ToNest::Spawn { slot: 0 }, &descriptors)?;
-        drop((inner_requests, inner_answers, inner_stdout, inner_stderr));
-        let mut forked = Forked { asked, requests, answers, stdout, _stderr: stderr, code, received: Vec::new() };
+        drop((inner_requests, inner_answers, inner_stdout, inner_stderr, inner_values));
+        let mut forked =
+            Forked { asked, requests, answers, stdout, _others: [stderr, values], code, received: Vec::new() };
         match forked.hear()? {
             FromSession::Ready(_) => Ok(forked),
             other => bail!("no session: {other:?}"),
@@ -155,7 +158,7 @@ impl Forked {
     /// What the session's first execution prints to stdout: no more than a pipe holds, and something.
     pub(crate) fn execute(&mut self, code: &str) -> Result<String> {
         self.code.write_all_at(code.as_bytes(), 0)?;
-        self.requests.write_all(&execute_request(1, code.len() as u64)?)?;
+        self.requests.write_all(&execute_request(1, code.len() as u64, None, 0)?)?;
         loop {
             match self.hear()? {
                 FromSession::Done { .. } => break,

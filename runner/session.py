@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import io
+import json
 import linecache
 import os
 import sys
@@ -365,11 +366,16 @@ class Beginning:
         native.ready()
         while True:
             try:
-                source = native.receive()
-                if not isinstance(source, str):
+                request = native.receive()
+                if isinstance(request, int):
                     warm_up(native, self.warm_up_program)
-                    native.warm(source)
+                    native.warm(request)
                     continue
+                if len(request) == 2:
+                    set_environment(request[0])
+                    native.warm(request[1])
+                    continue
+                source, options, stdin = request
                 ending = interpreter.run(source, native)
                 flush()
                 note_past_threads()
@@ -378,6 +384,11 @@ class Beginning:
                 # An interrupt or a handler of the user's came a moment late. The native side answers what is unanswered
                 # before it takes the next request.
                 continue
+
+
+def set_environment(text):
+    """Adds the strings of a JSON object to the environment."""
+    os.environ.update(json.loads(text))
 
 
 def with_standard_streams(act):

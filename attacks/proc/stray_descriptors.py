@@ -7,7 +7,7 @@ for number in range(3, 1024):
         found.append((number, os.readlink(f"/proc/self/fd/{number}")))
     except OSError:
         pass
-found = [entry for entry in found if entry[0] not in (REQUESTS, CHANNEL, CODE)]
-kinds = [os.readlink(f"/proc/self/fd/{number}").split(":")[0] for number in (0, 1, 2, REQUESTS, CHANNEL, CODE)]
-good = not found and kinds == ["/dev/null", "pipe", "pipe", "pipe", "pipe", "/memfd"]
+found = [entry for entry in found if entry[0] not in (REQUESTS, CHANNEL, VALUES, CODE)]
+kinds = [os.readlink(f"/proc/self/fd/{number}").split(":")[0] for number in (0, 1, 2, REQUESTS, CHANNEL, VALUES, CODE)]
+good = not found and kinds == ["/dev/null", "pipe", "pipe", "pipe", "pipe", "pipe", "/memfd"]
 print(f"held: {kinds}" if good else f"BREACH: {found} {kinds}")

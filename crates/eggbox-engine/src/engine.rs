@@ -8,18 +8,18 @@ use std::time::Duration;
 use eggbox_sandbox::status::Status;
 use tokio::time::timeout;
 
-use crate::code::Code;
 use crate::config::EngineConfig;
 use crate::environment::{Environment, EnvironmentError};
-use crate::outcome::Execution;
+use crate::executions::{Asked, Execution, Executions};
 use crate::pool::PoolStatus;
-use crate::registry::Registry;
+use crate::registry::{AskError, Registry};
+use crate::request::Code;
 use crate::session::SessionError;
-use crate::session_files::LastExecution;
 use crate::session_id::SessionId;
-use crate::session_limits::{AskedLimits, SessionLimits};
+use crate::session_limits::SessionLimits;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::view::SessionView;
+use crate::wanted::{SessionChange, WantedSession};
 
 /// A handle on the running engine; clones share it.
 #[derive(Debug, Clone)]
@@ -69,6 +69,8 @@ pub enum ExecuteError {
     QueueFull { queue_max: usize },
     #[error("the code is longer than the {code_bytes_max} bytes that its session was made for")]
     CodeTooLong { code_bytes_max: u64 },
+    #[error("it was given up before it had begun")]
+    GivenUp,
     #[error("the server is shutting down")]
     ShuttingDown,
     #[error("failed to run the session")]
@@ -133,24 +135,39 @@ impl Engine {
         self.shared.registry.execute(id.unwrap_or_else(SessionId::unique), code).await
     }
 
-    /// Makes the session `id` (one of a new name where that is none), which may use what is asked of the operator's limits,
+    /// Makes the session `id` (one of a new name where that is none), as it is wanted,
     /// and returns when it is ready for code. Where a session of that name has ended and nobody was told, nobody will be.
     ///
     /// # Errors
     /// Where there is none then.
-    pub async fn create(&self, id: Option<SessionId>, asked: AskedLimits) -> Result<SessionView, CreateError> {
+    pub async fn create(&self, id: Option<SessionId>, wanted: WantedSession) -> Result<SessionView, CreateError> {
         if self.shared.closing.load(Ordering::Relaxed) {
             return Err(ExecuteError::ShuttingDown.into());
         }
-        self.shared.registry.create(id.unwrap_or_else(SessionId::unique), asked).await
+        self.shared.registry.create(id.unwrap_or_else(SessionId::unique), wanted).await
     }
 
     /// The session `id` as it is now; none where there is no such session, or its end was told.
+    pub async fn view(&self, id: &SessionId) -> Option<SessionView> {
+        self.shared.registry.view(id).await
+    }
+
+    /// Sessions after that id, in the order of their ids, that `takes` takes: at most `count`.
+    pub fn list(
+        &self,
+        after: Option<&SessionId>,
+        count: usize,
+        takes: impl Fn(&SessionView) -> bool,
+    ) -> Vec<SessionView> {
+        self.shared.registry.list(after, count, takes)
+    }
+
+    /// Changes a session that lives, and returns it as it is then; none where there is none.
     ///
     /// # Errors
-    /// Where what is written down of it cannot be read.
-    pub async fn view(&self, id: &SessionId) -> Result<Option<SessionView>, ExecuteError> {
-        self.shared.registry.view(id).await.map_err(|error| ExecuteError::Internal(error.into()))
+    /// Where the change cannot be written down.
+    pub async fn change(&self, id: &SessionId, change: SessionChange) -> Result<Option<SessionView>, ExecuteError> {
+        self.shared.registry.change(id, change).await.map_err(|error| ExecuteError::Internal(error.into()))
     }
 
     /// What a session may use that nothing less was asked for.
@@ -165,12 +182,21 @@ impl Engine {
         self.shared.registry.delete(id).await
     }
 
-    /// What the session `id` has run last, or is running now; none where there is no such session.
+    /// What the session `id` has run, runs and is to run; none where there is no such session.
+    pub async fn executions(&self, id: &SessionId) -> Option<Executions> {
+        self.shared.registry.executions(id).await
+    }
+
+    /// Has the session `id` run `code` when its turn comes, or finds the execution that was asked for under the same key.
+    /// Unlike for [`Self::execute`] the session has to be there.
     ///
     /// # Errors
-    /// Where what is written down of it cannot be read.
-    pub fn last_execution(&self, id: &SessionId) -> Result<Option<LastExecution>, ExecuteError> {
-        self.shared.registry.last_execution(id).map_err(|error| ExecuteError::Internal(error.into()))
+    /// Where there is no such execution then.
+    pub async fn ask(&self, id: &SessionId, code: Code) -> Result<Asked, AskError> {
+        if self.shared.closing.load(Ordering::Relaxed) {
+            return Err(ExecuteError::ShuttingDown.into());
+        }
+        self.shared.registry.ask(id, code).await
     }
 
     /// How the sessions stand that are made ahead.

@@ -25,8 +25,9 @@ use crate::outcome::Death;
 use crate::pool::{Need, Pool};
 use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
-use crate::session_limits::{AskedLimits, SessionLimits};
+use crate::session_limits::SessionLimits;
 use crate::slots::{SLOTS_SPARE, Slots};
+use crate::wanted::WantedSession;
 use crate::watchdog::Watchdog;
 
 /// What is preloaded where the operator names nothing and the interpreter has it.
@@ -142,13 +143,13 @@ impl Environment {
     }
 
     /// A new session from a living nest, which outlives this server and may use what was asked.
-    pub(crate) async fn start_session(&self, id: SessionId, asked: AskedLimits) -> Result<Session, SessionError> {
+    pub(crate) async fn start_session(&self, id: SessionId, wanted: WantedSession) -> Result<Session, SessionError> {
         let nest = self.living_nest().await?;
         let mut session = match self.pool.take(&nest) {
             Some(session) => session,
             None => self.start_in(&nest, Purpose::Use).await?.0,
         };
-        if let Err(error) = session.name(id, asked, &nest).await {
+        if let Err(error) = session.name(id, wanted, &nest).await {
             session.end(Death::Unobserved).await;
             return Err(error);
         }

@@ -2,20 +2,24 @@
 
 use std::io;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use eggbox_sandbox::cgroup::Share;
 use eggbox_sandbox::wire::{
-    CHANNEL_LOST_STATUS, Ending, Exit, FromSession, KIND_RESUME, execute_request, numbered_request,
+    CHANNEL_LOST_STATUS, Ending, Exit, FromSession, KIND_RESUME, OPTION_INTERACTIVE, OPTION_RICH, execute_request,
+    input_request, numbered_request,
 };
 use tokio::sync::oneshot;
 use tokio::task::coop::consume_budget;
 
 use crate::clock::Moment;
-use crate::outcome::{Death, Execution, Outcome, SessionState, TimeLimit, Usage};
+use crate::history::{Begun, Finished, History, Which};
+use crate::outcome::{Death, Outcome, SessionState, TimeLimit, Usage};
 use crate::output::{Collector, discard};
+use crate::publication::Publication;
+use crate::request::Code;
 use crate::session::{Session, read_some};
-use crate::session_files::{Finished, Phase, Running, Which, read_whole};
+use crate::wish::Wish;
 
 /// How often CPU time is looked at when it is nearly over: what an execution may use too much, on each processor.
 const CPU_LOOK_PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -29,8 +33,17 @@ const ASKED_GRACE: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Running,
+    /// Somebody has asked for an interrupt.
+    Stopped,
+    /// Its time is over.
     Interrupted(TimeLimit),
     Killed(TimeLimit),
+}
+
+impl Stage {
+    fn is_running(self) -> bool {
+        matches!(self, Self::Running | Self::Stopped)
+    }
 }
 
 /// What is known of the session's having heard the request.
@@ -51,6 +64,42 @@ impl Heard {
     }
 }
 
+/// What an execution produces, on its way to where it is kept.
+struct Produced<'a> {
+    stdout: Collector<'a>,
+    stderr: Collector<'a>,
+    values: Collector<'a>,
+    publication: Publication<'a>,
+}
+
+impl<'a> Produced<'a> {
+    /// `heard` is none where the session takes no requests any more.
+    fn new(history: &'a History, begun: &Begun, heard: Option<Heard>, bytes_max: usize) -> io::Result<Self> {
+        let collector = |which: Which| {
+            let at = begun.at[which.index()];
+            match heard {
+                Some(Heard::Yes) => Ok(Collector::of_new(history, which, at, bytes_max)),
+                _ => Collector::of_begun(history, which, at, bytes_max),
+            }
+        };
+        Ok(Self {
+            stdout: collector(Which::Stdout)?,
+            stderr: collector(Which::Stderr)?,
+            values: collector(Which::Values)?,
+            publication: Publication::new(history, begun),
+        })
+    }
+
+    fn ends(&self) -> [u64; 3] {
+        [&self.stdout, &self.stderr, &self.values].map(Collector::end)
+    }
+
+    /// Makes events of it, where somebody may want to see them at once.
+    fn publish(&mut self, history: &History) -> io::Result<()> {
+        if history.is_watched() { self.publication.go_on(self.ends()) } else { Ok(()) }
+    }
+}
+
 /// Streams that the session writes to from now on, by their numbers in it.
 #[derive(Debug, Clone, Copy)]
 struct Renewed {
@@ -58,81 +107,97 @@ struct Renewed {
     numbers: [i32; 2],
 }
 
+impl Begun {
+    fn request(&self) -> io::Result<Vec<u8>> {
+        let Self { number, code_bytes, stdin_bytes, options, .. } = *self;
+        execute_request(number, code_bytes, stdin_bytes, options).map_err(io::Error::other)
+    }
+}
+
 /// What is over: the code, with what the session said of it, or the session.
 enum Over {
     Code(Ending, Stage),
     Process(Result<Exit, oneshot::error::RecvError>, Stage, bool),
     Protocol,
+    /// The server cannot write down what there is.
+    Failed(io::Error),
 }
 
 impl Session {
-    /// Runs `code` to its end, whatever that is. The session can be used again if the outcome's state is `Kept`.
+    /// Runs `code` to its end, whatever that is, as the execution of that number. The session can be used again if the
+    /// outcome's state is `Kept`.
     ///
     /// # Errors
-    /// Where the server lacks what it takes to write things down; nothing was run then.
-    pub(crate) async fn execute(&mut self, code: &str) -> io::Result<Execution> {
+    /// Where the server lacks what it takes to write things down.
+    pub(crate) async fn execute(&mut self, number: u64, code: &Code) -> io::Result<Outcome> {
         discard(&self.process.stdout);
         discard(&self.process.stderr);
-        let limits = &self.limits;
-        let running = Running {
-            began: Moment::now(),
-            code_bytes: code.len() as u64,
-            wall_max: limits.wall_max,
-            cpu_max: limits.cpu_max,
-            cpu_before: self.meter.cpu(),
-        };
-        if let Some(cpu) = running.cpu_before {
-            self.load.look(cpu, running.began);
+        let (began, cpu_before) = (Moment::now(), self.meter.cpu());
+        if let Some(cpu) = cpu_before {
+            self.load.look(cpu, began);
         }
         self.set_share(if self.load.is_busy() { Share::Low } else { Share::Full });
-        self.files.write_code(code)?;
-        self.record.sequence += 1;
-        self.record.kills_before = self.meter.out_of_memory_kills()?;
-        self.record.phase = Phase::Running(running.clone());
-        let files = Arc::clone(&self.files);
+        let mut options = 0;
+        if code.is_rich {
+            discard(&self.process.values);
+            options = OPTION_RICH | if code.is_interactive { OPTION_INTERACTIVE } else { 0 };
+            while self.wishes.try_recv().is_ok() {}
+        }
+        let stdin = code.stdin.as_deref();
+        self.code.write(&[&code.text, stdin.unwrap_or_default()])?;
         // From here on it has been begun, also for a server that comes after this one.
-        files.begin(&self.record)?;
-        let request = execute_request(self.record.sequence, running.code_bytes).map_err(io::Error::other)?;
-        let is_sent = self.process.ask(&request);
-        self.finish(running, is_sent.then_some(Heard::Yes)).await
+        let begun = self.history.begin(Begun {
+            number,
+            began,
+            began_at: SystemTime::now(),
+            code_bytes: code.text.len() as u64,
+            stdin_bytes: stdin.map(|stdin| stdin.len() as u64),
+            options,
+            wall_max: code.wall_max.map_or(self.limits.wall_max, |wall_max| wall_max.min(self.limits.wall_max)),
+            cpu_max: self.limits.cpu_max,
+            cpu_before,
+            kills_before: self.meter.out_of_memory_kills()?,
+            idempotency: code.idempotency(),
+            at: [0; 3],
+        })?;
+        let is_sent = self.process.ask(&begun.request()?);
+        self.finish(begun, is_sent.then_some(Heard::Yes)).await
     }
 
     /// Goes on with what another server has begun; none where nothing runs.
     ///
     /// # Errors
     /// As [`Self::execute`].
-    pub(crate) async fn resume(&mut self) -> io::Result<Option<Execution>> {
-        let Phase::Running(running) = self.record.phase.clone() else { return Ok(None) };
+    pub(crate) async fn resume(&mut self) -> io::Result<Option<Outcome>> {
+        let Some(begun) = self.history.running() else { return Ok(None) };
         let asked = Moment::now().nanos();
         let question = numbered_request(KIND_RESUME, asked).map_err(io::Error::other)?;
         let is_sent = self.process.ask(&question);
-        self.finish(running, is_sent.then_some(Heard::Asked { asked, done: None })).await.map(Some)
+        self.finish(begun, is_sent.then_some(Heard::Asked { asked, done: None })).await.map(Some)
     }
 
     /// `heard` is none where the session takes no requests any more.
-    async fn finish(&mut self, mut running: Running, heard: Option<Heard>) -> io::Result<Execution> {
-        let files = Arc::clone(&self.files);
-        let output_bytes_max = self.limits.output_bytes_max;
-        let collector = |which| match heard {
-            Some(Heard::Yes) => Ok(Collector::of_new(&files, which, output_bytes_max)),
-            _ => Collector::of_begun(&files, which, output_bytes_max),
-        };
-        let [mut stdout, mut stderr] = [collector(Which::Stdout)?, collector(Which::Stderr)?];
+    async fn finish(&mut self, mut running: Begun, heard: Option<Heard>) -> io::Result<Outcome> {
+        let history = Arc::clone(&self.history);
+        let mut produced = Produced::new(&history, &running, heard, self.limits.output_bytes_max)?;
         let mut renewed = None;
         let over = match heard {
-            Some(heard) => self.run_to_end(&mut running, heard, &mut renewed, &mut stdout, &mut stderr).await,
+            Some(heard) => self.run_to_end(&mut running, heard, &mut renewed, &mut produced).await,
             None => Over::Protocol,
         };
-        let mut outcome = self.judge(over).await;
+        let mut outcome = self.judge(over).await?;
         // What was written before the end is in the pipes by now.
-        stdout.drain(&self.process.stdout);
-        stderr.drain(&self.process.stderr);
+        produced.stdout.drain(&self.process.stdout);
+        produced.stderr.drain(&self.process.stderr);
+        if running.options != 0 {
+            produced.values.drain(&self.process.values);
+        }
         let has_children = renewed.is_some();
         if let Some(renewed) = renewed
             && outcome.state() == SessionState::Kept
             && let Err(error) = self.take_streams(renewed).await
         {
-            tracing::warn!(session = %self.record.id, %error, "a session's new streams cannot be had");
+            tracing::warn!(session = %self.id, %error, "a session's new streams cannot be had");
             outcome = Outcome::Died(self.end(Death::Protocol).await);
         }
         if has_children {
@@ -146,16 +211,17 @@ impl Session {
         }
         let wall = Moment::now().since(running.began);
         let usage = Usage { wall, cpu: self.cpu_used(&running), memory_bytes_peak: self.meter.memory_bytes_peak() };
-        let dropped_bytes = [stdout.dropped_bytes(), stderr.dropped_bytes()];
-        let finished = Finished { outcome, usage, dropped_bytes };
-        self.record.phase = Phase::Idle { since: Moment::now(), last: Some(finished.clone()) };
-        files.write_record(&self.record)?;
-        files.forget_code(running.code_bytes)?;
-        Ok(finished.into_execution(self.record.id.clone(), read_whole(&files.stdout)?, read_whole(&files.stderr)?))
+        let dropped_bytes =
+            [&produced.stdout, &produced.stderr, &produced.values].map(|collector| collector.dropped_bytes());
+        let rest = produced.publication.rest(produced.ends())?;
+        let finished = Finished { outcome: outcome.clone(), usage, ended: Moment::now(), dropped_bytes };
+        history.go_on(&rest, Some(finished))?;
+        self.code.forget(running.code_bytes + running.stdin_bytes.unwrap_or(0))?;
+        Ok(outcome)
     }
 
     /// CPU time of its processes since that execution began; none where it is not known.
-    fn cpu_used(&self, running: &Running) -> Option<Duration> {
+    fn cpu_used(&self, running: &Begun) -> Option<Duration> {
         self.meter.cpu().zip(running.cpu_before).map(|(now, before)| now.saturating_sub(before))
     }
 
@@ -165,15 +231,16 @@ impl Session {
         }
         match self.meter.set_share(share) {
             Ok(()) => self.share = Some(share),
-            Err(error) => tracing::error!(session = %self.record.id, %error, "failed to set a share of the processors"),
+            Err(error) => tracing::error!(session = %self.id, %error, "failed to set a share of the processors"),
         }
     }
 
     /// Leaves the streams so far to the processes that the code has left behind.
     async fn take_streams(&mut self, Renewed { generation, numbers }: Renewed) -> io::Result<()> {
         let before = self.process.renew_streams(numbers)?;
-        self.late.add(self.record.generation, before).await;
-        self.record.generation = generation;
+        self.late.add(self.generation, before).await;
+        self.generation = generation;
+        self.history.update(|record| record.generation = generation)?;
         if let Err(error) = self.keep().await {
             tracing::error!(%error, "a session's new streams are not kept");
         }
@@ -181,17 +248,20 @@ impl Session {
     }
 
     /// What it came to.
-    async fn judge(&mut self, over: Over) -> Outcome {
+    async fn judge(&mut self, over: Over) -> io::Result<Outcome> {
         let memory_bytes_max = self.limits.memory_bytes_max;
         let out_of_memory = |state| Outcome::OutOfMemory { memory_bytes_max, state };
-        match over {
+        Ok(match over {
+            Over::Failed(error) => return Err(error),
+            // What the code made of the interrupt is its own affair, unless it let itself be ended by it.
+            Over::Code(Ending::Interrupted, Stage::Stopped) => Outcome::Interrupted,
             Over::Code(_, Stage::Interrupted(limit) | Stage::Killed(limit)) => {
                 Outcome::Timeout { limit, state: SessionState::Kept }
             }
-            Over::Code(ending, Stage::Running) => {
+            Over::Code(ending, Stage::Running | Stage::Stopped) => {
                 let kills = self.meter.out_of_memory_kills().unwrap_or_default();
                 // One of its other processes was ended, whatever the code made of that.
-                let lost_some = kills > self.record.kills_before && ending != Ending::Denied;
+                let lost_some = kills > self.history.kills_before() && ending != Ending::Denied;
                 if lost_some { out_of_memory(SessionState::Kept) } else { Outcome::of(ending, memory_bytes_max) }
             }
             Over::Process(_, Stage::Killed(limit), _) => Outcome::Timeout { limit, state: SessionState::Lost },
@@ -201,16 +271,15 @@ impl Session {
                 death => Outcome::Died(death),
             },
             Over::Protocol => Outcome::Died(self.end(Death::Protocol).await),
-        }
+        })
     }
 
     async fn run_to_end(
         &mut self,
-        running: &mut Running,
+        running: &mut Begun,
         mut heard: Heard,
         renewed: &mut Option<Renewed>,
-        stdout: &mut Collector<'_>,
-        stderr: &mut Collector<'_>,
+        produced: &mut Produced<'_>,
     ) -> Over {
         // A channel that the code has closed, as by executing another program, leaves the process to be waited for.
         let mut is_open = true;
@@ -224,9 +293,17 @@ impl Session {
         };
         let mut cpu_look = running.cpu_max.map(|cpu_max| running.began.after(pause_before_look(cpu_max)));
         let mut busy_look = running.cpu_before.map(|_| Moment::now().after(pause_before_look(self.load.left())));
+        let history = Arc::clone(&self.history);
+        let mut lines_given = match heard {
+            Heard::Yes => 0,
+            // Whether the last was given is not known: a line that comes twice is not taken.
+            Heard::Asked { .. } => produced.publication.lines_asked().saturating_sub(1),
+        };
         loop {
             let process = &mut self.process;
-            tokio::select! {
+            let due = produced.publication.due(produced.ends());
+            let Produced { stdout, stderr, values, .. } = &mut *produced;
+            let has_more = tokio::select! {
                 biased;
                 // An answer before the end that may follow it.
                 read = read_some(&mut process.answers, &mut self.received),
@@ -243,6 +320,7 @@ impl Session {
                         Ok(Some(ending)) => return Over::Code(ending, stage),
                         Err(()) => return Over::Protocol,
                     }
+                    false
                 }
                 exit = &mut process.ended => return Over::Process(exit, stage, is_open),
                 // It has answered, but not the question.
@@ -250,8 +328,28 @@ impl Session {
                 () = deadline.reached(), if !matches!(stage, Stage::Killed(_)) && !heard.is_done() => {
                     stage = self.hasten(stage, TimeLimit::Wall(running.wall_max));
                     deadline = Moment::now().after(grace);
+                    false
                 }
-                () = reached(busy_look), if stage == Stage::Running => {
+                Some(wish) = self.wishes.recv(), if !matches!(stage, Stage::Killed(_)) => {
+                    let lines_asked = produced.publication.lines_asked();
+                    match wish {
+                        Wish::Interrupt { number } => {
+                            if number == running.number && stage.is_running() {
+                                self.stop();
+                                stage = Stage::Stopped;
+                            }
+                        }
+                        Wish::Line { number, text, reply } => {
+                            let is_wanted = number == running.number && lines_given < lines_asked;
+                            let is_given = is_wanted && self.give_line(number, lines_asked, text.as_deref());
+                            lines_given = if is_given { lines_asked } else { lines_given };
+                            // Whoever gave it may have gone away.
+                            let _ = reply.send(is_given);
+                        }
+                    }
+                    false
+                }
+                () = reached(busy_look), if stage.is_running() => {
                     let now = Moment::now();
                     if let Some(cpu) = self.meter.cpu() {
                         self.load.look(cpu, now);
@@ -262,29 +360,59 @@ impl Session {
                     } else {
                         busy_look = Some(now.after(pause_before_look(self.load.left())));
                     }
+                    false
                 }
-                () = reached(cpu_look), if stage == Stage::Running => {
+                () = reached(cpu_look), if stage.is_running() => {
                     let left = running.cpu_max.zip(self.cpu_used(running)).map(|(max, used)| max.saturating_sub(used));
                     if let (Some(cpu_max), Some(Duration::ZERO)) = (running.cpu_max, left) {
                         stage = self.hasten(stage, TimeLimit::Cpu(cpu_max));
                         deadline = Moment::now().after(grace);
                     }
                     cpu_look = left.map(|left| Moment::now().after(pause_before_look(left)));
+                    false
+                }
+                () = reached(due) => true,
+                () = history.watched() => true,
+                () = stdout.read(&process.stdout) => true,
+                () = stderr.read(&process.stderr) => true,
+                () = values.read(&process.values), if running.options != 0 => {
+                    // What was printed before it is in the pipes.
+                    stdout.drain(&process.stdout);
+                    stderr.drain(&process.stderr);
+                    true
+                }
+            };
+            if has_more {
+                if let Err(error) = produced.publish(&history) {
+                    return Over::Failed(error);
                 }
                 // A flood must not keep this thread from everybody else.
-                () = stdout.read(&process.stdout) => consume_budget().await,
-                () = stderr.read(&process.stderr) => consume_budget().await,
+                consume_budget().await;
             }
         }
+    }
+
+    /// Raises KeyboardInterrupt in the code.
+    fn stop(&mut self) {
+        // It has to take notice.
+        self.set_share(Share::Full);
+        self.process.interrupt();
+    }
+
+    /// Gives the code the line that it has asked for; whether that could be done.
+    fn give_line(&mut self, number: u64, ordinal: u64, text: Option<&str>) -> bool {
+        let length = text.map(|text| text.len() as u64);
+        if length.unwrap_or(0) > self.code.bytes_max() || self.code.write(&[text.unwrap_or_default()]).is_err() {
+            return false;
+        }
+        input_request(number, ordinal, length).is_ok_and(|request| self.process.ask(&request))
     }
 
     /// Its time is over, or the grace after that.
     fn hasten(&mut self, stage: Stage, limit: TimeLimit) -> Stage {
         match stage {
-            Stage::Running => {
-                // It has only so long to take notice.
-                self.set_share(Share::Full);
-                self.process.interrupt();
+            Stage::Running | Stage::Stopped => {
+                self.stop();
                 Stage::Interrupted(limit)
             }
             Stage::Interrupted(limit) | Stage::Killed(limit) => {
@@ -297,12 +425,12 @@ impl Session {
     /// Takes in what the session has said. Returns how its code ended, if it did; an error where it says what it must not.
     fn hear(
         &mut self,
-        running: &mut Running,
+        running: &mut Begun,
         heard: &mut Heard,
         renewed: &mut Option<Renewed>,
     ) -> Result<Option<Ending>, ()> {
         while let Some(frame) = self.take_frame().map_err(drop)? {
-            let current = self.record.sequence;
+            let current = running.number;
             match (frame, *heard) {
                 (FromSession::Done { sequence, ending }, Heard::Yes) if sequence == current => {
                     return if self.received.is_empty() { Ok(Some(ending)) } else { Err(()) };
@@ -311,8 +439,7 @@ impl Session {
                     *heard = Heard::Asked { asked, done: Some(ending) };
                 }
                 (FromSession::Renewed { generation, stdout, stderr }, _)
-                    if generation > self.record.generation
-                        && renewed.is_none_or(|known| known.generation == generation) =>
+                    if generation > self.generation && renewed.is_none_or(|known| known.generation == generation) =>
                 {
                     *renewed = Some(Renewed { generation, numbers: [stdout, stderr] });
                 }
@@ -324,10 +451,8 @@ impl Session {
                     }
                     // It waits for code, and this was never sent: its time begins now.
                     running.began = Moment::now();
-                    self.record.phase = Phase::Running(running.clone());
-                    self.files.write_record(&self.record).map_err(drop)?;
-                    let request = execute_request(current, running.code_bytes).map_err(drop)?;
-                    let is_sent = self.process.ask(&request);
+                    self.history.begin_again(running.clone()).map_err(drop)?;
+                    let is_sent = self.process.ask(&running.request().map_err(drop)?);
                     *heard = Heard::Yes;
                     if !is_sent {
                         return Err(());

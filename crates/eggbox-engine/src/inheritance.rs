@@ -9,15 +9,17 @@ use eggbox_sandbox::wire::{Exit, WIRE_VERSION};
 use rustix::process::Signal;
 
 use crate::clock::Moment;
+use crate::code_file::CodeFile;
 use crate::config::EngineConfig;
 use crate::engine::chain;
+use crate::history::{Finished, History, Which};
 use crate::keeper::{Entry, Keeper};
 use crate::kept::{self, GoneNote, NestDescriptors, NestNote, SessionNote};
 use crate::nest::{Inventory, Nest, NestError};
 use crate::outcome::{Death, Outcome, Usage};
 use crate::output::Collector;
+use crate::publication::Publication;
 use crate::session::Session;
-use crate::session_files::{Finished, Phase, Record, SessionFiles, Which};
 use crate::session_id::SessionId;
 use crate::session_limits::SessionLimits;
 use crate::session_process::{SessionDescriptors, SessionProcess, stream};
@@ -37,8 +39,8 @@ pub(crate) struct Inherited {
 pub(crate) struct Ended {
     pub(crate) id: SessionId,
     pub(crate) death: Death,
-    /// What its last execution came to, where that is still there.
-    pub(crate) files: Option<Arc<SessionFiles>>,
+    /// What it has run, where that is still there.
+    pub(crate) history: Option<Arc<History>>,
 }
 
 /// Who takes over.
@@ -55,8 +57,8 @@ struct KeptSession {
     key: String,
     note: SessionNote,
     descriptors: SessionDescriptors,
-    files: SessionFiles,
-    record: Record,
+    code: CodeFile,
+    history: History,
 }
 
 type Nests = HashMap<String, (Arc<Nest>, Inventory)>;
@@ -76,8 +78,8 @@ impl Heir<'_> {
             } else if kept::is_gone(&entry.key)
                 && let Ok(GoneNote { id, death }) = serde_json::from_str(&entry.note)
             {
-                let files = kept::files_from_kept(entry.descriptors).map(Arc::new);
-                inherited.ended.push(Ended { id, death, files });
+                let history = kept::history_from_kept(entry.descriptors).map(Arc::new);
+                inherited.ended.push(Ended { id, death, history });
             }
         }
         self.take_sessions(sessions, &mut nests, &mut inherited).await;
@@ -137,65 +139,36 @@ impl Heir<'_> {
                 ended.push(session);
                 continue;
             };
-            let KeptSession { key, descriptors, files, record, .. } = session;
-            let id = record.id.clone();
+            let KeptSession { key, descriptors, code, history, .. } = session;
+            let id = history.record().id;
             let adopted = SessionProcess::new(slot, descriptors, end)
-                .and_then(|process| Session::adopt(&nest, process, files, record, self));
+                .and_then(|process| Session::adopt(&nest, process, code, history, self));
             match adopted {
                 Ok(session) => inherited.living.push(session),
                 Err(error) => {
                     tracing::error!(%error, session = %id, "a session of the server before this one cannot be taken over");
-                    self.tell_later(Ended { id, death: Death::Unobserved, files: None }, &key, inherited).await;
+                    self.tell_later(Ended { id, death: Death::Unobserved, history: None }, &key, inherited).await;
                 }
             }
         }
-        let living: HashSet<_> = inherited.living.iter().map(|session| session.record.id.clone()).collect();
+        let living: HashSet<_> = inherited.living.iter().map(|session| session.id.clone()).collect();
         let known: HashSet<_> = inherited.ended.iter().map(|ended| ended.id.clone()).collect();
         inherited.ended.retain(|ended| !living.contains(&ended.id));
         for session in ended {
-            let id = &session.record.id;
-            if living.contains(id) || known.contains(id) {
+            let record = session.history.record();
+            let id = record.id;
+            if living.contains(&id) || known.contains(&id) {
                 self.keeper.remove(&session.key).await;
                 continue;
             }
-            let limits = SessionLimits::of(self.config).lowered(&session.record.asked);
+            let limits = SessionLimits::of(self.config).lowered(&record.asked);
             let death = why_ended(&session, nests, limits);
-            let KeptSession { key, descriptors, files, record, .. } = session;
-            let id = record.id.clone();
-            let files = match self.close_files(descriptors, files, record, &death, limits.output_bytes_max) {
-                Ok(files) => Some(Arc::new(files)),
-                Err(error) => {
-                    tracing::error!(%error, session = %id, "what a session has printed last is lost");
-                    None
-                }
-            };
-            self.tell_later(Ended { id, death, files }, &key, inherited).await;
+            let KeptSession { key, descriptors, history, .. } = session;
+            if let Err(error) = close(descriptors, &history, &death, limits.output_bytes_max) {
+                tracing::error!(%error, session = %id, "what a session has printed last is lost");
+            }
+            self.tell_later(Ended { id, death, history: Some(Arc::new(history)) }, &key, inherited).await;
         }
-    }
-
-    /// Of a session that is no more: takes what it has printed out of its pipes, and writes down what its execution came
-    /// to, if one was under way.
-    fn close_files(
-        self,
-        descriptors: SessionDescriptors,
-        files: SessionFiles,
-        mut record: Record,
-        death: &Death,
-        output_bytes_max: usize,
-    ) -> io::Result<SessionFiles> {
-        let Phase::Running(running) = &record.phase else { return Ok(files) };
-        let mut dropped_bytes = [0; 2];
-        let pipes = [(descriptors.stdout, Which::Stdout), (descriptors.stderr, Which::Stderr)];
-        for ((pipe, which), dropped_bytes) in pipes.into_iter().zip(&mut dropped_bytes) {
-            let mut collector = Collector::of_begun(&files, which, output_bytes_max)?;
-            collector.drain(&stream(pipe)?);
-            *dropped_bytes = collector.dropped_bytes();
-        }
-        let usage = Usage { wall: Moment::now().since(running.began), ..Usage::default() };
-        let finished = Finished { outcome: Outcome::Died(death.clone()), usage, dropped_bytes };
-        record.phase = Phase::Idle { since: Moment::now(), last: Some(finished) };
-        files.write_record(&record)?;
-        Ok(files)
     }
 
     /// In this order: a server that is killed here leaves the end to the next one in any case.
@@ -206,12 +179,31 @@ impl Heir<'_> {
     }
 }
 
+/// Of a session that is no more: takes what it has printed out of its pipes, and writes down what its execution came to,
+/// if one was under way.
+fn close(descriptors: SessionDescriptors, history: &History, death: &Death, output_bytes_max: usize) -> io::Result<()> {
+    let Some(running) = history.running() else { return Ok(()) };
+    let (mut ends, mut dropped_bytes) = ([0; 3], [0; 3]);
+    let SessionDescriptors { stdout, stderr, values, .. } = descriptors;
+    for (pipe, which) in [(stdout, Which::Stdout), (stderr, Which::Stderr), (values, Which::Values)] {
+        let index = which.index();
+        let mut collector = Collector::of_begun(history, which, running.at[index], output_bytes_max)?;
+        if which != Which::Values || running.options != 0 {
+            collector.drain(&stream(pipe)?);
+        }
+        (ends[index], dropped_bytes[index]) = (collector.end(), collector.dropped_bytes());
+    }
+    let rest = Publication::new(history, &running).rest(ends)?;
+    let ended = Moment::now();
+    let usage = Usage { wall: ended.since(running.began), ..Usage::default() };
+    let finished = Finished { outcome: Outcome::Died(death.clone()), usage, ended, dropped_bytes };
+    history.go_on(&rest, Some(finished))
+}
+
 fn read_session(key: &str, note: &str, descriptors: Vec<OwnedFd>) -> io::Result<KeptSession> {
     let note = serde_json::from_str(note)?;
-    let (descriptors, files) =
-        kept::session_from_kept(descriptors).ok_or_else(|| io::Error::other("descriptors are missing"))?;
-    let record = files.read_record()?;
-    Ok(KeptSession { key: key.to_owned(), note, descriptors, files, record })
+    let (descriptors, code, history) = kept::session_from_kept(descriptors)?;
+    Ok(KeptSession { key: key.to_owned(), note, descriptors, code, history })
 }
 
 async fn adopt_nest(note: &str, descriptors: Vec<OwnedFd>, slots: &Slots) -> Result<(Arc<Nest>, Inventory), NestError> {
@@ -233,17 +225,17 @@ fn why_ended(session: &KeptSession, nests: &Nests, limits: SessionLimits) -> Dea
     let is_killed = *exit == Exit::Signal(Signal::KILL.as_raw());
     // Its group is as it left it: its slot was not used again.
     if let (true, Ok(Some(group))) = (is_killed, nest.group(*slot))
-        && group.out_of_memory_kills().is_ok_and(|kills| kills > session.record.kills_before)
+        && group.out_of_memory_kills().is_ok_and(|kills| kills > session.history.kills_before())
     {
-        let memory_bytes_max = nest.limits(limits).lowered(&session.record.asked).memory_bytes_max;
+        let memory_bytes_max = nest.limits(limits).lowered(&session.history.record().asked).memory_bytes_max;
         return Death::OutOfMemory { memory_bytes_max };
     }
     Death::from(*exit)
 }
 
 /// Lets a server after this one tell of an end, too.
-pub(crate) async fn keep_end(keeper: &Keeper, Ended { id, death, files }: &Ended) {
-    let descriptors: Vec<_> = files.iter().flat_map(|files| files.as_array()).map(AsFd::as_fd).collect();
+pub(crate) async fn keep_end(keeper: &Keeper, Ended { id, death, history }: &Ended) {
+    let descriptors: Vec<_> = history.iter().flat_map(|history| history.as_array()).map(AsFd::as_fd).collect();
     let kept = match serde_json::to_string(&GoneNote { id: id.clone(), death: death.clone() }) {
         Ok(note) => keeper.put(&kept::gone_key(id), note, &descriptors).await,
         Err(error) => Err(error.into()),

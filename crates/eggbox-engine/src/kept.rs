@@ -7,9 +7,10 @@ use eggbox_sandbox::plan::Plan;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
+use crate::code_file::CodeFile;
+use crate::history::{History, read_whole};
 use crate::nest::Description;
 use crate::outcome::Death;
-use crate::session_files::{SessionFiles, read_whole};
 use crate::session_id::SessionId;
 use crate::session_process::SessionDescriptors;
 
@@ -113,15 +114,16 @@ pub(crate) fn read_plan(file: &File) -> std::io::Result<Plan> {
     Ok(serde_json::from_slice(&read_whole(file)?)?)
 }
 
-/// The files of a session that has ended.
-pub(crate) fn files_from_kept(descriptors: Vec<OwnedFd>) -> Option<SessionFiles> {
-    SessionFiles::from_array(descriptors.try_into().ok()?).ok()
+/// The history of a session that has ended.
+pub(crate) fn history_from_kept(descriptors: Vec<OwnedFd>) -> Option<History> {
+    History::from_array(descriptors.try_into().ok()?).ok()
 }
 
 /// The descriptors of a session.
-pub(crate) fn session_from_kept(descriptors: Vec<OwnedFd>) -> Option<(SessionDescriptors, SessionFiles)> {
-    let [requests, answers, stdout, stderr, pidfd, record, code, kept_stdout, kept_stderr] =
-        descriptors.try_into().ok()?;
-    let process = SessionDescriptors { requests, answers, stdout, stderr, pidfd };
-    Some((process, SessionFiles::from_array([record, code, kept_stdout, kept_stderr]).ok()?))
+pub(crate) fn session_from_kept(descriptors: Vec<OwnedFd>) -> std::io::Result<(SessionDescriptors, CodeFile, History)> {
+    let missing = |_| std::io::Error::other("descriptors are missing");
+    let [requests, answers, stdout, stderr, values, pidfd, code, files @ ..]: [OwnedFd; 11] =
+        descriptors.try_into().map_err(missing)?;
+    let process = SessionDescriptors { requests, answers, stdout, stderr, values, pidfd };
+    Ok((process, CodeFile::from_kept(code)?, History::from_array(files)?))
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::board::Board;
 use crate::ending::Ending;
+use crate::history::History;
 use crate::inheritance::Ended;
 use crate::outcome::Death;
 use crate::registry::Request;
-use crate::session_files::SessionFiles;
 use crate::session_id::SessionId;
 use crate::view::Held;
 
@@ -32,6 +33,8 @@ pub(crate) struct Live {
     /// What there is to be looked at; none until it was started.
     pub(crate) held: watch::Receiver<Option<Held>>,
     pub(crate) ending: Arc<Ending>,
+    /// The executions that wait for it.
+    pub(crate) board: Arc<Board>,
 }
 
 /// A session that has ended untold.
@@ -40,24 +43,24 @@ pub(crate) struct Gone {
     /// Counts the ends.
     pub(crate) number: u64,
     pub(crate) death: Death,
-    /// What its last execution printed; none where it has none or is not among the last few to end.
-    pub(crate) files: Option<Arc<SessionFiles>>,
+    /// What it has run; none where it is not among the last few to end.
+    pub(crate) history: Option<Arc<History>>,
 }
 
-/// How many of them what they printed is kept of.
-const GONE_FILES_MAX: usize = 64;
+/// How many of them the history is kept of.
+const GONE_HISTORIES_MAX: usize = 64;
 /// How many ended sessions are remembered for clients who may never ask; beyond that the oldest are forgotten.
 const GONE_MAX: usize = 16 * 1024;
 
 impl Names {
     /// Remembers an end until it is told.
-    pub(crate) fn bury(&mut self, Ended { id, death, files }: Ended) -> Buried {
+    pub(crate) fn bury(&mut self, Ended { id, death, history }: Ended) -> Buried {
         self.ends += 1;
         self.gone_order.push_back((self.ends, id.clone()));
-        self.gone.insert(id, Gone { number: self.ends, death, files });
-        let stripped = self.gone_order.iter().rev().nth(GONE_FILES_MAX).and_then(|(number, id)| {
+        self.gone.insert(id, Gone { number: self.ends, death, history });
+        let stripped = self.gone_order.iter().rev().nth(GONE_HISTORIES_MAX).and_then(|(number, id)| {
             let gone = self.gone.get_mut(id).filter(|gone| gone.number == *number)?;
-            gone.files.take().map(|_| Ended { id: id.clone(), death: gone.death.clone(), files: None })
+            gone.history.take().map(|_| Ended { id: id.clone(), death: gone.death.clone(), history: None })
         });
         let oldest = if self.gone_order.len() > GONE_MAX { self.gone_order.pop_front() } else { None };
         let forgotten = oldest.and_then(|(number, id)| {
@@ -83,31 +86,35 @@ mod tests {
     use super::*;
 
     fn ended(id: &str) -> Ended {
-        let files = Some(Arc::new(SessionFiles::new(1).unwrap()));
-        Ended { id: SessionId::try_from(id.to_owned()).unwrap(), death: Death::Nest, files }
+        let id = SessionId::try_from(id.to_owned()).unwrap();
+        let history = Some(Arc::new(History::of_nothing(id.clone())));
+        Ended { id, death: Death::Nest, history }
     }
 
     #[test]
     fn what_was_printed_is_kept_of_the_last_few_and_the_end_of_many() {
         let mut names = Names::default();
-        for number in 0..=GONE_FILES_MAX {
+        for number in 0..=GONE_HISTORIES_MAX {
             let Buried { forgotten, stripped } = names.bury(ended(&number.to_string()));
             assert_eq!(forgotten, None);
-            assert_eq!(stripped.map(|ended| ended.id.to_string()), (number == GONE_FILES_MAX).then(|| "0".to_owned()));
+            assert_eq!(
+                stripped.map(|ended| ended.id.to_string()),
+                (number == GONE_HISTORIES_MAX).then(|| "0".to_owned())
+            );
         }
         let first = SessionId::try_from("0".to_owned()).unwrap();
-        assert!(names.gone.contains_key(&first) && names.gone[&first].files.is_none());
+        assert!(names.gone.contains_key(&first) && names.gone[&first].history.is_none());
     }
 
     #[test]
     fn the_oldest_is_forgotten_but_not_one_that_has_ended_again() {
         let mut names = Names::default();
-        let without_files = |id: &str| Ended { files: None, ..ended(id) };
-        names.bury(without_files("again"));
-        names.bury(without_files("old"));
-        names.bury(without_files("again"));
+        let bare = |id: &str| Ended { history: None, ..ended(id) };
+        names.bury(bare("again"));
+        names.bury(bare("old"));
+        names.bury(bare("again"));
         let forgotten: Vec<_> = (0..GONE_MAX - 1)
-            .filter_map(|number| names.bury(without_files(&format!("n{number}"))).forgotten)
+            .filter_map(|number| names.bury(bare(&format!("n{number}"))).forgotten)
             .map(|id| id.to_string())
             .collect();
         assert_eq!(forgotten, ["old"]);

@@ -363,6 +363,7 @@ impl Nest {
         let (answers, inner_answers) = io::pipe()?;
         let (stdout, inner_stdout) = io::pipe()?;
         let (stderr, inner_stderr) = io::pipe()?;
+        let (values, inner_values) = io::pipe()?;
         let slot = match purpose {
             Purpose::Use | Purpose::Park => self.shared.slots.take().await?,
             Purpose::Proof => self.shared.slots.take_for_proof().await?,
@@ -390,15 +391,15 @@ impl Nest {
                 return Err(error);
             }
         };
-        let mut descriptors =
-            vec![inner_requests.into(), inner_answers.into(), inner_stdout.into(), inner_stderr.into(), code];
-        descriptors.extend(entrances);
+        let outputs = [inner_answers, inner_stdout, inner_stderr, inner_values].map(OwnedFd::from);
+        let mut descriptors = vec![inner_requests.into()];
+        descriptors.extend(outputs.into_iter().chain([code]).chain(entrances));
         // A nest that cannot be written to is gone, and `hear` tells everybody who waits.
         let _ = self.shared.send(&ToNest::Spawn { slot }, &descriptors).await;
         drop(descriptors);
         let pidfd = fork.await.map_err(|_| SpawnError::NestGone)??;
-        let [requests, answers, stdout, stderr] = [requests.into(), answers.into(), stdout.into(), stderr.into()];
-        let descriptors = SessionDescriptors { requests, answers, stdout, stderr, pidfd };
+        let [answers, stdout, stderr, values] = [answers, stdout, stderr, values].map(OwnedFd::from);
+        let descriptors = SessionDescriptors { requests: requests.into(), answers, stdout, stderr, values, pidfd };
         Ok(SessionProcess::new(slot, descriptors, end)?)
     }
 

@@ -5,18 +5,6 @@ use std::time::Duration;
 use eggbox_sandbox::wire::{Ending, Exit};
 use serde::{Deserialize, Serialize};
 
-use crate::session_id::SessionId;
-
-/// A finished execution, as the engine saw it from outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Execution {
-    pub session: SessionId,
-    pub stdout: Output,
-    pub stderr: Output,
-    pub outcome: Outcome,
-    pub usage: Usage,
-}
-
 /// The bytes that one stream carried: the head is kept, the rest is drained, counted and dropped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Output {
@@ -44,6 +32,8 @@ pub enum Outcome {
     Exception,
     /// The file policy refused a deletion and the code did not catch the refusal.
     Denied,
+    /// Somebody has asked for an interrupt, and the code let itself be ended by it.
+    Interrupted,
     /// A time limit was reached. `state` says whether an interrupt was enough or the session had to be killed.
     Timeout { limit: TimeLimit, state: SessionState },
     /// The session's memory was used up: code did not catch its MemoryError, or the kernel or the server had to end a
@@ -106,7 +96,7 @@ impl Outcome {
     #[must_use]
     pub fn state(&self) -> SessionState {
         match self {
-            Self::Ok | Self::Exception | Self::Denied => SessionState::Kept,
+            Self::Ok | Self::Exception | Self::Denied | Self::Interrupted => SessionState::Kept,
             Self::Timeout { state, .. } | Self::OutOfMemory { state, .. } => *state,
             Self::Died(_) | Self::Gone(_) => SessionState::Lost,
         }

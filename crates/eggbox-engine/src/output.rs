@@ -2,7 +2,6 @@
 //! it. From pipe to file it never passes through this process: what has left the one is in the other, whoever is killed
 //! in between.
 
-use std::fs::File;
 use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,7 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::unix::AsyncFd;
 
-use crate::session_files::{SessionFiles, Which};
+use crate::history::{History, Which};
 
 /// Bytes asked of a pipe at once: what one holds unless a program has changed that (pipe(7)).
 const PORTION_BYTES: usize = 64 * 1024;
@@ -22,32 +21,39 @@ const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 /// The output of one stream of one execution.
 #[derive(Debug)]
 pub(crate) struct Collector<'a> {
-    files: &'a SessionFiles,
+    history: &'a History,
     which: Which,
-    kept_bytes: u64,
+    /// Where in the file the next portion goes.
+    end: u64,
     dropped_bytes: u64,
-    bytes_max: u64,
+    /// Where no more of it is kept.
+    end_max: u64,
     /// No writer is left.
     closed: bool,
 }
 
 impl<'a> Collector<'a> {
-    /// For an execution that begins: the file is empty.
-    pub(crate) fn of_new(files: &'a SessionFiles, which: Which, bytes_max: usize) -> Self {
-        Self { files, which, kept_bytes: 0, dropped_bytes: 0, bytes_max: bytes_max as u64, closed: false }
+    /// For an execution that begins, whose output goes to that place in the file.
+    pub(crate) fn of_new(history: &'a History, which: Which, at: u64, bytes_max: usize) -> Self {
+        Self { history, which, end: at, dropped_bytes: 0, end_max: at + bytes_max as u64, closed: false }
     }
 
     /// For one that another server has begun: goes on after what is in the file already.
-    pub(crate) fn of_begun(files: &'a SessionFiles, which: Which, bytes_max: usize) -> io::Result<Self> {
-        let kept_bytes = file_of(files, which).metadata()?.len();
+    pub(crate) fn of_begun(history: &'a History, which: Which, at: u64, bytes_max: usize) -> io::Result<Self> {
+        let end = history.file(which).metadata()?.len().max(at);
         // Once something was dropped, nothing after it is kept.
-        let dropped_bytes = files.read_dropped(which)?;
-        let bytes_max = if dropped_bytes > 0 { kept_bytes } else { (bytes_max as u64).max(kept_bytes) };
-        Ok(Self { files, which, kept_bytes, dropped_bytes, bytes_max, closed: false })
+        let dropped_bytes = history.read_dropped(which)?;
+        let end_max = if dropped_bytes > 0 { end } else { (at + bytes_max as u64).max(end) };
+        Ok(Self { history, which, end, dropped_bytes, end_max, closed: false })
     }
 
     pub(crate) fn dropped_bytes(&self) -> u64 {
         self.dropped_bytes
+    }
+
+    /// How far the file goes.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
     }
 
     /// Waits for output and takes one portion of it; never returns once every writer is gone. Cancellation loses
@@ -75,30 +81,23 @@ impl<'a> Collector<'a> {
     }
 
     fn take_portion(&mut self, pipe: &AsyncFd<OwnedFd>) -> Result<usize, Errno> {
-        let room = usize::try_from(self.bytes_max - self.kept_bytes).unwrap_or(usize::MAX);
+        let room = usize::try_from(self.end_max - self.end).unwrap_or(usize::MAX);
         if room == 0 {
             let count = drop_portion(pipe)?;
             if count > 0 {
                 self.dropped_bytes += count as u64;
                 // Where this fails a server after this one counts less.
-                let _ = self.files.write_dropped(self.which, self.dropped_bytes);
+                let _ = self.history.write_dropped(self.which, self.dropped_bytes);
             }
             return Ok(count);
         }
-        let mut offset = self.kept_bytes;
+        let mut offset = self.end;
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
         let portion = room.min(PORTION_BYTES);
-        let file = file_of(self.files, self.which);
+        let file = self.history.file(self.which);
         let count = retry_on_intr(|| splice(pipe, None, file, Some(&mut offset), portion, flags))?;
-        self.kept_bytes += count as u64;
+        self.end += count as u64;
         Ok(count)
-    }
-}
-
-fn file_of(files: &SessionFiles, which: Which) -> &File {
-    match which {
-        Which::Stdout => &files.stdout,
-        Which::Stderr => &files.stderr,
     }
 }
 

@@ -1,28 +1,33 @@
 //! Every session by its name: admits requests to their queues and starts the tasks that serve them.
 
 mod creation;
+mod asking;
 mod service;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
+pub use self::asking::AskError;
 use self::creation::Creation;
-use crate::code::Code;
+use crate::board::{Board, Claim};
 use crate::config::EngineConfig;
 use crate::ending::Ending;
 use crate::engine::ExecuteError;
 use crate::environment::{Environment, is_true};
+use crate::executions::Execution;
 use crate::inheritance::{Ended, Inherited, keep_end};
 use crate::kept::gone_key;
 use crate::names::{Gone, Live, Names};
-use crate::outcome::{Death, Execution, Outcome, Output, Usage};
+use crate::outcome::Death;
+use crate::request::Code;
 use crate::session::Session;
-use crate::session_files::LastExecution;
 use crate::session_id::SessionId;
-use crate::session_limits::{AskedLimits, SessionLimits};
+use crate::session_limits::SessionLimits;
+use crate::view::Held;
+use crate::wanted::WantedSession;
 
 /// Every session of the server.
 #[derive(Debug)]
@@ -46,28 +51,30 @@ type Reply = Result<Execution, ExecuteError>;
 #[derive(Debug)]
 pub(crate) struct Request {
     code: Code,
-    /// Whether somebody has taken it on, or has given it up: whoever comes first.
-    is_settled: Arc<AtomicBool>,
+    /// In its session.
+    number: u64,
+    claim: Claim,
+    /// What its end means for the session of its name.
+    manner: Manner,
     reply: oneshot::Sender<Reply>,
     _in_flight: InFlight,
 }
 
-impl Request {
-    /// Whether it was not settled before. It is from now on.
-    fn settle(is_settled: &AtomicBool) -> bool {
-        !is_settled.swap(true, Ordering::Relaxed)
-    }
-
-    /// Returns whether somebody heard it.
-    fn answer_gone(self, id: &SessionId, death: Death) -> bool {
-        self.reply.send(Ok(gone(id.clone(), death))).is_ok()
-    }
+/// How a session is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// By name alone: the end of a session is told once, and then there is a new one of that name.
+    ByName,
+    /// As one that was made: when it has ended it stays so, for whoever looks.
+    AsMade,
 }
 
-/// The answer to the first request after the end of its session.
-fn gone(session: SessionId, death: Death) -> Execution {
-    let [stdout, stderr] = [Output::default(), Output::default()];
-    Execution { session, stdout, stderr, outcome: Outcome::Gone(death), usage: Usage::default() }
+impl Request {
+    /// Returns whether somebody heard it for whom that was enough.
+    fn answer_gone(self, id: &SessionId, death: Death) -> bool {
+        let is_heard = self.reply.send(Ok(Execution::gone(id.clone(), death))).is_ok();
+        is_heard && self.manner == Manner::ByName
+    }
 }
 
 /// Counts an execution for as long as it is not answered.
@@ -88,13 +95,21 @@ impl Drop for InFlight {
     }
 }
 
+/// What a session's task has in common with its name.
+#[derive(Debug)]
+struct Shared {
+    ending: Arc<Ending>,
+    board: Arc<Board>,
+    watched: watch::Sender<Option<Held>>,
+}
+
 /// Where a session's task begins.
 #[derive(Debug)]
 enum Beginning {
     /// For those who wait for it with their code.
     New,
     /// For somebody who waits for the session itself.
-    Created(AskedLimits, Creation),
+    Created(WantedSession, Creation),
     /// With what counts the execution that runs in it, if one does.
     Inherited(Box<Session>, Option<InFlight>),
 }
@@ -119,8 +134,8 @@ impl Registry {
                 names.bury(ended);
             }
             for session in inherited.living {
-                let id = session.record.id.clone();
-                let running = session.record.is_running().then(|| InFlight::new(&registry));
+                let id = session.id.clone();
+                let running = session.history.running().map(|_| InFlight::new(&registry));
                 let beginning = Beginning::Inherited(Box::new(session), running);
                 names.live.insert(id.clone(), registry.start_task(&id, beginning, []));
             }
@@ -169,10 +184,10 @@ impl Registry {
         loop {
             keeper.later_than(generation).await;
             generation = keeper.generation();
-            let ended = |(id, Gone { death, files, .. }): (&SessionId, &Gone)| Ended {
+            let ended = |(id, Gone { death, history, .. }): (&SessionId, &Gone)| Ended {
                 id: id.clone(),
                 death: death.clone(),
-                files: files.clone(),
+                history: history.clone(),
             };
             let gone: Vec<_> = self.names().gone.iter().map(ended).collect();
             for ended in gone {
@@ -183,22 +198,6 @@ impl Registry {
                 }
             }
         }
-    }
-
-    /// What the session of that name has run last; none where there is no such session.
-    pub(crate) fn last_execution(&self, id: &SessionId) -> std::io::Result<Option<LastExecution>> {
-        let files = {
-            let names = self.names();
-            match (names.live.get(id), names.gone.get(id)) {
-                (Some(live), _) => match &*live.held.borrow() {
-                    Some(held) => Arc::clone(&held.files),
-                    None => return Ok(Some(LastExecution::None)),
-                },
-                (None, Some(Gone { files: Some(files), .. })) => Arc::clone(files),
-                (None, _) => return Ok(None),
-            }
-        };
-        files.last_execution().map(Some)
     }
 
     fn check_room(&self, names: &Names) -> Result<(), ExecuteError> {
@@ -234,19 +233,29 @@ impl Registry {
 
     /// Runs `code` in the session of that name, or in a new one. Goes on to the end even if the future is dropped.
     pub(crate) async fn execute(self: &Arc<Self>, id: SessionId, code: Code) -> Reply {
-        let (reply, mut answer) = oneshot::channel();
-        let is_settled = Arc::new(AtomicBool::new(false));
-        let request = Request { code, is_settled: Arc::clone(&is_settled), reply, _in_flight: InFlight::new(self) };
+        let (reply, answer) = oneshot::channel();
+        let (claim, manner) = (Claim::default(), Manner::ByName);
+        let request = Request { code, number: 0, claim: claim.clone(), manner, reply, _in_flight: InFlight::new(self) };
         let handing_over = is_true(&self.is_handing_over);
         if let Some(death) = self.admit(&id, request)? {
             self.environment.keeper.remove(&gone_key(&id)).await;
-            return Ok(gone(id, death));
+            return Ok(Execution::gone(id, death));
         }
+        self.answered(answer, &claim, handing_over).await
+    }
+
+    /// The answer to a request, or that it was given up as this server leaves.
+    async fn answered(
+        &self,
+        mut answer: oneshot::Receiver<Reply>,
+        claim: &Claim,
+        handing_over: impl Future<Output = ()>,
+    ) -> Reply {
         let answered = tokio::select! {
             biased;
             answered = &mut answer => answered,
             () = handing_over => {
-                if Request::settle(&is_settled) {
+                if claim.take() {
                     return Err(ExecuteError::ShuttingDown);
                 }
                 answer.await
@@ -265,13 +274,10 @@ impl Registry {
             return Ok(Some(gone.death));
         }
         let request = match names.live.get(id) {
-            Some(live) => match live.queue.try_send(request) {
-                Ok(()) => return Ok(None),
-                Err(TrySendError::Full(_)) => {
-                    return Err(ExecuteError::QueueFull { queue_max: self.config.limits.queue_max });
-                }
+            Some(live) => match self.enqueue(live, request)? {
+                None => return Ok(None),
                 // Its task has failed; it is replaced.
-                Err(TrySendError::Closed(request)) => request,
+                Some(request) => request,
             },
             None => {
                 self.check_room(&names)?;
@@ -282,6 +288,18 @@ impl Registry {
         Ok(None)
     }
 
+    /// Has the request wait for its turn. Returns it where the session has ended.
+    fn enqueue(&self, live: &Live, mut request: Request) -> Result<Option<Request>, ExecuteError> {
+        request.number = live.board.enter(request.code.idempotency(), request.claim.clone());
+        let number = request.number;
+        let Err(refused) = live.queue.try_send(request) else { return Ok(None) };
+        live.board.withdraw(number);
+        match refused {
+            TrySendError::Full(_) => Err(ExecuteError::QueueFull { queue_max: self.config.limits.queue_max }),
+            TrySendError::Closed(request) => Ok(Some(request)),
+        }
+    }
+
     /// Starts the task of a session that has these requests to begin with.
     fn start_task(
         self: &Arc<Self>,
@@ -290,13 +308,21 @@ impl Registry {
         first: impl IntoIterator<Item = Request>,
     ) -> Live {
         let (sender, receiver) = mpsc::channel(self.config.limits.queue_max.max(1));
-        for request in first {
+        let begun = match &beginning {
+            Beginning::Inherited(session, _) => session.history.last_number(),
+            Beginning::New | Beginning::Created(..) => 0,
+        };
+        let board = Arc::new(Board::after(begun));
+        for mut request in first {
+            request.number = board.enter(request.code.idempotency(), request.claim.clone());
             // There is room: they come from a queue of the same size.
             let _ = sender.try_send(request);
         }
         let ending = Arc::new(Ending::default());
         let (watched, held) = watch::channel(None);
-        tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, Arc::clone(&ending), watched, receiver));
-        Live { queue: sender, held, ending }
+        let live = Live { queue: sender, held, ending, board };
+        let shared = Shared { ending: Arc::clone(&live.ending), board: Arc::clone(&live.board), watched };
+        tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, shared, receiver));
+        live
     }
 }

@@ -1,6 +1,7 @@
 //! One session: started, taken over, watched while nothing runs, ended. What happens while code runs is
 //! [`execution`](crate::execution)'s.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -9,16 +10,19 @@ use std::time::{Duration, SystemTime};
 use eggbox_sandbox::cgroup::Share;
 use eggbox_sandbox::status::Status;
 use eggbox_sandbox::wire::{
-    Exit, FrameError, FromSession, HEADER_BYTES, KIND_WARM_UP, SESSION_FRAME_BYTES_MAX, lower_request, numbered_request,
+    Exit, FrameError, FromSession, HEADER_BYTES, KIND_WARM_UP, SESSION_FRAME_BYTES_MAX, environment_request,
+    lower_request, numbered_request,
 };
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::clock::Moment;
+use crate::code_file::CodeFile;
 use crate::config::EngineConfig;
 use crate::ending::Ending;
+use crate::history::{History, Record};
 use crate::inheritance::Heir;
 use crate::keeper::Keeper;
 use crate::kept::{SessionNote, session_key};
@@ -27,12 +31,13 @@ use crate::load::Load;
 use crate::meter::Meter;
 use crate::nest::{Nest, NestError, Purpose, SpawnError};
 use crate::outcome::Death;
-use crate::session_files::{Phase, Record, SessionFiles};
 use crate::session_id::SessionId;
-use crate::session_limits::{AskedLimits, SessionLimits};
+use crate::session_limits::SessionLimits;
 use crate::session_process::SessionProcess;
 use crate::view::Held;
+use crate::wanted::WantedSession;
 use crate::watchdog::Watchdog;
+use crate::wish::{WISHES_MAX, Wish};
 
 /// How long a session may take from its fork to its being ready.
 const READY_MAX: Duration = Duration::from_secs(10);
@@ -67,6 +72,8 @@ pub enum SessionError {
     Nest(#[from] NestError),
     #[error("the limits that were asked for cannot be put up")]
     Limits(#[source] io::Error),
+    #[error("the environment that was asked for cannot be set")]
+    Environment(#[source] io::Error),
     #[error("the session's channel broke")]
     Channel(#[from] io::Error),
 }
@@ -75,7 +82,9 @@ pub enum SessionError {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) process: SessionProcess,
-    pub(crate) files: Arc<SessionFiles>,
+    pub(crate) id: SessionId,
+    pub(crate) code: CodeFile,
+    pub(crate) history: Arc<History>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) config: Arc<EngineConfig>,
     /// What it gets of the processors; none as long as that was not set here.
@@ -83,11 +92,14 @@ pub(crate) struct Session {
     pub(crate) load: Load,
     /// What it may use. What is asked of memory and processes holds once it was put up.
     pub(crate) limits: SessionLimits,
-    /// As it was last written.
-    pub(crate) record: Record,
+    /// The generation of the streams that it writes to.
+    pub(crate) generation: u32,
     /// Bytes of a frame that is not whole yet.
     pub(crate) received: Vec<u8>,
     pub(crate) late: Late,
+    /// What others want of the execution that runs.
+    pub(crate) wishes: mpsc::Receiver<Wish>,
+    wish: mpsc::Sender<Wish>,
     ending: Arc<Ending>,
     keeper: Arc<Keeper>,
     /// The keeper that it was given to; none of them before.
@@ -105,27 +117,15 @@ impl Session {
         watchdog: &Watchdog,
         keeper: &Arc<Keeper>,
     ) -> Result<(Self, Status), SessionError> {
-        let files = SessionFiles::new(config.limits.code_bytes_max)?;
-        let (spawner, code) = (Arc::clone(nest), files.code_for_session()?);
+        let code = CodeFile::new(config.limits.code_bytes_max)?;
+        let (spawner, its_code) = (Arc::clone(nest), code.for_session()?);
         // In a task of its own, which tidies up after itself when this gives up.
-        let spawned = tokio::spawn(async move { spawner.spawn(code, purpose).await });
+        let spawned = tokio::spawn(async move { spawner.spawn(its_code, purpose).await });
         let spawned = timeout(READY_MAX, spawned).await.map_err(|_| SessionError::Slow)?;
         let process = spawned.map_err(io::Error::other)??;
         let meter = meter(nest, &process, watchdog)?;
-        let (created, kills_before) = (Moment::now(), meter.out_of_memory_kills()?);
-        let phase = Phase::Idle { since: created, last: None };
-        let record = Record {
-            id,
-            created,
-            created_at: None,
-            asked: AskedLimits::default(),
-            kills_before,
-            sequence: 0,
-            generation: 0,
-            phase,
-        };
-        let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot, created };
-        let mut session = Self::hold(nest, process, files, meter, config, record, note, keeper);
+        let history = Arc::new(History::new(Record::new(id, meter.out_of_memory_kills()?))?);
+        let mut session = Self::hold(nest, process, code, history, meter, config, keeper);
         session.share = Some(purpose.share());
         match timeout(READY_MAX, session.first_frame()).await.unwrap_or(Err(SessionError::Slow)) {
             Ok(status) => Ok((session, status)),
@@ -144,44 +144,47 @@ impl Session {
     pub(crate) fn adopt(
         nest: &Nest,
         process: SessionProcess,
-        files: SessionFiles,
-        record: Record,
+        code: CodeFile,
+        history: History,
         Heir { config, watchdog, keeper, .. }: Heir<'_>,
     ) -> io::Result<Self> {
         let meter = meter(nest, &process, watchdog)?;
-        let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot, created: record.created };
-        let session = Self::hold(nest, process, files, meter, Arc::clone(config), record, note, keeper);
+        let session = Self::hold(nest, process, code, Arc::new(history), meter, Arc::clone(config), keeper);
         Ok(Self { kept_by: Some(keeper.generation()), ..session })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "it is a literal of this type, once for each way to get one")]
     fn hold(
         nest: &Nest,
         process: SessionProcess,
-        files: SessionFiles,
+        code: CodeFile,
+        history: Arc<History>,
         meter: Meter,
         config: Arc<EngineConfig>,
-        record: Record,
-        note: SessionNote,
         keeper: &Arc<Keeper>,
     ) -> Self {
+        let Record { id, created, asked, generation, .. } = history.record();
+        let note = SessionNote { nest: nest.note.name.clone(), slot: process.slot, created };
         let late = Late::new(Arc::clone(keeper), note.clone());
-        let (files, keeper) = (Arc::new(files), Arc::clone(keeper));
-        let limits = nest.limits(SessionLimits::of(&config)).lowered(&record.asked);
+        let limits = nest.limits(SessionLimits::of(&config)).lowered(&asked);
         meter.bound(limits.into());
+        let (wish, wishes) = mpsc::channel(WISHES_MAX);
         Self {
             limits,
             process,
-            files,
+            id,
+            code,
+            history,
             meter: Arc::new(meter),
             config,
             share: None,
             load: Load::new(),
-            record,
+            generation,
             received: Vec::new(),
             late,
+            wishes,
+            wish,
             ending: Arc::default(),
-            keeper,
+            keeper: Arc::clone(keeper),
             kept_by: None,
             note,
         }
@@ -193,10 +196,9 @@ impl Session {
     /// Where there is no keeper any more.
     pub(crate) async fn keep(&mut self) -> io::Result<()> {
         self.kept_by = Some(self.keeper.generation());
-        self.files.write_record(&self.record)?;
         let process = self.process.as_array();
-        let files = self.files.as_array().map(AsFd::as_fd);
-        let descriptors = [&process[..], &files].concat();
+        let files = self.history.as_array().map(AsFd::as_fd);
+        let descriptors = [&process[..], &[self.code.as_kept().as_fd()], &files].concat();
         let note = serde_json::to_string(&self.note)?;
         self.keeper.put(&session_key(&self.note), note, &descriptors).await
     }
@@ -247,29 +249,41 @@ impl Session {
         timeout(READY_MAX, answered).await.unwrap_or(Err(SessionError::Slow))
     }
 
-    /// Makes a session that was made for nobody the one of that name, which begins now and may use what was asked.
+    /// Makes a session that was made for nobody the one of that name, which begins now and is as it was wanted.
     ///
     /// # Errors
-    /// Where a limit cannot be put up; it must not be used then.
-    pub(crate) async fn name(&mut self, id: SessionId, asked: AskedLimits, nest: &Nest) -> Result<(), SessionError> {
+    /// Where a limit cannot be put up, or the environment not set; it must not be used then.
+    pub(crate) async fn name(&mut self, id: SessionId, wanted: WantedSession, nest: &Nest) -> Result<(), SessionError> {
+        let WantedSession { limits, labels, environment } = wanted;
         let now = Moment::now();
-        self.record = Record {
-            id,
-            created: now,
-            created_at: Some(SystemTime::now()),
-            asked,
-            phase: Phase::Idle { since: now, last: None },
-            ..self.record.clone()
-        };
+        self.id = id.clone();
+        self.history.update(|record| {
+            (record.id, record.created, record.created_at) = (id, now, SystemTime::now());
+            (record.asked, record.labels) = (limits, labels);
+        })?;
         self.note.created = now;
         self.late = Late::new(Arc::clone(&self.keeper), self.note.clone());
-        self.lower_limits(nest).await
+        self.lower_limits(nest).await?;
+        self.set_environment(&environment).await
+    }
+
+    async fn set_environment(&mut self, variables: &BTreeMap<String, String>) -> Result<(), SessionError> {
+        if variables.is_empty() {
+            return Ok(());
+        }
+        let text = serde_json::to_string(variables).map_err(io::Error::from)?;
+        if text.len() as u64 > self.code.bytes_max() {
+            return Err(SessionError::Environment(io::Error::other("it is longer than its file")));
+        }
+        self.code.write(&[&text])?;
+        let asked = Moment::now().nanos();
+        self.ask_and_wait(&environment_request(asked, text.len() as u64)?, asked).await
     }
 
     /// Puts up what is asked of memory and processes, which the kernel or the watchdog sees to.
     async fn lower_limits(&mut self, nest: &Nest) -> Result<(), SessionError> {
         let before = self.limits;
-        self.limits = before.lowered(&self.record.asked);
+        self.limits = before.lowered(&self.history.record().asked);
         let SessionLimits { memory_bytes_max, processes_max, .. } = self.limits;
         if (memory_bytes_max, processes_max) == (before.memory_bytes_max, before.processes_max) {
             return Ok(());
@@ -333,7 +347,8 @@ impl Session {
     /// What others may look at of it. `retired` are the nests of other walls.
     pub(crate) fn held(&self, retired: &[Arc<Nest>]) -> Held {
         Held {
-            files: Arc::clone(&self.files),
+            history: Arc::clone(&self.history),
+            wish: self.wish.clone(),
             meter: Arc::clone(&self.meter),
             limits: self.limits,
             is_behind_this_wall: retired.iter().all(|nest| nest.note.name != self.note.nest),
@@ -343,13 +358,20 @@ impl Session {
     /// Waits until the session ends, by itself or for its age or idleness, and says why it ended. Can be dropped at any
     /// point.
     pub(crate) async fn watch_idle(&mut self) -> Death {
-        let SessionLimits { idle_max, life_max, .. } = self.limits;
-        let (idle_end, life_end) = (self.record.idle_since().after(idle_max), self.record.created.after(life_max));
-        tokio::select! {
-            biased;
-            death = self.watch_end() => death,
-            () = idle_end.reached() => self.end(Death::Idle { idle_max }).await,
-            () = life_end.reached() => self.end(Death::Life { life_max }).await,
+        let history = Arc::clone(&self.history);
+        loop {
+            let changed = history.changed();
+            let (created, asked) = history.age();
+            let SessionLimits { idle_max, life_max, .. } = self.limits.lowered(&asked);
+            let idle_since = history.idle_since().unwrap_or_else(Moment::now);
+            tokio::select! {
+                biased;
+                death = self.watch_end() => return death,
+                () = idle_since.after(idle_max).reached() => return self.end(Death::Idle { idle_max }).await,
+                () = created.after(life_max).reached() => return self.end(Death::Life { life_max }).await,
+                // How long it may stay was changed.
+                () = changed => {}
+            }
         }
     }
 
@@ -377,7 +399,7 @@ impl Session {
         self.process.kill();
         match timeout(KILLED_MAX, &mut self.process.ended).await {
             Err(_) => {
-                tracing::error!(session = %self.record.id, "a session that was killed does not end");
+                tracing::error!(session = %self.id, "a session that was killed does not end");
                 cause
             }
             Ok(Ok(Exit::Signal(number))) if number == Signal::KILL.as_raw() && !was_over && !self.is_deleted() => cause,
@@ -400,7 +422,7 @@ impl Session {
                 if self.is_deleted() {
                     return Death::Deleted;
                 }
-                let cause = self.meter.cause_of_kill(self.record.kills_before, self.limits.memory_bytes_max);
+                let cause = self.meter.cause_of_kill(self.history.kills_before(), self.limits.memory_bytes_max);
                 cause.unwrap_or(Death::Signal { number })
             }
             Ok(exit) => exit.into(),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 pub const SESSION_ID_BYTES_MAX: usize = 128;
 
 /// A valid session name: 1 to [`SESSION_ID_BYTES_MAX`] characters of `A-Z a-z 0-9 . _ -`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SessionId(String);
 

@@ -24,6 +24,8 @@ pub(crate) struct SessionProcess {
     pub(crate) answers: pipe::Receiver,
     pub(crate) stdout: Stream,
     pub(crate) stderr: Stream,
+    /// What it shows beside its output.
+    pub(crate) values: Stream,
     /// How it ended, once the nest has reaped it; an error where the nest ended first.
     pub(crate) ended: oneshot::Receiver<Exit>,
     pidfd: OwnedFd,
@@ -41,6 +43,7 @@ pub(crate) struct SessionDescriptors {
     pub(crate) answers: OwnedFd,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
+    pub(crate) values: OwnedFd,
     pub(crate) pidfd: OwnedFd,
 }
 
@@ -48,13 +51,14 @@ impl SessionProcess {
     /// # Errors
     /// Where the descriptors are not what they should be.
     pub(crate) fn new(slot: u32, descriptors: SessionDescriptors, end: End) -> io::Result<Self> {
-        let SessionDescriptors { requests, answers, stdout, stderr, pidfd } = descriptors;
+        let SessionDescriptors { requests, answers, stdout, stderr, values, pidfd } = descriptors;
         Ok(Self {
             slot,
             requests: pipe::Sender::from_owned_fd(requests)?,
             answers: pipe::Receiver::from_owned_fd(answers)?,
             stdout: stream(stdout)?,
             stderr: stream(stderr)?,
+            values: stream(values)?,
             ended: end.ended,
             pidfd,
             _reading: end.reading,
@@ -62,9 +66,10 @@ impl SessionProcess {
     }
 
     /// In the order in which they are kept elsewhere.
-    pub(crate) fn as_array(&self) -> [BorrowedFd<'_>; 5] {
-        let Self { requests, answers, stdout, stderr, pidfd, .. } = self;
-        [requests.as_fd(), answers.as_fd(), stdout.get_ref().as_fd(), stderr.get_ref().as_fd(), pidfd.as_fd()]
+    pub(crate) fn as_array(&self) -> [BorrowedFd<'_>; 6] {
+        let [stdout, stderr, values] =
+            [&self.stdout, &self.stderr, &self.values].map(|stream| stream.get_ref().as_fd());
+        [self.requests.as_fd(), self.answers.as_fd(), stdout, stderr, values, self.pidfd.as_fd()]
     }
 
     /// Sends a request, whole or not at all (pipe(7)). Returns whether it was sent: it is not where the session has gone, or

@@ -1,14 +1,18 @@
 //! What can be seen of a session from outside.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::mpsc;
+
 use crate::clock::Moment;
+use crate::history::{ExecutionState, History, Record};
 use crate::meter::Meter;
 use crate::outcome::Death;
-use crate::session_files::{Phase, Record, SessionFiles};
 use crate::session_id::SessionId;
 use crate::session_limits::SessionLimits;
+use crate::wish::Wish;
 
 /// A session as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +36,11 @@ pub enum ViewState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionFacts {
     pub limits: SessionLimits,
-    /// Executions that were begun.
+    pub labels: BTreeMap<String, String>,
+    /// The number of the execution that was begun last.
     pub executions: u64,
+    /// How often it was given another interpreter.
+    pub restarts: u32,
     pub created: SystemTime,
     /// When its last execution ended, or now where one runs.
     pub last_used: SystemTime,
@@ -50,67 +57,64 @@ pub struct SessionFacts {
 /// What others may look at of a session that lives.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
-    pub(crate) files: Arc<SessionFiles>,
+    pub(crate) history: Arc<History>,
+    pub(crate) wish: mpsc::Sender<Wish>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) limits: SessionLimits,
     pub(crate) is_behind_this_wall: bool,
 }
 
 impl Held {
-    pub(crate) fn view(&self) -> std::io::Result<SessionView> {
-        let record = self.files.read_record()?;
+    pub(crate) fn view(&self) -> SessionView {
+        let record = self.history.record();
+        let limits = self.limits.lowered(&record.asked);
+        let idle_since = self.history.idle_since();
+        let life_end = record.created.after(limits.life_max);
+        let expires = idle_since.map_or(life_end, |since| since.after(limits.idle_max).min(life_end));
         let facts = SessionFacts {
             memory_bytes: self.meter.memory_bytes(),
             memory_bytes_peak: self.meter.memory_bytes_peak(),
-            expires: Some(record.at(expiry(&record, &self.limits))),
+            expires: Some(record.at(expires)),
             is_behind_this_wall: self.is_behind_this_wall,
-            ..facts(&record, self.limits)
+            ..facts(&self.history, limits)
         };
-        let state = if record.is_running() { ViewState::Running } else { ViewState::Idle };
-        Ok(SessionView { id: record.id, state, facts: Some(facts) })
+        let state = if idle_since.is_none() { ViewState::Running } else { ViewState::Idle };
+        SessionView { id: record.id, state, facts: Some(facts) }
     }
 }
 
-/// Of one that has ended; `limits` are the operator's, and its files what is left of it.
-pub(crate) fn of_ended(
-    id: SessionId,
-    death: Death,
-    files: Option<&SessionFiles>,
-    limits: SessionLimits,
-) -> std::io::Result<SessionView> {
-    let record = files.map(SessionFiles::read_record).transpose()?;
-    let facts = record.map(|record| {
-        let last = match &record.phase {
-            Phase::Idle { last: Some(last), .. } => last.usage.memory_bytes_peak,
+/// Of one that has ended; `limits` are the operator's, and its history what is left of it.
+pub(crate) fn of_ended(id: SessionId, death: Death, history: Option<&History>, limits: SessionLimits) -> SessionView {
+    let facts = history.map(|history| {
+        let memory_bytes_peak = match history.last().map(|last| last.state) {
+            Some(ExecutionState::Finished { usage, .. }) => usage.memory_bytes_peak,
             _ => None,
         };
-        SessionFacts { memory_bytes_peak: last, ..facts(&record, limits.lowered(&record.asked)) }
+        SessionFacts { memory_bytes_peak, ..facts(history, limits.lowered(&history.record().asked)) }
     });
-    Ok(SessionView { id, state: ViewState::Ended(death), facts })
+    SessionView { id, state: ViewState::Ended(death), facts }
 }
 
-fn facts(record: &Record, limits: SessionLimits) -> SessionFacts {
+fn facts(history: &History, limits: SessionLimits) -> SessionFacts {
+    let record = history.record();
     SessionFacts {
         limits,
-        executions: record.sequence,
+        executions: history.last_number(),
+        restarts: record.restarts,
         created: record.at(record.created),
-        last_used: record.at(record.idle_since()),
+        last_used: record.at(history.idle_since().unwrap_or_else(Moment::now)),
         expires: None,
         memory_bytes: None,
         memory_bytes_peak: None,
         is_behind_this_wall: false,
+        labels: record.labels,
     }
-}
-
-fn expiry(record: &Record, limits: &SessionLimits) -> Moment {
-    let life_end = record.created.after(limits.life_max);
-    if record.is_running() { life_end } else { record.idle_since().after(limits.idle_max).min(life_end) }
 }
 
 impl Record {
     /// The time of day of a moment after it was created, the same whenever it is asked for.
     fn at(&self, moment: Moment) -> SystemTime {
-        let created = self.created_at.unwrap_or_else(|| SystemTime::now() - Moment::now().since(self.created));
+        let created = self.created_at;
         // Beyond what a time can say there is none that anybody waits for.
         created.checked_add(moment.since(self.created)).unwrap_or(created + Duration::from_secs(u32::MAX.into()))
     }

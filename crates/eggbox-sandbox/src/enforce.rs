@@ -31,6 +31,8 @@ pub struct Descriptors {
     pub answers: OwnedFd,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
+    /// For what it has to show beside its output.
+    pub values: OwnedFd,
     /// The file that the code of each execution stands in.
     pub code: OwnedFd,
     /// As [`GroupPlan::entrances`] gives them.
@@ -38,12 +40,12 @@ pub struct Descriptors {
 }
 
 impl SessionPlan {
-    /// The numbers in a session of the pipe that requests come from, of the one that answers go to and of the file with
-    /// the code: just past the limit of open files, where code that closes "all" descriptors does not reach them.
+    /// The numbers in a session of the pipe that requests come from, of those that answers and values go to and of the file
+    /// with the code: just past the limit of open files, where code that closes "all" descriptors does not reach them.
     #[must_use]
-    pub fn channel_fds(&self) -> [RawFd; 3] {
+    pub fn channel_fds(&self) -> [RawFd; 4] {
         let first = self.rlimits.open_files_max.cast_signed();
-        [first, first + 1, first + 2]
+        [first, first + 1, first + 2, first + 3]
     }
 }
 
@@ -209,15 +211,15 @@ impl Session<'_> {
 
     fn place_descriptors(&mut self) -> io::Result<()> {
         let Some(given) = &self.descriptors else { return Err(io::ErrorKind::NotConnected.into()) };
-        let [requests, answers, code] = self.plan.channel_fds();
+        let [requests, answers, values, code] = self.plan.channel_fds();
         let nothing = fs::OpenOptions::new().read(true).open("/dev/null")?;
         // The channel's numbers may be those of others here until these have moved out of the way.
-        let moved =
-            [&given.requests, &given.answers, &given.code].map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, code + 1));
+        let moved = [&given.requests, &given.answers, &given.values, &given.code]
+            .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, code + 1));
         sys::place_at(nothing.as_fd(), 0, true)?;
         sys::place_at(given.stdout.as_fd(), 1, true)?;
         sys::place_at(given.stderr.as_fd(), 2, true)?;
-        for (number, fd) in [requests, answers, code].into_iter().zip(moved) {
+        for (number, fd) in [requests, answers, values, code].into_iter().zip(moved) {
             let fd = fd?;
             sys::place_at(fd.as_fd(), number, false)?;
             // Its number is closed with everything else that the nest had open.
@@ -322,8 +324,8 @@ fn check_from_inside(plan: &SessionPlan, mut view: View) -> io::Result<()> {
     check_descriptors(plan.channel_fds(), view)
 }
 
-fn check_descriptors([requests, answers, code]: [RawFd; 3], View { status, descriptors }: View) -> io::Result<()> {
-    let expected = [0, 1, 2, requests, answers, code, status.as_raw_fd(), descriptors.as_raw_fd()];
+fn check_descriptors(channel: [RawFd; 4], View { status, descriptors }: View) -> io::Result<()> {
+    let expected = [&[0, 1, 2][..], &channel, &[status.as_raw_fd(), descriptors.as_raw_fd()]].concat();
     // Without opening the folder anew.
     for entry in Dir::new(descriptors)? {
         let entry = entry?;

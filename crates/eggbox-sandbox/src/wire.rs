@@ -27,9 +27,28 @@ pub const CHANNEL_LOST_STATUS: i32 = 71;
 /// Bytes of a frame's header: the length of the body (u32, little endian), then its kind.
 pub const HEADER_BYTES: usize = 5;
 
-/// The kind of an execution request. Body: its sequence number and the length of its code, which stands in the session's
-/// code file in UTF-8 (two u64, little endian): a request is small enough to be sent whole or not at all.
+/// The kind of an execution request. Body: its sequence number, the length of its code, which stands in the session's
+/// code file in UTF-8, the length of its standard input, which stands there behind it ([`NO_TEXT`] where it has none), and
+/// its options (four u64, little endian): a request is small enough to be sent whole or not at all.
 pub const KIND_EXECUTE: u8 = b'X';
+/// The kind of the answer to code that waits for a line. Body: the sequence number of the execution, how many lines it
+/// has asked for with this one, and the length of the line in the code file, [`NO_TEXT`] for the end of input (three u64,
+/// little endian). What nobody waits for is dropped.
+pub const KIND_INPUT: u8 = b'T';
+/// Bytes of that body.
+pub const INPUT_BYTES: usize = 24;
+/// The kind of the order to a session that has run no code to have more in its environment. Body: a number of the
+/// server's, as for [`KIND_RESUME`], and the length of a JSON object in the code file (two u64, little endian). It answers
+/// as to [`KIND_RESUME`].
+pub const KIND_ENVIRONMENT: u8 = b'E';
+/// Bytes of that body.
+pub const ENVIRONMENT_BYTES: usize = 16;
+/// The length of text that is not there.
+pub const NO_TEXT: u64 = u64::MAX;
+/// Of an execution: its result, what it displays and its exception are wanted as values.
+pub const OPTION_RICH: u64 = 1;
+/// Of an execution: somebody may answer when it asks for a line.
+pub const OPTION_INTERACTIVE: u64 = 2;
 /// The kind of the question of a server that has taken a session over: what it did last. Body: a number of that server's
 /// (u64, little endian), which tells its answer from those to servers before it.
 pub const KIND_RESUME: u8 = b'S';
@@ -45,14 +64,38 @@ pub const KIND_LOWER: u8 = b'L';
 /// Bytes of that body.
 pub const LOWER_BYTES: usize = 24;
 /// Bytes of an execution request's body.
-pub const EXECUTE_BYTES: usize = 16;
+pub const EXECUTE_BYTES: usize = 32;
 /// What both ends of the channels must agree on, for a server to take over what another build has left.
-pub const WIRE_VERSION: u32 = 1;
+pub const WIRE_VERSION: u32 = 2;
 const KIND_READY: u8 = b'R';
 const KIND_REFUSED: u8 = b'F';
 const KIND_DONE: u8 = b'D';
 const KIND_IDLE: u8 = b'I';
 const KIND_RENEWED: u8 = b'N';
+
+/// Bytes before the body of each value in a session's stream of values: its length (u32, little endian), its kind, and how
+/// many bytes this execution had written to its own stdout before it (u64, little endian).
+pub const VALUE_HEADER_BYTES: usize = 13;
+/// The longest body of such a value. The runner makes none that is longer.
+pub const VALUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What a value is, other than output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueKind {
+    Display = 1,
+    Result,
+    InputRequest,
+    Exception,
+}
+
+/// The head of a value in a session's stream of values; its body is JSON, or should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueHeader {
+    pub kind: ValueKind,
+    /// Of the body.
+    pub length: usize,
+    pub stdout_bytes: u64,
+}
 
 /// What a session tells the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +136,37 @@ pub enum FrameError {
     Kind { kind: u8 },
     #[error("a malformed frame of kind {kind}")]
     Body { kind: u8 },
+}
+
+impl ValueKind {
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        [Self::Display, Self::Result, Self::InputRequest, Self::Exception].into_iter().find(|kind| *kind as u8 == code)
+    }
+}
+
+impl ValueHeader {
+    /// # Errors
+    /// Where the body is longer than [`VALUE_BYTES_MAX`].
+    pub fn encode(self) -> Result<[u8; VALUE_HEADER_BYTES], FrameError> {
+        let Self { kind, length, stdout_bytes } = self;
+        if length > VALUE_BYTES_MAX {
+            return Err(FrameError::TooLong { bytes: length });
+        }
+        let mut bytes = [0; VALUE_HEADER_BYTES];
+        bytes[..HEADER_BYTES].copy_from_slice(&header(kind as u8, length)?);
+        bytes[HEADER_BYTES..].copy_from_slice(&stdout_bytes.to_le_bytes());
+        Ok(bytes)
+    }
+
+    /// None where it is no header.
+    #[must_use]
+    pub fn decode(bytes: [u8; VALUE_HEADER_BYTES]) -> Option<Self> {
+        let (head, mark) = bytes.split_first_chunk()?;
+        let (length, kind) = parse_header(*head);
+        let kind = ValueKind::from_code(kind).filter(|_| length <= VALUE_BYTES_MAX)?;
+        Some(Self { kind, length, stdout_bytes: u64::from_le_bytes(mark.try_into().ok()?) })
+    }
 }
 
 impl Ending {
@@ -199,13 +273,37 @@ fn ending_body(sequence: u64, ending: Ending) -> Vec<u8> {
     [&sequence.to_le_bytes()[..], &[ending.code()]].concat()
 }
 
-/// The request to execute the first `length` bytes of the code file, whole.
+/// The request to execute what stands in the code file; see [`KIND_EXECUTE`].
 ///
 /// # Errors
 /// Never: its length fits.
-pub fn execute_request(sequence: u64, length: u64) -> Result<Vec<u8>, FrameError> {
-    let header = header(KIND_EXECUTE, EXECUTE_BYTES)?;
-    Ok([&header[..], &sequence.to_le_bytes(), &length.to_le_bytes()].concat())
+pub fn execute_request(
+    sequence: u64,
+    code_bytes: u64,
+    stdin_bytes: Option<u64>,
+    options: u64,
+) -> Result<Vec<u8>, FrameError> {
+    let numbers = [sequence, code_bytes, stdin_bytes.unwrap_or(NO_TEXT), options];
+    Ok([&header(KIND_EXECUTE, EXECUTE_BYTES)?[..], &numbers.map(u64::to_le_bytes).concat()].concat())
+}
+
+/// The line that stands in the code file, for the execution of that number that has asked for so many lines; see
+/// [`KIND_INPUT`].
+///
+/// # Errors
+/// Never: its length fits.
+pub fn input_request(sequence: u64, ordinal: u64, length: Option<u64>) -> Result<Vec<u8>, FrameError> {
+    let numbers = [sequence, ordinal, length.unwrap_or(NO_TEXT)];
+    Ok([&header(KIND_INPUT, INPUT_BYTES)?[..], &numbers.map(u64::to_le_bytes).concat()].concat())
+}
+
+/// The order to add what stands in the code file to the environment; see [`KIND_ENVIRONMENT`].
+///
+/// # Errors
+/// Never: its length fits.
+pub fn environment_request(asked: u64, length: u64) -> Result<Vec<u8>, FrameError> {
+    let numbers = [asked, length];
+    Ok([&header(KIND_ENVIRONMENT, ENVIRONMENT_BYTES)?[..], &numbers.map(u64::to_le_bytes).concat()].concat())
 }
 
 /// A request of `kind` that has a number of the server's for its body, whole.
@@ -230,7 +328,7 @@ pub fn lower_request(asked: u64, data_bytes_less: u64, processes_max: Option<u32
 #[serde(rename_all = "snake_case")]
 pub enum ToNest {
     /// Fork a session. Beside it: the pipe that it reads requests from, the one that it writes answers to, those for
-    /// stdout and stderr, the file with its code, and the entrances of its control group, if it has one.
+    /// stdout, stderr and values, the file with its code, and the entrances of its control group, if it has one.
     /// No two living sessions have the same slot; it picks the session's uid.
     Spawn { slot: u32 },
     /// Say which sessions there are.
@@ -313,6 +411,15 @@ mod tests {
             }
             assert_eq!(FromSession::decode(&bytes), Ok(Some((frame, bytes.len()))));
         }
+    }
+
+    #[test]
+    fn heads_of_values_survive_and_others_are_none() {
+        let header = ValueHeader { kind: ValueKind::Exception, length: VALUE_BYTES_MAX, stdout_bytes: u64::MAX };
+        assert_eq!(ValueHeader::decode(header.encode().unwrap()), Some(header));
+        assert!(ValueHeader { length: VALUE_BYTES_MAX + 1, ..header }.encode().is_err());
+        assert_eq!(ValueHeader::decode([0; VALUE_HEADER_BYTES]), None);
+        assert_eq!(ValueHeader::decode([255; VALUE_HEADER_BYTES]), None);
     }
 
     #[test]

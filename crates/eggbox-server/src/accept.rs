@@ -18,12 +18,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::Instant;
 
-use crate::config::{HEAD_BYTES_MAX, ServerConfig};
+use crate::config::{HEAD_BYTES_MAX, ServerConfig, UNSENT_BYTES_MAX};
 use crate::patience::Patience;
 
 /// The address that a connection came in on, as an extension of each of its requests.
@@ -70,7 +71,7 @@ pub(crate) async fn connections(
             continue;
         };
         // Answers are small and written whole: waiting to fill a packet only delays them.
-        if stream.set_nodelay(true).is_err() {
+        if stream.set_nodelay(true).is_err() || bound_unsent(&stream).is_err() {
             continue;
         }
         let answerer = Arc::new(Answerer::new(router.clone(), local.ip()));
@@ -87,6 +88,12 @@ pub(crate) async fn connections(
     }
     drop(listener);
     graceful.shutdown().await;
+}
+
+/// Has the kernel take no more of an answer than can be on its way soon: it would hold megabytes for every client that does
+/// not read (tcp(7), `TCP_NOTSENT_LOWAT` and `tcp_wmem`).
+fn bound_unsent(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
 }
 
 /// The next connection, taken from the kernel only when there is room for it.

@@ -15,7 +15,8 @@ use crate::error::Error;
 use crate::guard::{self, Guard};
 use crate::request_id;
 use crate::room::Room;
-use crate::routes::{create_session, delete_session, execute, get_session, health, last_execution};
+use crate::routes::executions::{ask, events, get as execution, input, interrupt, list};
+use crate::routes::{create_session, delete_session, execute, get_session, health, list_sessions, patch_session};
 
 /// What the routes share.
 #[derive(Debug)]
@@ -28,8 +29,11 @@ pub(crate) struct App {
 }
 
 /// The routes as an error names them.
-pub(crate) const ROUTES: &str = "POST /execute, POST /v1/sessions, GET and DELETE /v1/sessions/{id}, \
-                                 GET /v1/sessions/{id}/executions/last, GET /health";
+pub(crate) const ROUTES: &str = "POST /execute, GET and POST /v1/sessions, GET, PATCH and DELETE /v1/sessions/{id}, \
+                                 POST /v1/sessions/{id}/interrupt, GET and POST /v1/sessions/{id}/executions, \
+                                 GET and DELETE /v1/sessions/{id}/executions/{n}, \
+                                 GET /v1/sessions/{id}/executions/{n}/events, \
+                                 POST /v1/sessions/{id}/executions/{n}/input, GET /health";
 
 pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
     let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
@@ -37,9 +41,16 @@ pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
     let app = Arc::new(App { engine, config: config.clone(), room, large_answers });
     let routes = Router::new()
         .route("/execute", post(execute::execute))
-        .route("/v1/sessions", post(create_session::create_session))
-        .route("/v1/sessions/{id}", get(get_session::get_session).delete(delete_session::delete_session))
-        .route("/v1/sessions/{id}/executions/last", get(last_execution::last_execution))
+        .route("/v1/sessions", get(list_sessions::list_sessions).post(create_session::create_session))
+        .route(
+            "/v1/sessions/{id}",
+            get(get_session::get_session).patch(patch_session::patch_session).delete(delete_session::delete_session),
+        )
+        .route("/v1/sessions/{id}/interrupt", post(interrupt::interrupt))
+        .route("/v1/sessions/{id}/executions", get(list::list).post(ask::ask))
+        .route("/v1/sessions/{id}/executions/{n}", get(execution::get).delete(interrupt::interrupt_one))
+        .route("/v1/sessions/{id}/executions/{n}/events", get(events::events))
+        .route("/v1/sessions/{id}/executions/{n}/input", post(input::input))
         .route("/health", get(health::health))
         .with_state(app);
     with_layers(routes, config)

@@ -8,6 +8,9 @@ use crate::authority::AllowedHost;
 /// by the same number, but takes in a few times as much before that is noticed.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// How much of an answer the kernel holds that it has not begun to send.
+pub(crate) const UNSENT_BYTES_MAX: u32 = 256 * 1024;
+
 /// How much of a body over the limit is read and thrown away, so that its sender gets to read the refusal
 /// instead of a connection reset.
 pub(crate) const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -19,6 +22,12 @@ pub(crate) const RENDER_INLINE_BYTES_MAX: usize = 256 * 1024;
 /// Answers larger than that which are in memory at once: with 1 MiB of either stream, which JSON can make six of, 768 MiB.
 /// Further ones wait until others are read, or given up by `answer_stall_max`.
 pub(crate) const LARGE_ANSWERS_MAX: usize = 64;
+
+/// How long a client may wait for an execution by one request, in seconds; it can ask again.
+pub(crate) const WAIT_SECONDS_MAX: f64 = 300.0;
+
+/// The longest key by which a client knows an execution that it asks for.
+pub(crate) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// Limits and names of one HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]

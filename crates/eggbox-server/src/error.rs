@@ -7,11 +7,12 @@ use std::sync::Arc;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use eggbox_engine::{ExecuteError, SessionIdError};
+use eggbox_engine::{EXECUTIONS_KEPT_MAX, ExecuteError, SessionIdError};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::app::ROUTES;
+use crate::config::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::guard::Refusal;
 
 /// The text of a variant is for the client; a `source` is for the log.
@@ -47,6 +48,36 @@ pub(crate) enum Error {
     NoSession { id: String },
     #[error("there is a session `{id}` already: use it, end it by DELETE /v1/sessions/{id}, or take another id")]
     SessionExists { id: String },
+    #[error("the session `{id}` has ended: {cause}; POST /v1/sessions begins another of that name")]
+    SessionEnded { id: String, cause: String },
+    #[error(
+        "there is no execution `{execution}` in session `{id}`: it never was, was given up, or is not kept any more"
+    )]
+    NoExecution { id: String, execution: String },
+    #[error(
+        "execution {execution} is not kept any more: the last {EXECUTIONS_KEPT_MAX} are, as long as they printed little"
+    )]
+    NotKept { execution: u64 },
+    #[error("execution {execution} neither runs nor waits: there is nothing to interrupt")]
+    NotRunning { execution: u64 },
+    #[error("execution {execution} does not wait for a line: send one after its event `input_request`")]
+    NoLineWanted { execution: u64 },
+    #[error("give either `text`, a line, or `end`: true, for the end of input")]
+    NoInput,
+    #[error("the execution was given up before it had begun")]
+    GivenUp,
+    #[error("the Idempotency-Key was used for something else, execution {execution}: take another")]
+    IdempotencyKeyTaken { execution: u64 },
+    #[error("the Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters")]
+    IdempotencyKey,
+    #[error("Last-Event-ID must be the number of an event")]
+    LastEventId,
+    #[error(
+        "`detach` and `Accept: text/event-stream` exclude each other: leave one out, or GET the events of the execution"
+    )]
+    DetachedEvents,
+    #[error("there is no parameter `{name}`: the parameters here are {known}")]
+    UnknownParameter { name: String, known: String },
     #[error("{method} is not a method of `{path}`: the routes are {ROUTES}")]
     MethodNotAllowed { method: Method, path: String },
     #[error("the body took longer than {seconds} s to arrive: send it faster, or less of it")]
@@ -135,15 +166,27 @@ impl Error {
             Self::UnknownField { .. } => (StatusCode::BAD_REQUEST, "unknown_field"),
             Self::RepeatedField { .. } => (StatusCode::BAD_REQUEST, "repeated_field"),
             Self::SessionId { .. } => (StatusCode::BAD_REQUEST, "invalid_session_id"),
+            Self::UnknownParameter { .. } => (StatusCode::BAD_REQUEST, "unknown_parameter"),
+            Self::NoInput => (StatusCode::BAD_REQUEST, "no_input"),
+            Self::IdempotencyKey => (StatusCode::BAD_REQUEST, "invalid_idempotency_key"),
+            Self::LastEventId => (StatusCode::BAD_REQUEST, "invalid_last_event_id"),
+            Self::DetachedEvents => (StatusCode::BAD_REQUEST, "detached_events"),
             Self::SessionIdsDiffer => (StatusCode::BAD_REQUEST, "session_ids_differ"),
             Self::BodyCut => (StatusCode::BAD_REQUEST, "body_cut"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "foreign_request"),
             Self::HeadTooLarge { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large"),
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "no_such_route"),
             Self::NoSession { .. } => (StatusCode::NOT_FOUND, "no_such_session"),
+            Self::NoExecution { .. } => (StatusCode::NOT_FOUND, "no_such_execution"),
+            Self::NotKept { .. } => (StatusCode::GONE, "execution_not_kept"),
+            Self::SessionEnded { .. } => (StatusCode::GONE, "session_ended"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::BodySlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
             Self::SessionExists { .. } => (StatusCode::CONFLICT, "session_exists"),
+            Self::NotRunning { .. } => (StatusCode::CONFLICT, "execution_not_running"),
+            Self::NoLineWanted { .. } => (StatusCode::CONFLICT, "no_line_wanted"),
+            Self::GivenUp => (StatusCode::CONFLICT, "given_up"),
+            Self::IdempotencyKeyTaken { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_taken"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::CodeTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "code_too_long"),
             Self::ContentType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type"),
@@ -159,6 +202,9 @@ impl Error {
     fn field(&self) -> Option<&str> {
         match self {
             Self::CodeMissing => Some("code"),
+            Self::NoInput => Some("text"),
+            Self::DetachedEvents => Some("detach"),
+            Self::UnknownParameter { name, .. } => Some(name),
             Self::SessionId { field, .. } => Some(field),
             Self::WrongType { field, .. }
             | Self::OutOfRange { field, .. }
@@ -217,6 +263,7 @@ impl From<ExecuteError> for Error {
             ExecuteError::NoRoom { sessions_max } => Self::NoRoom { sessions_max },
             ExecuteError::QueueFull { queue_max } => Self::QueueFull { queue_max },
             ExecuteError::CodeTooLong { code_bytes_max } => Self::CodeTooLong { code_bytes_max },
+            ExecuteError::GivenUp => Self::GivenUp,
             ExecuteError::ShuttingDown => Self::ShuttingDown,
             internal @ ExecuteError::Internal(_) => Self::Internal(Box::new(internal)),
         }

@@ -2,6 +2,7 @@
 //! refusal names it. `null` is no value here: what is not wanted is left out, so that nobody takes it for "no limit".
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -66,6 +67,28 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn string(&self, field: &str) -> Result<Option<String>, Error> {
         self.value(field).map(|value| string(&self.name(field), value)).transpose()
+    }
+
+    pub(crate) fn boolean(&self, field: &str) -> Result<Option<bool>, Error> {
+        let Some(value) = self.value(field) else { return Ok(None) };
+        let wanted = || self.wrong_type(field, "true or false".to_owned(), value);
+        value.parse().map(Some).map_err(|_| wanted())
+    }
+
+    /// The names and strings of the object that a field is, whatever the names.
+    pub(crate) fn strings(&self, field: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        let Some(value) = self.value(field) else { return Ok(None) };
+        if !value.starts_with('{') {
+            return Err(self.wrong_type(field, "an object of strings".to_owned(), value));
+        }
+        let found: BTreeMap<String, &RawValue> =
+            serde_json::from_str(value).map_err(|cause| Error::NotJson(cause.to_string()))?;
+        let named = |(name, value): (String, &RawValue)| {
+            let shown: String = name.chars().take(NAME_SHOWN_MAX).collect();
+            let text = string(&self.name(&format!("{field}.{shown}")), value.get())?;
+            Ok((name, text))
+        };
+        found.into_iter().map(named).collect::<Result<_, _>>().map(Some)
     }
 
     /// The fields of the object that a field is; none of them where it was left out.

@@ -9,6 +9,7 @@ mod app;
 mod authority;
 mod body;
 mod fields;
+mod query;
 mod room;
 mod config;
 mod error;

@@ -4,13 +4,16 @@ pub(crate) mod execute;
 pub(crate) mod create_session;
 pub(crate) mod get_session;
 pub(crate) mod delete_session;
-pub(crate) mod last_execution;
+pub(crate) mod list_sessions;
+pub(crate) mod patch_session;
+pub(crate) mod executions;
 pub(crate) mod health;
 mod session;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequestParts, Path};
@@ -20,6 +23,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use eggbox_engine::SessionId;
 use hyper::body::{Frame, SizeHint};
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -39,6 +43,12 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
             Path::<String>::from_request_parts(parts, state).await.map_or("\u{fffd}".to_owned(), |Path(name)| name);
         SessionId::try_from(name).map(Self).map_err(|cause| Error::SessionId { field: "id", cause })
     }
+}
+
+/// A time as RFC 3339 has it, in UTC, to the millisecond.
+fn time(time: SystemTime) -> Result<String, Error> {
+    let timestamp = Timestamp::try_from(time).map_err(|cause| Error::Internal(cause.into()))?;
+    Ok(format!("{timestamp:.3}"))
 }
 
 /// A 200 with `value` as JSON.
@@ -83,5 +93,19 @@ impl HttpBody for Placed {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_in_utc_and_has_three_digits_of_a_second() {
+        for (millis, text) in [(0, "1970-01-01T00:00:00.000Z"), (1_700_000_000_120, "2023-11-14T22:13:20.120Z")] {
+            assert_eq!(time(SystemTime::UNIX_EPOCH + Duration::from_millis(millis)).unwrap(), text);
+        }
     }
 }

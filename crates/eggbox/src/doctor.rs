@@ -74,8 +74,8 @@ async fn ask(config: EngineConfig) -> anyhow::Result<Finding> {
     let execution = engine.execute(None, WHO.into()).await;
     let isolation = engine.status().clone();
     engine.shutdown(Duration::ZERO).await;
-    let stdout = execution.context("failed to ask the interpreter its version")?.stdout.bytes;
-    let interpreter = String::from_utf8_lossy(&stdout).trim().replace(char::is_control, " ");
+    let [stdout, _] = execution.context("failed to ask the interpreter its version")?.output()?;
+    let interpreter = String::from_utf8_lossy(&stdout.bytes).trim().replace(char::is_control, " ");
     Ok(Finding { interpreter, isolation })
 }
 

@@ -9,8 +9,8 @@ use crate::engine::{CreateError, ExecuteError};
 use crate::kept::gone_key;
 use crate::names::Gone;
 use crate::session_id::SessionId;
-use crate::session_limits::AskedLimits;
 use crate::view::{self, Held, SessionView};
+use crate::wanted::{SessionChange, WantedSession};
 
 /// Somebody who waits for a session to be there.
 #[derive(Debug)]
@@ -24,17 +24,63 @@ pub(super) struct Creation {
 impl Registry {
     /// The session of that name as it is now, or as it was when it ended where nobody was told so yet. One that is being
     /// started is waited for.
-    pub(crate) async fn view(&self, id: &SessionId) -> std::io::Result<Option<SessionView>> {
+    pub(crate) async fn view(&self, id: &SessionId) -> Option<SessionView> {
         let live = self.names().live.get(id).map(|live| live.held.clone());
         if let Some(mut live) = live
             // An error where it could not be started.
             && let Ok(held) = live.wait_for(Option::is_some).await.map(|held| held.clone())
         {
-            return held.map(|held| held.view()).transpose();
+            return held.map(|held| held.view());
         }
-        let gone = self.names().gone.get(id).map(|Gone { death, files, .. }| (death.clone(), files.clone()));
-        let Some((death, files)) = gone else { return Ok(None) };
-        view::of_ended(id.clone(), death, files.as_deref(), self.limits()).map(Some)
+        let gone = self.names().gone.get(id).map(|Gone { death, history, .. }| (death.clone(), history.clone()));
+        let (death, history) = gone?;
+        Some(view::of_ended(id.clone(), death, history.as_deref(), self.limits()))
+    }
+
+    /// Sessions after that id, in the order of their ids, that `takes` takes: at most `count`.
+    pub(crate) fn list(
+        &self,
+        after: Option<&SessionId>,
+        count: usize,
+        takes: impl Fn(&SessionView) -> bool,
+    ) -> Vec<SessionView> {
+        let is_after = |id: &&SessionId| after.is_none_or(|after| *id > after);
+        let mut ids: Vec<SessionId> = {
+            let names = self.names();
+            names.live.keys().chain(names.gone.keys()).filter(is_after).cloned().collect()
+        };
+        ids.sort_unstable();
+        ids.dedup();
+        ids.iter().filter_map(|id| self.view_now(id)).filter(takes).take(count).collect()
+    }
+
+    /// One that is being started is not there yet.
+    fn view_now(&self, id: &SessionId) -> Option<SessionView> {
+        let (live, gone) = {
+            let names = self.names();
+            let live = names.live.get(id).map(|live| live.held.borrow().clone());
+            (live, names.gone.get(id).map(|Gone { death, history, .. }| (death.clone(), history.clone())))
+        };
+        match live {
+            Some(held) => held.map(|held| held.view()),
+            None => gone.map(|(death, history)| view::of_ended(id.clone(), death, history.as_deref(), self.limits())),
+        }
+    }
+
+    /// Changes a session that lives; none where there is none.
+    pub(crate) async fn change(
+        &self,
+        id: &SessionId,
+        SessionChange { labels, idle_max, life_max }: SessionChange,
+    ) -> std::io::Result<Option<SessionView>> {
+        let Some(mut held) = self.names().live.get(id).map(|live| live.held.clone()) else { return Ok(None) };
+        let Ok(Some(held)) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { return Ok(None) };
+        held.history.update(|record| {
+            record.labels = labels.unwrap_or_else(|| std::mem::take(&mut record.labels));
+            record.asked.idle_max = idle_max.or(record.asked.idle_max);
+            record.asked.life_max = life_max.or(record.asked.life_max);
+        })?;
+        Ok(Some(held.view()))
     }
 
     /// Makes a session of that name, which may use what is asked, and returns when it is there. The end of an earlier one
@@ -42,7 +88,7 @@ impl Registry {
     pub(crate) async fn create(
         self: &Arc<Self>,
         id: SessionId,
-        asked: AskedLimits,
+        wanted: WantedSession,
     ) -> Result<SessionView, CreateError> {
         let (reply, created) = oneshot::channel();
         {
@@ -53,12 +99,12 @@ impl Registry {
                 None => self.check_room(&names)?,
             }
             let untold = names.gone.get(&id).map(|gone| gone.number);
-            let beginning = Beginning::Created(asked, Creation { reply, untold, _in_flight: InFlight::new(self) });
+            let beginning = Beginning::Created(wanted, Creation { reply, untold, _in_flight: InFlight::new(self) });
             names.live.insert(id.clone(), self.start_task(&id, beginning, []));
         }
         let internal = |cause: Box<dyn std::error::Error + Send + Sync>| ExecuteError::Internal(cause);
         let held = created.await.unwrap_or_else(|_| Err(internal("the session's task ended without a word".into())))?;
-        Ok(held.view().map_err(|error| internal(error.into()))?)
+        Ok(held.view())
     }
 
     /// Forgets that end, now that there is another session of that name; not the end of that one, which may have come

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::creation::Creation;
-use super::{Beginning, InFlight, Registry, Reply, Request, gone};
-use crate::ending::Ending;
+use super::{Beginning, InFlight, Manner, Registry, Reply, Request, Shared};
+use crate::board::Board;
 use crate::engine::{ExecuteError, chain};
+use crate::executions::Execution;
 use crate::inheritance::{Ended, keep_end};
 use crate::kept::gone_key;
 use crate::names::Buried;
@@ -15,8 +16,7 @@ use crate::nest::SpawnError;
 use crate::outcome::{Death, Outcome, SessionState};
 use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
-use crate::session_limits::AskedLimits;
-use crate::view::Held;
+use crate::wanted::WantedSession;
 
 impl Registry {
     /// The task of one session, from its fork to its end.
@@ -24,18 +24,17 @@ impl Registry {
         self: Arc<Self>,
         id: SessionId,
         beginning: Beginning,
-        ending: Arc<Ending>,
-        watched: watch::Sender<Option<Held>>,
+        Shared { ending, board, watched }: Shared,
         mut queue: mpsc::Receiver<Request>,
     ) {
-        let (asked, creation, inherited) = match beginning {
-            Beginning::New => (AskedLimits::default(), None, None),
-            Beginning::Created(asked, creation) => (asked, Some(creation), None),
-            Beginning::Inherited(session, running) => (AskedLimits::default(), None, Some((*session, running))),
+        let (wanted, creation, inherited) = match beginning {
+            Beginning::New => (WantedSession::default(), None, None),
+            Beginning::Created(wanted, creation) => (wanted, Some(creation), None),
+            Beginning::Inherited(session, running) => (WantedSession::default(), None, Some((*session, running))),
         };
         let (mut session, running) = match inherited {
             Some(inherited) => inherited,
-            None => match self.environment.start_session(id.clone(), asked).await {
+            None => match self.environment.start_session(id.clone(), wanted).await {
                 Ok(session) => (session, None),
                 Err(error) => return self.fail(&id, creation, queue, &error),
             },
@@ -50,19 +49,20 @@ impl Registry {
             // Who has gone away leaves a session that nobody uses.
             let _ = reply.send(Ok(held));
         }
-        let End { death, last } = self.serve_to_end(&mut session, running, &mut queue).await;
+        let End { death, last } = self.serve_to_end(&mut session, running, &mut queue, &board).await;
         // Whoever reads the answer is told by that, and whoever has deleted it knows.
         let is_deleted = session.is_deleted();
-        let is_told = is_deleted || last.as_ref().is_some_and(|(reply, _)| !reply.is_closed());
+        let is_told = is_deleted || last.as_ref().is_some_and(Last::tells);
         let untold = death.clone().filter(|_| !is_told);
         if let Some(death) = &untold {
             tracing::debug!(session = %id, ?death, "a session has ended, and nobody was told yet");
         }
         self.remove(&mut session, &mut queue, is_deleted, untold).await;
-        if let Some((reply, answer)) = last {
+        if let Some(Last { reply, answer, manner }) = last {
             // Only now, so that the next request finds it gone.
-            if let (Err(_), Some(death)) = (reply.send(answer), death.filter(|_| !is_deleted)) {
-                self.bury_unheard(Ended { id, death, files: Some(Arc::clone(&session.files)) }).await;
+            let is_heard = reply.send(answer).is_ok() || manner == Manner::AsMade;
+            if let (false, Some(death)) = (is_heard, death.filter(|_| !is_deleted)) {
+                self.bury_unheard(Ended { id, death, history: Some(Arc::clone(&session.history)) }).await;
             }
         }
     }
@@ -90,6 +90,7 @@ impl Registry {
         session: &mut Session,
         running: Option<InFlight>,
         queue: &mut mpsc::Receiver<Request>,
+        board: &Board,
     ) -> End {
         let resumed = {
             // It runs already, and others have to wait for that.
@@ -97,7 +98,7 @@ impl Registry {
             session.resume().await
         };
         drop(running);
-        match resumed.map(|execution| execution.and_then(|execution| self.outcome(execution.outcome).death())) {
+        match resumed.map(|outcome| outcome.and_then(|outcome| self.outcome(outcome).death())) {
             // What was under way has ended; whoever asked for it has lost the connection, but can still read it.
             Ok(None) => {}
             Ok(Some(death)) => return End { death: Some(death), last: None },
@@ -118,11 +119,12 @@ impl Registry {
                 request = queue.recv() => request,
             };
             // The registry holds a sender while the entry is live.
-            let Some(Request { code, is_settled, reply, _in_flight }) = request else {
+            let Some(Request { code, number, claim, manner, reply, _in_flight }) = request else {
                 return End { death: None, last: None };
             };
-            let code_bytes_max = session.files.code_bytes_max();
-            if code.text.len() as u64 > code_bytes_max {
+            let code_bytes_max = session.code.bytes_max();
+            if (code.text.len() + code.stdin.as_ref().map_or(0, String::len)) as u64 > code_bytes_max {
+                board.leave(number);
                 let _ = reply.send(Err(ExecuteError::CodeTooLong { code_bytes_max }));
                 continue;
             }
@@ -131,28 +133,36 @@ impl Registry {
                     biased;
                     // The code was not run: it is gone as for a request that comes a moment later.
                     death = session.watch_end() => {
-                        let answer = gone(session.record.id.clone(), death.clone());
-                        return End { death: Some(death), last: Some((reply, Ok(answer))) };
+                        board.leave(number);
+                        let answer = Ok(Execution::gone(session.id.clone(), death.clone()));
+                        return End { death: Some(death), last: Some(Last { reply, answer, manner }) };
                     }
                     turn = self.turns.acquire() => turn,
                 };
-                if !Request::settle(&is_settled) {
+                if !claim.take() {
+                    board.leave(number);
+                    let _ = reply.send(Err(ExecuteError::GivenUp));
                     continue;
                 }
-                session.execute(&code.text).await
+                session.execute(number, &code).await
             };
+            board.leave(number);
             match executed {
                 Err(error) => {
                     let death = self.give_up(session, &error).await;
-                    return End { death: Some(death), last: Some((reply, Err(ExecuteError::Internal(error.into())))) };
+                    let answer = Err(ExecuteError::Internal(error.into()));
+                    return End { death: Some(death), last: Some(Last { reply, answer, manner }) };
                 }
-                Ok(mut execution) => {
-                    execution.outcome = self.outcome(execution.outcome);
-                    if execution.outcome.state() == SessionState::Lost {
-                        return End { death: execution.outcome.death(), last: Some((reply, Ok(execution))) };
+                Ok(outcome) => {
+                    let outcome = self.outcome(outcome);
+                    let (session, history) = (session.id.clone(), Some((Arc::clone(&session.history), number)));
+                    let (death, is_lost) = (outcome.death(), outcome.state() == SessionState::Lost);
+                    let answer = Ok(Execution { session, outcome, history });
+                    if is_lost {
+                        return End { death, last: Some(Last { reply, answer, manner }) };
                     }
                     // A client that went away can still read it.
-                    let _ = reply.send(Ok(execution));
+                    let _ = reply.send(answer);
                 }
             }
         }
@@ -160,7 +170,7 @@ impl Registry {
 
     /// The server cannot go on with a session: it has run out of something.
     async fn give_up(&self, session: &mut Session, error: &std::io::Error) -> Death {
-        tracing::error!(session = %session.record.id, %error, "a session is ended, as the server cannot serve it");
+        tracing::error!(session = %session.id, %error, "a session is ended, as the server cannot serve it");
         session.end(Death::Unobserved).await
     }
 
@@ -180,8 +190,8 @@ impl Registry {
         is_deleted: bool,
         untold: Option<Death>,
     ) {
-        let (id, keeper) = (&session.record.id.clone(), &self.environment.keeper);
-        let untold = untold.map(|death| Ended { id: id.clone(), death, files: Some(Arc::clone(&session.files)) });
+        let (id, keeper) = (&session.id.clone(), &self.environment.keeper);
+        let untold = untold.map(|death| Ended { id: id.clone(), death, history: Some(Arc::clone(&session.history)) });
         let has_untold = untold.is_some();
         if let Some(ended) = &untold {
             keep_end(keeper, ended).await;
@@ -222,6 +232,12 @@ impl Registry {
         let mut waiting: Vec<Request> = Vec::new();
         while let Ok(request) = queue.try_recv() {
             waiting.push(request);
+        }
+        // Who knows the session as one that was made does not mean another.
+        if let Some(death) = untold.as_ref().map(|ended| ended.death.clone()) {
+            for request in waiting.extract_if(.., |request| request.manner == Manner::AsMade) {
+                request.answer_gone(id, death.clone());
+            }
         }
         let mut waiting = waiting.into_iter();
         if is_deleted {
@@ -278,5 +294,19 @@ struct End {
     /// Why; none where it is not for others to know.
     death: Option<Death>,
     /// The answer to the execution that it ended with.
-    last: Option<(oneshot::Sender<Reply>, Reply)>,
+    last: Option<Last>,
+}
+
+#[derive(Debug)]
+struct Last {
+    reply: oneshot::Sender<Reply>,
+    answer: Reply,
+    manner: Manner,
+}
+
+impl Last {
+    /// Whoever reads it need not be told of the session's end once more.
+    fn tells(&self) -> bool {
+        self.manner == Manner::ByName && !self.reply.is_closed()
+    }
 }

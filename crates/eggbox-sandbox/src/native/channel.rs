@@ -10,8 +10,9 @@ use super::streams::Streams;
 use crate::layers::rlimits;
 use crate::sys;
 use crate::wire::{
-    EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, KIND_EXECUTE, KIND_LOWER, KIND_RESUME, KIND_WARM_UP, LOWER_BYTES,
-    RESUME_BYTES, parse_header,
+    ENVIRONMENT_BYTES, EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, INPUT_BYTES, KIND_ENVIRONMENT, KIND_EXECUTE,
+    KIND_INPUT, KIND_LOWER, KIND_RESUME, KIND_WARM_UP, LOWER_BYTES, NO_TEXT, RESUME_BYTES, ValueHeader, ValueKind,
+    parse_header,
 };
 
 /// The channel, and how far its executions have come.
@@ -19,6 +20,7 @@ use crate::wire::{
 pub(super) struct Channel {
     requests: File,
     answers: File,
+    values: File,
     code: File,
     progress: Mutex<Progress>,
 }
@@ -27,6 +29,10 @@ pub(super) struct Channel {
 struct Progress {
     /// The execution that is still to be answered.
     unanswered: Option<u64>,
+    /// How many lines it has asked for.
+    lines_asked: u64,
+    /// A server's question how far it is, which came while it waited for a line.
+    resumed: Option<u64>,
     /// The last one that was.
     answered: (u64, Ending),
     streams: Streams,
@@ -35,7 +41,9 @@ struct Progress {
 /// What the server wants.
 pub(super) enum Request {
     /// This code run.
-    Execute(Vec<u8>),
+    Execute { code: Vec<u8>, stdin: Option<Vec<u8>>, options: u64 },
+    /// This JSON object added to the environment, and to be told as for a warm-up.
+    Environment { variables: Vec<u8>, asked: u64 },
     /// To be told by [`Channel::say_how_far`] of this number when the session is warm.
     WarmUp(u64),
     /// Nothing more: it is gone.
@@ -43,9 +51,11 @@ pub(super) enum Request {
 }
 
 impl Channel {
-    pub(super) fn new(requests: OwnedFd, answers: OwnedFd, code: OwnedFd) -> Self {
-        let progress = Progress { unanswered: None, answered: (0, Ending::Ok), streams: Streams::default() };
-        Self { requests: requests.into(), answers: answers.into(), code: code.into(), progress: Mutex::new(progress) }
+    pub(super) fn new(requests: OwnedFd, answers: OwnedFd, values: OwnedFd, code: OwnedFd) -> Self {
+        let (answered, streams) = ((0, Ending::Ok), Streams::default());
+        let progress = Progress { unanswered: None, lines_asked: 0, resumed: None, answered, streams };
+        let [requests, answers, values, code] = [requests, answers, values, code].map(File::from);
+        Self { requests, answers, values, code, progress: Mutex::new(progress) }
     }
 
     pub(super) fn send(&self, frame: &FromSession) -> io::Result<()> {
@@ -64,34 +74,99 @@ impl Channel {
 
     /// The next request. Interrupted by a signal before it has begun, it has read nothing.
     pub(super) fn receive(&self) -> io::Result<Request> {
+        let resumed = self.progress.lock().ok().and_then(|mut progress| progress.resumed.take());
+        resumed.map_or(Ok(()), |asked| self.say_how_far(asked))?;
         loop {
-            let mut header = [0; HEADER_BYTES];
-            // One call, so that a signal is reported and nothing is lost to it.
-            match rustix::io::read(self.requests.as_fd(), &mut header)? {
-                0 => return Ok(Request::End),
-                count => (&self.requests).read_exact(&mut header[count..])?,
-            }
-            match parse_header(header) {
-                (EXECUTE_BYTES, KIND_EXECUTE) => return self.receive_execution().map(Request::Execute),
-                (RESUME_BYTES, kind @ (KIND_RESUME | KIND_WARM_UP)) => {
-                    let mut asked = [0; RESUME_BYTES];
-                    (&self.requests).read_exact(&mut asked)?;
-                    let asked = u64::from_le_bytes(asked);
-                    if kind == KIND_WARM_UP {
-                        return Ok(Request::WarmUp(asked));
-                    }
+            let Some(header) = self.receive_header()? else { return Ok(Request::End) };
+            match header {
+                (EXECUTE_BYTES, KIND_EXECUTE) => return self.receive_execution(),
+                (RESUME_BYTES, KIND_RESUME) => {
+                    let [asked] = self.receive_numbers()?;
                     self.say_how_far(asked)?;
                 }
+                (RESUME_BYTES, KIND_WARM_UP) => return self.receive_numbers().map(|[asked]| Request::WarmUp(asked)),
+                (ENVIRONMENT_BYTES, KIND_ENVIRONMENT) => {
+                    let [asked, length] = self.receive_numbers()?;
+                    return Ok(Request::Environment { variables: self.read_code_file(0, length)?, asked });
+                }
+                // Whoever waited for that line has been interrupted.
+                (INPUT_BYTES, KIND_INPUT) => drop(self.receive_numbers::<3>()?),
                 (LOWER_BYTES, KIND_LOWER) => self.lower_limits()?,
                 _ => return Err(io::Error::other("the server sent what is no request")),
             }
         }
     }
 
-    fn lower_limits(&self) -> io::Result<()> {
-        let mut numbers = [[0; size_of::<u64>()]; 3];
+    /// The length and the kind of what comes; none where the server is gone.
+    fn receive_header(&self) -> io::Result<Option<(usize, u8)>> {
+        let mut header = [0; HEADER_BYTES];
+        // One call, so that a signal is reported and nothing is lost to it.
+        match rustix::io::read(self.requests.as_fd(), &mut header)? {
+            0 => return Ok(None),
+            count => (&self.requests).read_exact(&mut header[count..])?,
+        }
+        Ok(Some(parse_header(header)))
+    }
+
+    fn receive_numbers<const COUNT: usize>(&self) -> io::Result<[u64; COUNT]> {
+        let mut numbers = [[0; size_of::<u64>()]; COUNT];
         (&self.requests).read_exact(numbers.as_flattened_mut())?;
-        let [asked, data_bytes_less, processes_max] = numbers.map(u64::from_le_bytes);
+        Ok(numbers.map(u64::from_le_bytes))
+    }
+
+    fn read_code_file(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        let mut text = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        self.code.read_exact_at(&mut text, offset)?;
+        Ok(text)
+    }
+
+    /// Has the server know that the execution waits for a line. `body` says more, as JSON.
+    pub(super) fn ask_for_line(&self, body: &[u8], stdout_bytes: u64) -> io::Result<()> {
+        if let Ok(mut progress) = self.progress.lock() {
+            progress.lines_asked += 1;
+        }
+        self.show(ValueKind::InputRequest, body, stdout_bytes)
+    }
+
+    /// The line that was asked for last; none at the end of input, or where the server is gone. Interrupted by a signal
+    /// before it has come, it has read nothing.
+    pub(super) fn receive_line(&self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            match self.receive_header()? {
+                Some((INPUT_BYTES, KIND_INPUT)) => {
+                    let [sequence, ordinal, length] = self.receive_numbers()?;
+                    let is_wanted = self
+                        .progress
+                        .lock()
+                        .is_ok_and(|progress| progress.unanswered == Some(sequence) && progress.lines_asked == ordinal);
+                    if is_wanted {
+                        let line = (length != NO_TEXT).then(|| self.read_code_file(0, length));
+                        return line.transpose();
+                    }
+                }
+                Some((RESUME_BYTES, KIND_RESUME)) => {
+                    let [asked] = self.receive_numbers()?;
+                    if let Ok(mut progress) = self.progress.lock() {
+                        progress.resumed = Some(asked);
+                    }
+                }
+                Some(_) => return Err(io::Error::other("the server sent what is no line")),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Writes a value to the stream of values. One of a process that user code forked off would get between others.
+    pub(super) fn show(&self, kind: ValueKind, body: &[u8], stdout_bytes: u64) -> io::Result<()> {
+        if !sys::inside::is_session_process() {
+            return Err(io::Error::other("only the session's first process can show values"));
+        }
+        let header = ValueHeader { kind, length: body.len(), stdout_bytes }.encode().map_err(io::Error::other)?;
+        (&self.values).write_all(&[&header[..], body].concat())
+    }
+
+    fn lower_limits(&self) -> io::Result<()> {
+        let [asked, data_bytes_less, processes_max] = self.receive_numbers()?;
         let processes_max = u32::try_from(processes_max).map_err(io::Error::other)?;
         match rlimits::lower(data_bytes_less, (processes_max > 0).then_some(processes_max)) {
             Ok(()) => self.say_how_far(asked),
@@ -99,18 +174,16 @@ impl Channel {
         }
     }
 
-    fn receive_execution(&self) -> io::Result<Vec<u8>> {
-        let [mut sequence, mut length] = [[0; size_of::<u64>()]; 2];
-        (&self.requests).read_exact(&mut sequence)?;
-        (&self.requests).read_exact(&mut length)?;
-        let length = usize::try_from(u64::from_le_bytes(length)).map_err(io::Error::other)?;
-        let mut code = vec![0; length];
-        self.code.read_exact_at(&mut code, 0)?;
+    fn receive_execution(&self) -> io::Result<Request> {
+        let [sequence, code_bytes, stdin_bytes, options] = self.receive_numbers()?;
+        let code = self.read_code_file(0, code_bytes)?;
+        let stdin = (stdin_bytes != NO_TEXT).then(|| self.read_code_file(code_bytes, stdin_bytes)).transpose()?;
         if let Ok(mut progress) = self.progress.lock() {
-            progress.unanswered = Some(u64::from_le_bytes(sequence));
+            progress.unanswered = Some(sequence);
+            progress.lines_asked = 0;
             progress.streams.are_claimed();
         }
-        Ok(code)
+        Ok(Request::Execute { code, stdin, options })
     }
 
     pub(super) fn say_how_far(&self, asked: u64) -> io::Result<()> {

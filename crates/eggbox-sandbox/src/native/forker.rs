@@ -224,7 +224,7 @@ impl Nest {
 
     fn spawn(&self, slot: u32, descriptors: Vec<OwnedFd>) -> io::Result<Spawned> {
         let mut descriptors = descriptors.into_iter();
-        let [Some(requests), Some(answers), Some(stdout), Some(stderr), Some(code)] =
+        let [Some(requests), Some(answers), Some(stdout), Some(stderr), Some(values), Some(code)] =
             std::array::from_fn(|_| descriptors.next())
         else {
             return Err(io::Error::other("a request to fork came without its descriptors"));
@@ -247,7 +247,7 @@ impl Nest {
                 Ok(Spawned::Child(Child { pidfd: child, pid, slot, role: Role::Session }))
             }
             sys::Forked::Child => Ok(Spawned::Session(Box::new(
-                self.become_session(slot, Descriptors { requests, answers, stdout, stderr, code, entrances }),
+                self.become_session(slot, Descriptors { requests, answers, stdout, stderr, values, code, entrances }),
             ))),
         }
     }
@@ -266,10 +266,10 @@ impl Nest {
         }
         // Closed with everything else that the nest had open.
         std::mem::forget(spare);
-        let [Ok(requests), Ok(answers), Ok(code)] = plan.channel_fds().map(sys::adopt_inherited) else {
+        let [Ok(requests), Ok(answers), Ok(values), Ok(code)] = plan.channel_fds().map(sys::adopt_inherited) else {
             sys::exit_now(NOT_LOCKED_DOWN)
         };
-        let channel = Channel::new(requests, answers, code);
+        let channel = Channel::new(requests, answers, values, code);
         match locked {
             Ok(status) => {
                 sys::inside::mark_session_process();

@@ -3,6 +3,8 @@
 //!
 //! Every function here is called by the interpreter with its lock held, and holds it but where it says otherwise.
 
+mod values;
+
 use std::ffi::{CStr, OsStr, c_char, c_int, c_long, c_void};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -12,14 +14,14 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use pyo3_ffi::{
-    METH_NOARGS, METH_VARARGS, Py_DECREF, Py_None, PyArg_ParseTuple, PyBool_FromLong, PyBytes_AsString,
-    PyBytes_AsStringAndSize, PyBytes_Size, PyErr_CheckSignals, PyErr_Clear, PyErr_Occurred, PyErr_SetObject,
-    PyErr_SetString, PyErr_WriteUnraisable, PyEval_RestoreThread, PyEval_SaveThread, PyExc_PermissionError,
-    PyExc_RuntimeError, PyImport_ImportModule, PyList_GetItem, PyList_Size, PyLong_AsLong, PyLong_AsUnsignedLongLong,
-    PyLong_Check, PyLong_FromUnsignedLongLong, PyMethodDef, PyMethodDefPointer, PyModule_Create2, PyModuleDef,
-    PyModuleDef_HEAD_INIT, PyOS_AfterFork_Child, PyOS_AfterFork_Parent, PyOS_BeforeFork, PyObject, PyObject_CallObject,
-    PyObject_GetAttrString, PyTuple_GetItem, PyTuple_Size, PyUnicode_AsUTF8String, PyUnicode_DecodeUTF8,
-    PyUnicode_FSConverter,
+    METH_NOARGS, METH_VARARGS, Py_BuildValue, Py_DECREF, Py_None, PyArg_ParseTuple, PyBool_FromLong, PyBytes_AsString,
+    PyBytes_AsStringAndSize, PyBytes_FromStringAndSize, PyBytes_Size, PyErr_CheckSignals, PyErr_Clear, PyErr_Occurred,
+    PyErr_SetObject, PyErr_SetString, PyErr_WriteUnraisable, PyEval_RestoreThread, PyEval_SaveThread,
+    PyExc_PermissionError, PyExc_RuntimeError, PyImport_ImportModule, PyList_GetItem, PyList_Size, PyLong_AsLong,
+    PyLong_AsUnsignedLongLong, PyLong_Check, PyLong_FromUnsignedLongLong, PyMethodDef, PyMethodDefPointer,
+    PyModule_Create2, PyModuleDef, PyModuleDef_HEAD_INIT, PyOS_AfterFork_Child, PyOS_AfterFork_Parent, PyOS_BeforeFork,
+    PyObject, PyObject_CallObject, PyObject_GetAttrString, PyTuple_GetItem, PyTuple_Size, PyUnicode_AsUTF8String,
+    PyUnicode_DecodeUTF8, PyUnicode_FSConverter,
 };
 
 use super::base;
@@ -175,7 +177,7 @@ fn paths(first: &Path, second: &Path) -> *mut PyObject {
     let c_path = |path: &Path| std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
     let (first, second) = (c_path(first), c_path(second));
     // SAFETY: the format asks for two C strings, which outlive the call.
-    unsafe { pyo3_ffi::Py_BuildValue(c"(ss)".as_ptr(), first.as_ptr(), second.as_ptr()) }
+    unsafe { Py_BuildValue(c"(ss)".as_ptr(), first.as_ptr(), second.as_ptr()) }
 }
 
 /// `keep_twister(address: int, size: int, state: bytes, index: int) -> bool`: has the generator that is found in that
@@ -253,7 +255,9 @@ unsafe extern "C" fn ready(_module: *mut PyObject, _arguments: *mut PyObject) ->
     }
 }
 
-/// `receive() -> str | int`: the next request's code, or a number for `warm` where the session is to get ready for one. Without the interpreter's lock while it waits.
+/// `receive() -> (str, int, bytes | None) | (str, int) | int`: the next request's code, options and standard input; or what is
+/// to be added to the environment, as JSON, and a number for `warm`; or such a number alone where the session is to get ready
+/// for code. Without the interpreter's lock while it waits.
 unsafe extern "C" fn receive(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
     let Some(channel) = CHANNEL.get() else { return raise(&io::Error::other("this is no session")) };
     end_if_forked(0);
@@ -268,11 +272,10 @@ unsafe extern "C" fn receive(_module: *mut PyObject, _arguments: *mut PyObject) 
             received
         };
         match received {
-            Ok(Request::Execute(code)) => {
-                // SAFETY: pointer and length are the buffer's; it is UTF-8, or the decoder says so.
-                return unsafe {
-                    PyUnicode_DecodeUTF8(code.as_ptr().cast(), code.len().cast_signed(), c"replace".as_ptr())
-                };
+            Ok(Request::Execute { code, stdin, options }) => return execution(&code, stdin.as_deref(), options),
+            Ok(Request::Environment { variables, asked }) => {
+                // SAFETY: the format takes over the reference to the first object; a failed one is null, which it passes on.
+                return unsafe { Py_BuildValue(c"(NK)".as_ptr(), decoded(&variables), asked) };
             }
             // SAFETY: makes an int of a number.
             Ok(Request::WarmUp(asked)) => return unsafe { PyLong_FromUnsignedLongLong(asked) },
@@ -282,6 +285,22 @@ unsafe extern "C" fn receive(_module: *mut PyObject, _arguments: *mut PyObject) 
             Err(_) => sys::exit_now(CHANNEL_LOST_STATUS),
         }
     }
+}
+
+/// What `receive` gives for code.
+fn execution(code: &[u8], stdin: Option<&[u8]>, options: u64) -> *mut PyObject {
+    // SAFETY: the format takes over the references to both objects; a failed one is null, which it passes on.
+    unsafe {
+        let stdin =
+            stdin.map_or_else(none, |text| PyBytes_FromStringAndSize(text.as_ptr().cast(), text.len().cast_signed()));
+        Py_BuildValue(c"(NKN)".as_ptr(), decoded(code), options, stdin)
+    }
+}
+
+/// A `str` of UTF-8.
+fn decoded(text: &[u8]) -> *mut PyObject {
+    // SAFETY: pointer and length are the buffer's; it is UTF-8, or the decoder says so.
+    unsafe { PyUnicode_DecodeUTF8(text.as_ptr().cast(), text.len().cast_signed(), c"replace".as_ptr()) }
 }
 
 /// Answers the request; a session that cannot ends.
@@ -414,7 +433,7 @@ unsafe extern "C" fn audit(event: *const c_char, arguments: *mut PyObject, _data
         if !refused {
             return 0;
         }
-        let value = pyo3_ffi::Py_BuildValue(c"(is)".as_ptr(), libc::EACCES, denial::MESSAGE.as_ptr());
+        let value = Py_BuildValue(c"(is)".as_ptr(), libc::EACCES, denial::MESSAGE.as_ptr());
         if !value.is_null() {
             PyErr_SetObject(PyExc_PermissionError, value);
             Py_DECREF(value);
@@ -424,7 +443,7 @@ unsafe extern "C" fn audit(event: *const c_char, arguments: *mut PyObject, _data
 }
 
 /// A method table that is never written to after it is made.
-struct Methods([PyMethodDef; 15]);
+struct Methods([PyMethodDef; 17]);
 // SAFETY: only names, function pointers and flags, all constant.
 unsafe impl Sync for Methods {}
 
@@ -444,6 +463,8 @@ static METHODS: Methods = Methods([
     method(c"refuse", PyMethodDefPointer { PyCFunction: refuse }, METH_VARARGS),
     method(c"ready", PyMethodDefPointer { PyCFunction: ready }, METH_NOARGS),
     method(c"receive", PyMethodDefPointer { PyCFunction: receive }, METH_NOARGS),
+    method(c"emit", PyMethodDefPointer { PyCFunction: values::emit }, METH_VARARGS),
+    method(c"ask_line", PyMethodDefPointer { PyCFunction: values::ask_line }, METH_VARARGS),
     method(c"finish", PyMethodDefPointer { PyCFunction: finish }, METH_VARARGS),
     method(c"allow_interrupt", PyMethodDefPointer { PyCFunction: allow_interrupt }, METH_VARARGS),
     method(c"signal", PyMethodDefPointer { PyCFunction: signal }, METH_VARARGS),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use eggbox_engine::{Code, Execution, SessionId};
+use eggbox_engine::{Code, Execution, Outcome, Output, SessionId};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -22,11 +22,11 @@ pub(crate) async fn execute(State(app): State<Arc<App>>, request: Request) -> Re
     let (body, taken) = body::read_json(request, &app.config, &app.room).await?;
     let ExecuteRequest { id, code } = ExecuteRequest::parse(&body)?;
     drop(body);
-    let execution = app.engine.execute(id, Code { text: code, room: taken.into_permit() }).await?;
-    if execution.stdout.bytes.len() + execution.stderr.bytes.len() <= RENDER_INLINE_BYTES_MAX {
-        return super::json(&Answer::from(execution));
+    let execution = app.engine.execute(id, Code { text: code, room: taken.into_permit(), ..Code::default() }).await?;
+    if execution.output_bytes() <= RENDER_INLINE_BYTES_MAX as u64 {
+        return super::json(&Answer::of(&execution)?);
     }
-    super::large_json(&app, move || Ok(Answer::from(execution))).await
+    super::large_json(&app, move || Answer::of(&execution)).await
 }
 
 /// What the client asked for.
@@ -92,14 +92,16 @@ fn session_id(field: &'static str, name: String) -> Result<SessionId, Error> {
     SessionId::try_from(name).map_err(|cause| Error::SessionId { field, cause })
 }
 
-impl From<Execution> for Answer {
-    fn from(execution: Execution) -> Self {
-        Self {
-            error: explain::error(&execution),
-            id: execution.session.to_string(),
-            stdout: text(execution.stdout.bytes),
-            stderr: text(execution.stderr.bytes),
-        }
+impl Answer {
+    fn of(execution: &Execution) -> Result<Self, Error> {
+        Ok(Self::new(&execution.session, &execution.outcome, execution.output()?))
+    }
+
+    fn new(session: &SessionId, outcome: &Outcome, output: [Output; 2]) -> Self {
+        let error =
+            explain::error(outcome, output.each_ref().map(|output| (output.bytes.len() as u64, output.dropped_bytes)));
+        let [stdout, stderr] = output.map(|output| text(output.bytes));
+        Self { error, id: session.to_string(), stdout, stderr }
     }
 }
 
@@ -110,8 +112,6 @@ pub(super) fn text(bytes: Vec<u8>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use eggbox_engine::{Outcome, Output};
-
     use super::*;
 
     fn parse(body: &str) -> Result<(Option<String>, String), String> {
@@ -182,14 +182,7 @@ mod tests {
     fn render(stdout: &[u8], stderr: &[u8], outcome: Outcome) -> String {
         let output = |bytes: &[u8]| Output { bytes: bytes.to_vec(), dropped_bytes: 0 };
         let session = SessionId::try_from("s".to_owned()).unwrap();
-        let execution = Execution {
-            session,
-            stdout: output(stdout),
-            stderr: output(stderr),
-            outcome,
-            usage: eggbox_engine::Usage::default(),
-        };
-        serde_json::to_string(&Answer::from(execution)).unwrap()
+        serde_json::to_string(&Answer::new(&session, &outcome, [output(stdout), output(stderr)])).unwrap()
     }
 
     #[test]

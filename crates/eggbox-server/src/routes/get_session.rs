@@ -11,6 +11,6 @@ use crate::app::App;
 use crate::error::Error;
 
 pub(crate) async fn get_session(State(app): State<Arc<App>>, SessionPath(id): SessionPath) -> Result<Response, Error> {
-    let view = app.engine.view(&id).await?.ok_or_else(|| Error::NoSession { id: id.to_string() })?;
+    let view = app.engine.view(&id).await.ok_or_else(|| Error::NoSession { id: id.to_string() })?;
     super::json(&SessionAnswer::new(view, &app.engine)?)
 }

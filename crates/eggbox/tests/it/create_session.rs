@@ -172,7 +172,7 @@ fn a_session_that_was_created_is_ready_and_not_yet_used() {
     let zero: Value = json!(0);
     assert_eq!((created.status, &created.json["executions"], created.text("state")), (201, &zero, "idle"));
     let last = server.get(&format!("/v1/sessions/{}/executions/last", created.id()));
-    assert_eq!((last.status, last.text("state")), (200, "none"));
+    assert_eq!((last.status, last.refusal()[0]), (404, "no_such_execution"));
     // Somebody who did not wait has made one too.
     let body = r#"{"id": "gone"}"#;
     let mut stream = std::net::TcpStream::connect(server.address).expect("the server accepts connections");

@@ -33,10 +33,12 @@ fn an_idle_one_shows_all_there_is() {
             "id",
             "idle_seconds",
             "isolation",
+            "labels",
             "last_used",
             "limits",
             "memory_bytes",
             "memory_bytes_peak",
+            "restarts",
             "state",
             "ttl_seconds",
         ];

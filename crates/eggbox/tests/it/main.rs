@@ -7,6 +7,7 @@ mod server;
 mod client;
 mod python;
 mod process;
+mod sse;
 
 mod seed;
 mod execute;
@@ -21,6 +22,8 @@ mod session_limits;
 mod get_session;
 mod delete_session;
 mod v1_refusals;
+mod executions;
+mod events;
 mod timeouts;
 mod late_output;
 mod limits;

@@ -131,7 +131,7 @@ print(sys.modules['__main__'].__dict__ is globals(), linecache.cache.keys() == {
 print(threading.active_count(), os.listdir('.'), os.listdir('/tmp'), sys.stdin.read())
 print([stream.fileno() for stream in (sys.stdin, sys.stdout, sys.stderr)], sys.stdout.seekable(), sys.stdout.isatty())
 print(threading.Thread().name, concurrent.futures.ThreadPoolExecutor()._thread_name_prefix)
-print(len(os.listdir('/proc/self/fd')) < 8)
+print(len(os.listdir('/proc/self/fd')) < 9)
 ";
     let expected = "Task-1 slept\n['asyncio', 'concurrent', 'linecache', 'loop', 'os', 'sys', 'task', 'threading']\nTrue True\n1 [] [] \n\
                     [0, 1, 2] False False\nThread-1 ThreadPoolExecutor-0\nTrue\n";

@@ -130,3 +130,10 @@ fn foreign_namespaces(pid: u32) -> Vec<String> {
 fn own(kind: &str) -> Option<String> {
     namespace(std::process::id(), kind)
 }
+
+/// What a process has in memory (proc_pid_status(5), VmRSS).
+pub(crate) fn resident_bytes(pid: rustix::process::Pid) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_pid())).expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has a size");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") * 1024
+}

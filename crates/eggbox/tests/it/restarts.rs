@@ -69,7 +69,7 @@ fn an_execution_that_was_running_finishes_and_its_output_is_not_lost() {
     let finished = finished.expect("it finishes");
     assert_eq!((finished.stdout(), finished.error()), ("first\nlast\n", ""), "{finished:?}");
     assert_eq!(
-        (finished.json["execution"].as_u64(), finished.json["usage"]["wall_ms"].as_u64() >= Some(1500)),
+        (finished.json["execution"].as_u64(), finished.json["usage"]["wall_ms"].as_f64() >= Some(1500.0)),
         (Some(2), true)
     );
     assert_eq!(server.run_in("a", "print(x)").stdout(), "5\n");

@@ -303,6 +303,17 @@ impl Server {
         client::send(self.address, request.as_bytes())
     }
 
+    /// Has a session that was made run code, by a body of POST /v1/sessions/{id}/executions.
+    pub(crate) fn ask(&self, id: &str, body: &serde_json::Value) -> Answer {
+        client::send(self.address, &client::post_to(&format!("/v1/sessions/{id}/executions"), &body.to_string()))
+    }
+
+    /// Sends a body by any method.
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> Answer {
+        let request = String::from_utf8(client::post_to(path, body)).expect("it is text");
+        client::send(self.address, request.replacen("POST", method, 1).as_bytes())
+    }
+
     /// Asks for something by GET.
     pub(crate) fn get(&self, path: &str) -> Answer {
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");

@@ -1,25 +1,26 @@
 //! What the `error` of an answer says about an execution: each thing that went wrong, then what became of the state.
 
-use eggbox_engine::{Death, Execution, Outcome, Output, SessionState, TimeLimit};
+use eggbox_engine::{Death, Outcome, SessionState, TimeLimit};
 
 use super::signal;
 
 /// The text for a refused deletion, to the letter of the contract.
 const DENIED: &str = "[Errno 13] Permission denied: filesystem access restricted";
 
-/// The text, empty where nothing went wrong that `stderr` does not say.
-pub(in crate::routes) fn error(execution: &Execution) -> String {
-    let mut parts: Vec<String> = cause(&execution.outcome).into_iter().collect();
-    parts.extend(dropped_output(&execution.stdout, &execution.stderr));
+/// The text, empty where nothing went wrong that `stderr` does not say. Of stdout and stderr: how many bytes of output are
+/// kept, and how many were dropped.
+pub(in crate::routes) fn error(outcome: &Outcome, output: [(u64, u64); 2]) -> String {
+    let mut parts: Vec<String> = cause(outcome).into_iter().collect();
+    parts.extend(dropped_output(output));
     // A refusal needs no word on the state, and the contract has none.
     if parts.is_empty() || parts == [DENIED] {
         return parts.concat();
     }
-    parts.push(match execution.outcome.state() {
+    parts.push(match outcome.state() {
         SessionState::Kept => "session state kept".to_owned(),
         SessionState::Lost => "session state lost".to_owned(),
     });
-    if let Outcome::Gone(_) = execution.outcome {
+    if let Outcome::Gone(_) = outcome {
         parts.push("the next request with this id starts afresh".to_owned());
     }
     parts.join("; ")
@@ -29,6 +30,7 @@ fn cause(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Ok | Outcome::Exception => None,
         Outcome::Denied => Some(DENIED.to_owned()),
+        Outcome::Interrupted => Some("execution interrupted".to_owned()),
         Outcome::Timeout { limit, .. } => Some(format!("execution timeout: {}", describe_limit(limit))),
         Outcome::OutOfMemory { memory_bytes_max, .. } => Some(describe_memory(*memory_bytes_max)),
         Outcome::Died(death) => Some(format!("session ended: {}", describe(death))),
@@ -89,8 +91,7 @@ pub(in crate::routes) fn code(death: &Death) -> &'static str {
         Death::Signal { .. } => "signal",
         Death::OutOfMemory { .. } => "out_of_memory",
         Death::TooManyProcesses { .. } => "too_many_processes",
-        Death::Timeout { limit: TimeLimit::Wall(_) } => "timeout",
-        Death::Timeout { limit: TimeLimit::Cpu(_) } => "cpu_limit",
+        Death::Timeout { limit } => limit_code(limit),
         Death::Protocol => "protocol",
         Death::Nest => "nest",
         Death::Unobserved => "unobserved",
@@ -101,18 +102,24 @@ pub(in crate::routes) fn code(death: &Death) -> &'static str {
     }
 }
 
+/// The name of reaching it, for programs.
+pub(in crate::routes) fn limit_code(limit: &TimeLimit) -> &'static str {
+    match limit {
+        TimeLimit::Wall(_) => "timeout",
+        TimeLimit::Cpu(_) => "cpu_limit",
+    }
+}
+
 /// The signal that an exit status stands for: 128 and its number.
 fn exit_signal(status: i32) -> Option<&'static signal::Signal> {
     status.checked_sub(128).and_then(signal::find)
 }
 
-fn dropped_output(stdout: &Output, stderr: &Output) -> Option<String> {
+fn dropped_output([stdout, stderr]: [(u64, u64); 2]) -> Option<String> {
     let streams: Vec<String> = [("stdout", stdout), ("stderr", stderr)]
         .into_iter()
-        .filter(|(_, output)| output.dropped_bytes > 0)
-        .map(|(name, output)| {
-            format!("the first {} bytes of {name} were kept, {} dropped", output.bytes.len(), output.dropped_bytes)
-        })
+        .filter(|(_, (_, dropped))| *dropped > 0)
+        .map(|(name, (kept, dropped))| format!("the first {kept} bytes of {name} were kept, {dropped} dropped"))
         .collect();
     (!streams.is_empty()).then(|| format!("output limit exceeded: {}", streams.join(", ")))
 }
@@ -121,13 +128,10 @@ fn dropped_output(stdout: &Output, stderr: &Output) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
-    use eggbox_engine::{SessionId, Usage};
-
     use super::*;
 
     fn explain(outcome: Outcome, dropped_bytes: [u64; 2]) -> String {
-        let [stdout, stderr] = dropped_bytes.map(|dropped_bytes| Output { bytes: vec![b'x'; 8], dropped_bytes });
-        error(&Execution { session: SessionId::unique(), stdout, stderr, outcome, usage: Usage::default() })
+        error(&outcome, dropped_bytes.map(|dropped| (8, dropped)))
     }
 
     fn timeout(millis: u64, state: SessionState) -> Outcome {

@@ -1,0 +1,109 @@
+//! The executions of a session that were asked for and have not begun: their numbers, and what they are known by.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+
+use crate::request::Digest;
+
+/// Shared by a session's name and its task.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    state: Mutex<State>,
+    /// Told whenever one does not wait any more.
+    changed: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The number that was given last.
+    last: u64,
+    waiting: BTreeMap<u64, Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    idempotency: Option<(Digest, Digest)>,
+    claim: Claim,
+}
+
+/// Whether somebody has taken an execution on, or has given it up: whoever comes first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Claim(Arc<AtomicBool>);
+
+impl Claim {
+    /// Whether nobody was before; from now on somebody was.
+    pub(crate) fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl Board {
+    /// For a session that has begun so many.
+    pub(crate) fn after(last: u64) -> Self {
+        Self { state: Mutex::new(State { last, waiting: BTreeMap::new() }), changed: Arc::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is a single step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the next number.
+    pub(crate) fn enter(&self, idempotency: Option<(Digest, Digest)>, claim: Claim) -> u64 {
+        let mut state = self.state();
+        state.last += 1;
+        let number = state.last;
+        state.waiting.insert(number, Waiting { idempotency, claim });
+        number
+    }
+
+    /// The number that was given last.
+    pub(crate) fn last(&self) -> u64 {
+        self.state().last
+    }
+
+    /// Takes the number back that was given last.
+    pub(crate) fn withdraw(&self, number: u64) {
+        let mut state = self.state();
+        state.waiting.remove(&number);
+        state.last = number - 1;
+    }
+
+    /// It has begun, or never will.
+    pub(crate) fn leave(&self, number: u64) {
+        self.state().waiting.remove(&number);
+        self.changed.notify_waiters();
+    }
+
+    /// Gives one up that waits; whether it did.
+    pub(crate) fn give_up(&self, number: u64) -> bool {
+        let claim = self.state().waiting.get(&number).map(|waiting| waiting.claim.clone());
+        claim.is_some_and(|claim| claim.take())
+    }
+
+    /// From the oldest.
+    pub(crate) fn waiting(&self) -> Vec<u64> {
+        self.state().waiting.keys().copied().collect()
+    }
+
+    pub(crate) fn is_waiting(&self, number: u64) -> bool {
+        self.state().waiting.contains_key(&number)
+    }
+
+    /// The one that was asked for under this key, and whether the same was asked.
+    pub(crate) fn asked(&self, (key, asked): (Digest, Digest)) -> Option<(u64, bool)> {
+        self.state().waiting.iter().find_map(|(number, waiting)| {
+            let (its_key, its_asked) = waiting.idempotency?;
+            (its_key == key).then_some((*number, its_asked == asked))
+        })
+    }
+
+    /// Returns when one has left since it was called.
+    pub(crate) fn changed(&self) -> OwnedNotified {
+        Arc::clone(&self.changed).notified_owned()
+    }
+}

@@ -1,0 +1,506 @@
+//! What a session has run and what came of it, in files in memory that have no name and outlive the server: a record of
+//! the session, behind it a journal of its executions, and what these have printed.
+//!
+//! Bytes reach the files from the session's pipes without passing through this process (see [`crate::output`]). Which of
+//! them belong together as one event is what the journal says, and once it has said so it never changes.
+
+mod journal;
+mod kept;
+mod events;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, memfd_create};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+
+use crate::clock::Moment;
+use crate::session_id::SessionId;
+use crate::session_limits::AskedLimits;
+pub(crate) use events::ValueAt;
+pub use events::{Event, EventReader, EventRecord, HistoryError, Value};
+pub(crate) use journal::{Begun, Finished, Which};
+use journal::{EACH, Entry};
+pub use kept::{ExecutionState, ExecutionView};
+use kept::{Kept, Piece};
+
+/// The most bytes that a record takes: one page, which is written as a whole even by a process that is being killed.
+const RECORD_BYTES_MAX: usize = 4096;
+/// Behind the record: where the journal begins (u64), and how much of each file's output was dropped (three u64).
+const START_AT: u64 = RECORD_BYTES_MAX as u64;
+const DROPPED_AT: u64 = START_AT + 8;
+/// Behind those: the journal, unless its beginning was dropped.
+const JOURNAL_AT: u64 = START_AT + 64;
+/// What memory is given back in.
+const PAGE_BYTES: u64 = 4096;
+
+/// How many executions are kept before the last one, and how many bytes of theirs.
+pub const EXECUTIONS_KEPT_MAX: usize = 100;
+const BYTES_KEPT_MAX: u64 = 1024 * 1024;
+
+/// The files of one session, and what stands in them.
+#[derive(Debug)]
+pub(crate) struct History {
+    /// The record, and behind it the journal.
+    record: File,
+    /// What was printed, by [`Which`].
+    printed: [File; 3],
+    state: Mutex<State>,
+    /// Told whenever an execution begins, goes on or ends.
+    changed: Arc<Notify>,
+    /// Somebody reads the events of the execution that runs, or will.
+    is_watched: AtomicBool,
+    /// Told when somebody begins to.
+    watched: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    record: Record,
+    /// Oldest first; the last may be running.
+    executions: Vec<Kept>,
+    journal: Span,
+    /// As far as the journal says.
+    printed_end: [u64; 3],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u64,
+    end: u64,
+}
+
+/// What a session is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) id: SessionId,
+    pub(crate) created: Moment,
+    /// The same by the time of day.
+    pub(crate) created_at: SystemTime,
+    /// What it was to have less of than others.
+    pub(crate) asked: AskedLimits,
+    /// What whoever made it wants to find it by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) labels: BTreeMap<String, String>,
+    /// What its control group had counted of out-of-memory kills before it began.
+    pub(crate) kills_before: u64,
+    /// The generation of the streams that it writes to.
+    pub(crate) generation: u32,
+    /// The executions of an interpreter that it had before this one.
+    #[serde(default)]
+    pub(crate) restarts: u32,
+}
+
+impl History {
+    pub(crate) fn new(record: Record) -> io::Result<Self> {
+        let file = |name| memfd_create(name, MemfdFlags::CLOEXEC).map(File::from);
+        let state = State {
+            record,
+            executions: Vec::new(),
+            journal: Span { start: JOURNAL_AT, end: JOURNAL_AT },
+            printed_end: [0; 3],
+        };
+        let printed = [file("stdout")?, file("stderr")?, file("values")?];
+        let history = Self::hold(file("record")?, printed, state);
+        history.write_record(&history.state().record)?;
+        Ok(history)
+    }
+
+    /// In the order in which they are kept elsewhere.
+    pub(crate) fn as_array(&self) -> [&File; 4] {
+        let [stdout, stderr, values] = &self.printed;
+        [&self.record, stdout, stderr, values]
+    }
+
+    /// Reads what another server has written.
+    pub(crate) fn from_array(files: [OwnedFd; 4]) -> io::Result<Self> {
+        let [record, stdout, stderr, values] = files.map(File::from);
+        let mut page = [0; RECORD_BYTES_MAX];
+        record.read_exact_at(&mut page, 0)?;
+        // It is padded.
+        let read = serde_json::from_slice(page.trim_ascii_end())?;
+        let start = read_number(&record, START_AT)?.max(JOURNAL_AT);
+        let mut bytes = vec![0; usize::try_from(length(&record)?.saturating_sub(start)).map_err(io::Error::other)?];
+        record.read_exact_at(&mut bytes, start)?;
+        let mut state =
+            State { record: read, executions: Vec::new(), journal: Span { start, end: start }, printed_end: [0; 3] };
+        let mut rest = &bytes[..];
+        while let Some((entry, taken)) = Entry::decode(rest)? {
+            state.take(entry);
+            state.journal.end += taken as u64;
+            rest = &rest[taken..];
+        }
+        // A server that was killed may have begun another.
+        record.set_len(state.journal.end.max(JOURNAL_AT))?;
+        Ok(Self::hold(record, [stdout, stderr, values], state))
+    }
+
+    fn hold(record: File, printed: [File; 3], state: State) -> Self {
+        let (state, changed, is_watched) = (Mutex::new(state), Arc::default(), AtomicBool::new(false));
+        Self { record, printed, state, changed, is_watched, watched: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is a single step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn record(&self) -> Record {
+        self.state().record.clone()
+    }
+
+    /// When it was made, and what it was to have less of than others.
+    pub(crate) fn age(&self) -> (Moment, AskedLimits) {
+        let record = &self.state().record;
+        (record.created, record.asked)
+    }
+
+    /// Returns when something has changed since it was called.
+    pub(crate) fn changed(&self) -> OwnedNotified {
+        Arc::clone(&self.changed).notified_owned()
+    }
+
+    /// Has events made of the execution that runs as it goes.
+    fn watch(&self) {
+        if !self.is_watched.swap(true, Ordering::Relaxed) {
+            self.watched.notify_one();
+        }
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.is_watched.load(Ordering::Relaxed)
+    }
+
+    /// Returns when somebody begins to watch.
+    pub(crate) async fn watched(&self) {
+        self.watched.notified().await;
+    }
+
+    /// Changes the record and writes it down.
+    ///
+    /// # Errors
+    /// Where it would be longer than a page; it is as it was then.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Record)) -> io::Result<()> {
+        let mut state = self.state();
+        let mut record = state.record.clone();
+        change(&mut record);
+        self.write_record(&record)?;
+        state.record = record;
+        drop(state);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    fn write_record(&self, record: &Record) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(record)?;
+        if bytes.len() > RECORD_BYTES_MAX {
+            return Err(io::Error::other("a record is longer than a page"));
+        }
+        bytes.resize(RECORD_BYTES_MAX, b' ');
+        self.record.write_all_at(&bytes, 0)
+    }
+
+    /// The file that output goes to.
+    pub(crate) fn file(&self, which: Which) -> &File {
+        &self.printed[which.index()]
+    }
+
+    /// Where its next output goes.
+    pub(crate) fn printed_end(&self) -> [u64; 3] {
+        self.state().printed_end
+    }
+
+    pub(crate) fn write_dropped(&self, which: Which, bytes: u64) -> io::Result<()> {
+        self.record.write_all_at(&bytes.to_le_bytes(), DROPPED_AT + 8 * which.index() as u64)
+    }
+
+    pub(crate) fn read_dropped(&self, which: Which) -> io::Result<u64> {
+        read_number(&self.record, DROPPED_AT + 8 * which.index() as u64)
+    }
+
+    /// Writes down that an execution begins, and forgets what is too long ago. Returns where its output goes.
+    pub(crate) fn begin(&self, mut begun: Begun) -> io::Result<Begun> {
+        self.is_watched.store(begun.options != 0, Ordering::Relaxed);
+        let mut state = self.state();
+        begun.at = state.printed_end;
+        // What could not be made events of.
+        for (at, file) in begun.at.iter_mut().zip(&self.printed).skip(Which::Values.index()) {
+            *at = if begun.options == 0 { *at } else { length(file)? };
+        }
+        if state.executions.last().is_some_and(|last| last.has_dropped()) {
+            self.record.write_all_at(&[0; 24], DROPPED_AT)?;
+        }
+        self.forget_old(&mut state)?;
+        self.append(&mut state, [Entry::Begun(begun.clone())])?;
+        drop(state);
+        self.changed.notify_waiters();
+        Ok(begun)
+    }
+
+    /// Writes down that the execution that has begun begins only now.
+    pub(crate) fn begin_again(&self, begun: Begun) -> io::Result<()> {
+        self.append(&mut self.state(), [Entry::Begun(begun)])
+    }
+
+    /// Writes down what the execution that runs has produced, and how it ended, if it has.
+    pub(crate) fn go_on(&self, pieces: &[(Which, u32)], finished: Option<Finished>) -> io::Result<()> {
+        let pieces = pieces.iter().map(|&(which, bytes)| Entry::Piece { which, bytes });
+        self.append(&mut self.state(), pieces.chain(finished.map(Entry::Finished)))?;
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    fn append(&self, state: &mut State, entries: impl IntoIterator<Item = Entry>) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(512);
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        for entry in &entries {
+            entry.encode(&mut bytes)?;
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.record.write_all_at(&bytes, state.journal.end)?;
+        for entry in entries {
+            state.take(entry);
+        }
+        state.journal.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Gives back the memory of executions beyond those that are kept.
+    fn forget_old(&self, state: &mut State) -> io::Result<()> {
+        let too_many = (state.executions.len() + 1).saturating_sub(EXECUTIONS_KEPT_MAX);
+        let mut bytes = 0;
+        let fitting = state.executions.iter().rev().take_while(|kept| {
+            bytes += kept.bytes();
+            bytes <= BYTES_KEPT_MAX
+        });
+        let forgotten = too_many.max(state.executions.len() - fitting.count());
+        if forgotten == 0 {
+            return Ok(());
+        }
+        let (start, at) = match state.executions.get(forgotten) {
+            Some(kept) => (kept.journal_at, kept.begun.at),
+            None => (state.journal.end, state.printed_end),
+        };
+        // In this order: a server after this one must not look for what is not there.
+        self.record.write_all_at(&start.to_le_bytes(), START_AT)?;
+        // But for the page with what stands before the journal.
+        give_back(&self.record, state.journal.start.max(START_AT + PAGE_BYTES), start)?;
+        for (which, end) in EACH.into_iter().zip(at) {
+            let from = state.executions[0].begun.at[which.index()];
+            give_back(self.file(which), from, end)?;
+        }
+        state.journal.start = start;
+        state.executions.drain(..forgotten);
+        Ok(())
+    }
+}
+
+impl Record {
+    /// Of a session that is made now.
+    pub(crate) fn new(id: SessionId, kills_before: u64) -> Self {
+        Self {
+            id,
+            created: Moment::now(),
+            created_at: SystemTime::now(),
+            asked: AskedLimits::default(),
+            labels: BTreeMap::new(),
+            kills_before,
+            generation: 0,
+            restarts: 0,
+        }
+    }
+}
+
+impl State {
+    fn take(&mut self, entry: Entry) {
+        match entry {
+            // Never sent to the session by the server that has begun it.
+            Entry::Begun(again) if again.number == self.executions.last().map_or(0, |last| last.begun.number) => {
+                if let Some(last) = self.executions.last_mut() {
+                    last.begun = again;
+                }
+            }
+            Entry::Begun(begun) => {
+                self.printed_end = begun.at;
+                self.executions.push(Kept::new(begun, self.journal.end));
+            }
+            Entry::Piece { which, bytes } => {
+                let at = self.printed_end[which.index()];
+                self.printed_end[which.index()] += u64::from(bytes);
+                if let Some(last) = self.executions.last_mut() {
+                    last.pieces.push(Piece { which, at, bytes });
+                }
+            }
+            Entry::Finished(finished) => {
+                if let Some(last) = self.executions.last_mut() {
+                    last.finished = Some(finished);
+                }
+            }
+        }
+    }
+}
+
+/// Punches the whole pages before `to`, from the one of `from` on: what is before that is forgotten, too.
+fn give_back(file: &File, from: u64, to: u64) -> io::Result<()> {
+    let from = from / PAGE_BYTES * PAGE_BYTES;
+    let length = (to / PAGE_BYTES * PAGE_BYTES).saturating_sub(from);
+    if length == 0 {
+        return Ok(());
+    }
+    Ok(fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, from, length)?)
+}
+
+fn read_number(file: &File, at: u64) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    let length = file.read_at(&mut bytes, at)?;
+    Ok(if length == bytes.len() { u64::from_le_bytes(bytes) } else { 0 })
+}
+
+fn length(file: &File) -> io::Result<u64> {
+    Ok(file.metadata()?.len())
+}
+
+/// The bytes of a file that only this server writes.
+pub(crate) fn read_whole(file: &File) -> io::Result<Vec<u8>> {
+    read_range(file, 0, length(file)?)
+}
+
+fn read_range(file: &File, at: u64, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    if length > 0 {
+        file.read_exact_at(&mut bytes, at)?;
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::outcome::{Outcome, Usage};
+
+    impl History {
+        pub(crate) fn of_nothing(id: SessionId) -> Self {
+            Self::new(Record::new(id, 0)).unwrap()
+        }
+    }
+
+    fn begun(number: u64) -> Begun {
+        Begun {
+            number,
+            began: Moment::now(),
+            began_at: SystemTime::now(),
+            code_bytes: 1,
+            stdin_bytes: None,
+            options: 1,
+            wall_max: Duration::from_secs(1),
+            cpu_max: None,
+            cpu_before: None,
+            kills_before: 0,
+            idempotency: None,
+            at: [0; 3],
+        }
+    }
+
+    fn finished() -> Finished {
+        let (outcome, usage) = (Outcome::Ok, Usage::default());
+        Finished { outcome, usage, ended: Moment::now(), dropped_bytes: [0; 3] }
+    }
+
+    /// Runs one that prints this, as a collector and a publication would write it down.
+    fn run(history: &History, number: u64, printed: &str) {
+        let at = history.begin(begun(number)).unwrap().at[0];
+        history.file(Which::Stdout).write_all_at(printed.as_bytes(), at).unwrap();
+        history.go_on(&[(Which::Stdout, u32::try_from(printed.len()).unwrap())], Some(finished())).unwrap();
+    }
+
+    fn reopened(history: &History) -> History {
+        let files = history.as_array().map(|file| OwnedFd::from(file.try_clone().unwrap()));
+        History::from_array(files).unwrap()
+    }
+
+    #[test]
+    fn what_was_written_is_read_by_a_server_after_this_one() {
+        let history = History::of_nothing(SessionId::unique());
+        for (number, printed) in [(1, "one"), (2, ""), (5, "five")] {
+            run(&history, number, printed);
+        }
+        history.update(|record| drop(record.labels.insert("a".into(), "b".into()))).unwrap();
+        let again = reopened(&history);
+        assert_eq!(again.record(), history.record());
+        assert_eq!(again.executions(), history.executions());
+        assert_eq!(again.executions().iter().map(|view| view.number).collect::<Vec<_>>(), [1, 2, 5]);
+        assert_eq!(again.output(5).unwrap()[0].bytes, b"five");
+        assert!(again.output(3).is_err() && again.running().is_none());
+    }
+
+    #[test]
+    fn an_entry_that_was_cut_is_as_if_it_had_never_been() {
+        let history = History::of_nothing(SessionId::unique());
+        run(&history, 1, "one");
+        let whole = length(&history.record).unwrap();
+        history.begin(begun(2)).unwrap();
+        history.record.set_len(length(&history.record).unwrap() - 1).unwrap();
+        let again = reopened(&history);
+        assert_eq!(again.last_number(), 1);
+        assert_eq!(length(&again.record).unwrap(), whole);
+        run(&again, 2, "two");
+        assert_eq!(reopened(&again).output(2).unwrap()[0].bytes, b"two");
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_and_their_memory_given_back() {
+        let history = History::of_nothing(SessionId::unique());
+        let long = "x".repeat(300 * 1024);
+        for number in 1..=200 {
+            run(&history, number, if number % 2 == 0 { &long } else { "short" });
+        }
+        let kept = history.executions();
+        assert_eq!((kept.len(), kept.last().unwrap().number), (8, 200));
+        let held = |file: &File| std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()) * 512;
+        assert!(held(history.file(Which::Stdout)) < 2 * 1024 * 1024);
+        assert_eq!(reopened(&history).executions(), kept);
+        for number in 201..=500 {
+            run(&history, number, "");
+        }
+        assert_eq!(history.executions().len(), EXECUTIONS_KEPT_MAX);
+        assert!(
+            held(&history.record) < 128 * 1024,
+            "{} of {}",
+            held(&history.record),
+            length(&history.record).unwrap()
+        );
+        assert_eq!(reopened(&history).last_number(), 500);
+    }
+
+    #[test]
+    fn the_longest_record_fits_a_page_and_a_longer_one_changes_nothing() {
+        let long = SessionId::try_from("x".repeat(crate::SESSION_ID_BYTES_MAX)).unwrap();
+        let asked = AskedLimits {
+            wall_max: Some(Duration::MAX),
+            cpu_max: Some(Duration::MAX),
+            memory_bytes_max: Some(u64::MAX),
+            processes_max: Some(u32::MAX),
+            output_bytes_max: Some(usize::MAX),
+            idle_max: Some(Duration::MAX),
+            life_max: Some(Duration::MAX),
+        };
+        let labels: BTreeMap<_, _> =
+            [("k".repeat(crate::LABELS_BYTES_MAX / 2), "\n".repeat(crate::LABELS_BYTES_MAX / 2))].into();
+        let record = Record { asked, labels, kills_before: u64::MAX, ..Record::new(long, 0) };
+        let history = History::new(record.clone()).unwrap();
+        assert!(history.update(|record| drop(record.labels.insert("l".into(), "x".repeat(4096)))).is_err());
+        assert_eq!(reopened(&history).record(), record);
+    }
+}

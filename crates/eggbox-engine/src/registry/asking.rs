@@ -1,0 +1,94 @@
+//! Executions that are asked of a session as one that was made: it is not made anew where it has ended.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Claim, InFlight, Manner, Registry, Request};
+use crate::engine::ExecuteError;
+use crate::environment::is_true;
+use crate::executions::{Asked, Executions, LiveExecutions};
+use crate::names::Gone;
+use crate::outcome::Death;
+use crate::request::Code;
+use crate::session_id::SessionId;
+
+/// Why there is no such execution.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    #[error("there is no session of that name")]
+    NoSession,
+    #[error("the session has ended")]
+    Ended(Death),
+    #[error("something else was asked for under that key, as execution {number}")]
+    KeyTaken { number: u64 },
+    #[error(transparent)]
+    Refused(#[from] ExecuteError),
+}
+
+impl Registry {
+    /// The executions of the session of that name; none where there is none. One that is being started is waited for.
+    pub(crate) async fn executions(&self, id: &SessionId) -> Option<Executions> {
+        loop {
+            let live = self.names().live.get(id).map(|live| (live.held.clone(), Arc::clone(&live.board)));
+            let Some((mut held, board)) = live else { break };
+            // An error where it could not be started, or has ended just now.
+            let Ok(held) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { break };
+            if let Some(held) = held {
+                let live = Some(LiveExecutions { board, wish: held.wish });
+                return Some(Executions { id: id.clone(), history: held.history, live });
+            }
+        }
+        let names = self.names();
+        let Gone { history, .. } = names.gone.get(id)?;
+        Some(Executions { id: id.clone(), history: Arc::clone(history.as_ref()?), live: None })
+    }
+
+    /// Asks for an execution, or finds the one that was asked for under the same key. It goes on to its end whatever becomes
+    /// of what this returns.
+    pub(crate) async fn ask(self: &Arc<Self>, id: &SessionId, code: Code) -> Result<Asked, AskError> {
+        let Some(executions) = self.executions(id).await else {
+            let gone = self.names().gone.get(id).map(|gone| gone.death.clone());
+            return Err(gone.map_or(AskError::NoSession, AskError::Ended));
+        };
+        let (reply, answer) = oneshot::channel();
+        let claim = Claim::default();
+        let idempotency = code.idempotency();
+        let number = {
+            let names = self.names();
+            let live = names.live.get(id).filter(|live| !live.queue.is_closed());
+            let known = idempotency.and_then(|idempotency| {
+                let waiting = live.and_then(|live| live.board.asked(idempotency));
+                executions.history.asked(idempotency).or(waiting)
+            });
+            match (known, live) {
+                (Some((number, true)), _) => {
+                    drop(names);
+                    return Ok(Asked { number, is_known: true, executions, end: None });
+                }
+                (Some((number, false)), _) => return Err(AskError::KeyTaken { number }),
+                (None, Some(live)) => {
+                    let (manner, _in_flight) = (Manner::AsMade, InFlight::new(self));
+                    let request = Request { code, number: 0, claim: claim.clone(), manner, reply, _in_flight };
+                    let before = live.board.last();
+                    if self.enqueue(live, request)?.is_some() {
+                        return Err(AskError::NoSession);
+                    }
+                    before + 1
+                }
+                (None, None) => {
+                    let gone = names.gone.get(id).map(|gone| gone.death.clone());
+                    return Err(gone.map_or(AskError::NoSession, AskError::Ended));
+                }
+            }
+        };
+        let (told, end) = oneshot::channel();
+        let (registry, handing_over) = (Arc::clone(self), is_true(&self.is_handing_over));
+        // In a task of its own: nobody may be waiting.
+        tokio::spawn(async move {
+            // Whoever asked may have gone.
+            let _ = told.send(registry.answered(answer, &claim, handing_over).await);
+        });
+        Ok(Asked { number, is_known: false, executions, end: Some(end) })
+    }
+}

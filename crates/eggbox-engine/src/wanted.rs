@@ -1,0 +1,29 @@
+//! A session as somebody wants it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::session_limits::AskedLimits;
+
+/// What a new session is to be; by default as every other.
+#[derive(Debug, Clone, Default)]
+pub struct WantedSession {
+    pub limits: AskedLimits,
+    /// To find it by: at most [`LABELS_MAX`] of [`LABELS_BYTES_MAX`] bytes together, without control characters.
+    pub labels: BTreeMap<String, String>,
+    /// Variables beside those that every session has.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// How many labels a session may have.
+pub const LABELS_MAX: usize = 32;
+/// How many bytes their names and values may have together: they stand in one page with everything else of a session.
+pub const LABELS_BYTES_MAX: usize = 1024;
+
+/// What is to change of a session; none where it is to stay.
+#[derive(Debug, Clone, Default)]
+pub struct SessionChange {
+    pub labels: Option<BTreeMap<String, String>>,
+    pub idle_max: Option<Duration>,
+    pub life_max: Option<Duration>,
+}

@@ -1,0 +1,128 @@
+//! `POST /v1/sessions/{id}/executions`: has a session run code. The answer is the execution when it has ended, its events
+//! as they happen, or at once that it is on its way.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use eggbox_engine::{AskError, Asked, Code, Executions, Outcome, SessionView, ranges};
+
+use super::answer::ExecutionAnswer;
+use super::events;
+use crate::app::App;
+use crate::body;
+use crate::config::{IDEMPOTENCY_KEY_BYTES_MAX, RENDER_INLINE_BYTES_MAX};
+use crate::error::Error;
+use crate::fields::{Bound, Fields};
+use crate::routes::execute::explain;
+use crate::routes::{SessionPath, json, large_json};
+
+/// How the client wants to hear of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    /// When it has ended.
+    Whole,
+    Events,
+    /// Not now.
+    Detached,
+}
+
+pub(crate) async fn ask(
+    State(app): State<Arc<App>>,
+    SessionPath(id): SessionPath,
+    request: Request,
+) -> Result<Response, Error> {
+    let idempotency_key = idempotency_key(request.headers())?;
+    let wants_events = wants_events(request.headers());
+    let (body, taken) = body::read_json(request, &app.config, &app.room).await?;
+    let view = app.engine.view(&id).await.ok_or_else(|| Error::NoSession { id: id.to_string() })?;
+    let fields = Fields::of_body(&body, &["code", "timeout_seconds", "stdin", "detach"])?;
+    let delivery = match (fields.boolean("detach")?.unwrap_or(false), wants_events) {
+        (true, true) => return Err(Error::DetachedEvents),
+        (true, false) => Delivery::Detached,
+        (false, true) => Delivery::Events,
+        (false, false) => Delivery::Whole,
+    };
+    let code = Code {
+        is_interactive: delivery != Delivery::Whole,
+        idempotency_key,
+        room: taken.into_permit(),
+        ..parse(&fields, &view)?
+    };
+    drop(body);
+    let asked = app.engine.ask(&id, code).await.map_err(|error| refusal(error, &id.to_string()))?;
+    let (number, is_known) = (asked.number, asked.is_known);
+    let mut response = match delivery {
+        Delivery::Detached => {
+            (StatusCode::ACCEPTED, json(&ExecutionAnswer::new(&asked.executions, number)?)?).into_response()
+        }
+        Delivery::Events => events::response(asked.executions, number, 0),
+        Delivery::Whole => whole(&app, asked).await?,
+    };
+    let location = HeaderValue::try_from(format!("/v1/sessions/{id}/executions/{number}"));
+    response.headers_mut().insert(LOCATION, location.map_err(|cause| Error::Internal(cause.into()))?);
+    if is_known {
+        response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// What a body says of the code, within what its session may use.
+pub(crate) fn parse(fields: &Fields<'_>, view: &SessionView) -> Result<Code, Error> {
+    let wall_max = view.facts.as_ref().map_or(ranges::WALL_SECONDS[1], |facts| facts.limits.wall_max.as_secs_f64());
+    let bound = Bound { least: ranges::WALL_SECONDS[0], most: wall_max, setting: Some("the session's wall_seconds") };
+    Ok(Code {
+        text: fields.string("code")?.ok_or(Error::CodeMissing)?,
+        stdin: fields.string("stdin")?,
+        wall_max: fields.seconds("timeout_seconds", bound)?,
+        is_rich: true,
+        ..Code::default()
+    })
+}
+
+/// The answer when it has ended.
+pub(crate) async fn whole(app: &App, Asked { number, executions, end, .. }: Asked) -> Result<Response, Error> {
+    match end {
+        Some(end) => {
+            let ended = end.await.map_err(|cause| Error::Internal(cause.into()))??;
+            if let Outcome::Gone(death) = &ended.outcome {
+                return Err(Error::SessionEnded { id: ended.session.to_string(), cause: explain::describe(death) });
+            }
+        }
+        // Somebody has asked for it before.
+        None => executions.wait(number, std::time::Duration::MAX).await,
+    }
+    finished(app, executions, number).await
+}
+
+async fn finished(app: &App, executions: Executions, number: u64) -> Result<Response, Error> {
+    if executions.bytes(number) <= RENDER_INLINE_BYTES_MAX as u64 {
+        return json(&ExecutionAnswer::new(&executions, number)?);
+    }
+    large_json(app, move || ExecutionAnswer::new(&executions, number)).await
+}
+
+pub(crate) fn refusal(error: AskError, id: &str) -> Error {
+    match error {
+        AskError::NoSession => Error::NoSession { id: id.to_owned() },
+        AskError::Ended(death) => Error::SessionEnded { id: id.to_owned(), cause: explain::describe(&death) },
+        AskError::KeyTaken { number } => Error::IdempotencyKeyTaken { execution: number },
+        AskError::Refused(error) => error.into(),
+    }
+}
+
+fn wants_events(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|range| {
+        let media = range.split(';').next().unwrap_or_default().trim();
+        media.eq_ignore_ascii_case("text/event-stream")
+    })
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
+    key.map(|key| Some(key.to_owned())).ok_or(Error::IdempotencyKey)
+}
