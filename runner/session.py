@@ -7,9 +7,11 @@ are seen from outside. The native module reads and writes the channel itself.
 import _signal
 import ast
 import asyncio
+import builtins
 import contextlib
 import functools
 import io
+import json
 import linecache
 import os
 import sys
@@ -18,8 +20,14 @@ import threading
 import time
 import types
 
+import eggbox_rich as rich
+import eggbox_stdin as stdin
+
 # As `wire::Ending` numbers them.
 OK, EXCEPTION, DENIED, INTERRUPTED, OUT_OF_MEMORY = range(5)
+
+# What a request asks for beside its code being run, as `wire` numbers it.
+RICH, INTERACTIVE, ENVIRONMENT = 1, 2, 4
 
 # The seed's words for a refused deletion, as the native audit hook raises it.
 DENIAL = (13, "Permission denied: filesystem access restricted")
@@ -27,20 +35,28 @@ DENIAL = (13, "Permission denied: filesystem access restricted")
 COROUTINE = 0x80  # inspect.CO_COROUTINE: the code has an await at its top level
 
 
+# Frames of code in it are not the user's.
+FOLDER = os.path.dirname(__file__) + os.sep
+
 # Threads that earlier executions have left behind, by the kernel's numbers, which are not soon used again.
 PAST_THREADS = frozenset()
 # How often, and after how many seconds, threads of pools are looked at again that have not come to rest.
 POOL_LOOKS, POOL_PAUSE = 4, 0.0005
+# The writer behind `sys.stdout` as the session began with it.
+STDOUT = None
 
 
 class Writer(io.BufferedWriter):
     """Passes each write on at once, so that print, os.write and subprocesses keep their order."""
+
+    written = 0  # bytes
 
     def write(self, data):
         if PAST_THREADS and threading.get_native_id() in PAST_THREADS:
             # Of an execution that is over: not to be taken for this one's.
             return len(data)
         count = super().write(data)
+        self.written += count
         self.flush()
         return count
 
@@ -56,8 +72,11 @@ class Interpreter:
         self.loop = None
         self.status = 0  # what a process that user code forked off exits with
 
-    def run(self, source, native):
-        """Runs `source`; returns its ending. Raises nothing, whatever the code has done to the modules used here."""
+    def run(self, source, native, is_collected=False):
+        """Runs `source`; returns its ending. Raises nothing, whatever the code has done to the modules used here.
+
+        Where it `is_collected`, which is within `rich.collected`, what it results in is shown.
+        """
         self.executions += 1
         self.status = 0
         name = f"execution {self.executions}"
@@ -71,7 +90,10 @@ class Interpreter:
         try:
             try:
                 native.allow_interrupt(True)
-                self.execute(compile(source, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True))
+                if is_collected:
+                    rich.run(self, source, name)
+                else:
+                    self.execute(compile(source, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True))
             finally:
                 native.allow_interrupt(False)
         except SystemExit as leaving:
@@ -80,7 +102,10 @@ class Interpreter:
             self.status = 1
             if isinstance(error, MemoryError):
                 native.use_reserve()
-            return self.guarded(self.report, error, OUT_OF_MEMORY if isinstance(error, MemoryError) else EXCEPTION)
+            ending = self.guarded(self.report, error, OUT_OF_MEMORY if isinstance(error, MemoryError) else EXCEPTION)
+            if is_collected:
+                rich.tell(native, error)
+            return ending
         return OK
 
     def guarded(self, tell, what, otherwise):
@@ -95,16 +120,16 @@ class Interpreter:
             return otherwise
 
     def execute(self, code):
+        """Runs it to its end; returns the value of an expression."""
         if not code.co_flags & COROUTINE:
-            exec(code, self.main.__dict__)
-            return
+            return eval(code, self.main.__dict__)
         coroutine = eval(code, self.main.__dict__)
         if self.loop is None or self.loop.is_closed():
             self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
         task = self.loop.create_task(coroutine)
         try:
-            self.loop.run_until_complete(task)
+            return self.loop.run_until_complete(task)
         except KeyboardInterrupt as interrupt:
             task.cancel()
             try:
@@ -125,19 +150,10 @@ class Interpreter:
 
     def report(self, error):
         """Prints a traceback of the user's frames, as the interpreter would for a file."""
+        shown = self.users_frames(error.__traceback__)
+        error = error.with_traceback(shown)
         if type(error) is PermissionError and error.args == DENIAL:
             return DENIED
-        shown = error.__traceback__
-        while shown is not None and shown.tb_frame.f_globals is not self.main.__dict__:
-            shown = shown.tb_next
-        below = shown
-        while below is not None and below.tb_next is not None:
-            # Frames of this file lie between the user's where print was interrupted.
-            if below.tb_next.tb_frame.f_globals is globals():
-                below.tb_next = below.tb_next.tb_next
-            else:
-                below = below.tb_next
-        error = error.with_traceback(shown)
         if isinstance(error, SyntaxError) and error.text is None and error.lineno:
             # The compiler looks for the line in the file.
             error.text = linecache.getline(str(error.filename), error.lineno) or None
@@ -148,6 +164,29 @@ class Interpreter:
         if isinstance(error, MemoryError):
             return OUT_OF_MEMORY
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXCEPTION
+
+    def users_frames(self, traceback):
+        """Without those of the runner."""
+        while traceback is not None and traceback.tb_frame.f_globals is not self.main.__dict__:
+            traceback = traceback.tb_next
+        below = traceback
+        while below is not None and below.tb_next is not None:
+            # They lie between the user's where print was interrupted, or an object was asked for what to show.
+            if below.tb_next.tb_frame.f_code.co_filename.startswith(FOLDER):
+                below.tb_next = below.tb_next.tb_next
+            else:
+                below = below.tb_next
+        return traceback
+
+
+def is_past_thread():
+    """Whether this thread was left behind by an earlier execution."""
+    return threading.get_native_id() in PAST_THREADS
+
+
+def stdout_bytes():
+    """How many have been written, by this process."""
+    return 0 if STDOUT is None else STDOUT.written
 
 
 def note_past_threads():
@@ -206,7 +245,7 @@ def prepare(name, source):
     linecache.cache[name] = (len(source), None, source.splitlines(True), name)
     if sys.stdin is not None and sys.stdin.closed:
         # `exit()` closes it.
-        sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)
+        stdin.open_stream()
 
 
 def standard_report(error, shown):
@@ -284,6 +323,7 @@ def open_streams():
 
     `surrogatepass` never raises, whatever string is printed; the server makes what is not UTF-8 readable.
     """
+    global STDOUT
     sys.stdout = sys.__stdout__ = io.TextIOWrapper(
         Writer(io.FileIO(1, "w", closefd=False)), "utf-8", "surrogatepass", write_through=True
     )
@@ -293,7 +333,8 @@ def open_streams():
     for stream, name in ((sys.stdout, "<stdout>"), (sys.stderr, "<stderr>")):
         stream.buffer.raw.name = name
         stream.mode = "w"
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)
+    STDOUT = sys.stdout.buffer
+    stdin.open_stream()
 
 
 @contextlib.contextmanager
@@ -308,12 +349,28 @@ def unseen():
         linecache.cache.clear()
 
 
-def exercise(native, programs):
+def set_environment(text):
+    """Adds a JSON object of variables to the environment."""
+    variables = json.loads(text)
+    os.environ.update(variables)
+    if "TZ" in variables:
+        time.tzset()
+
+
+def exercise_collected(native, programs):
+    """The same as `exercise`, for executions that are collected."""
+    with rich.collected(native, stdout_bytes, is_past_thread):
+        exercise(native, programs, True)
+    # It comes with the first such execution of a session.
+    del builtins.display
+
+
+def exercise(native, programs, is_collected=False):
     """Runs each program, one after the other as a session would; says on stderr which did not end as it should."""
     with unseen():
         interpreter = Interpreter()
         sys.modules["__main__"] = interpreter.main
-        endings = [interpreter.run(program, native) for _, program in programs]
+        endings = [interpreter.run(program, native, is_collected) for _, program in programs]
         shown = sys.stderr.getvalue()
     for ending, (expected, program) in zip(endings, programs):
         if ending != expected:
@@ -358,6 +415,21 @@ class Beginning:
                 os.environ[name] = os.path.join(scratch, os.path.basename(os.environ[name]))
             tempfile.tempdir = None
 
+    def run(self, source, options, given):
+        """Runs code with what is asked for beside; returns its ending."""
+        native, interpreter = self.native, self.interpreter
+        if not options and given is None:
+            return interpreter.run(source, native)
+        with contextlib.ExitStack() as stack:
+            if given is not None:
+                stack.enter_context(stdin.given(given))
+            elif options & INTERACTIVE:
+                stack.enter_context(stdin.asked(native))
+            if options & RICH:
+                before = stdout_bytes()
+                stack.enter_context(rich.collected(native, lambda: stdout_bytes() - before, is_past_thread))
+            return interpreter.run(source, native, bool(options & RICH))
+
     def serve(self, workspace, scratch):
         """Runs one request after another; never returns."""
         native, interpreter = self.native, self.interpreter
@@ -365,12 +437,17 @@ class Beginning:
         native.ready()
         while True:
             try:
-                source = native.receive()
-                if not isinstance(source, str):
+                request = native.receive()
+                if not isinstance(request, tuple):
                     warm_up(native, self.warm_up_program)
-                    native.warm(source)
+                    native.warm(request)
                     continue
-                ending = interpreter.run(source, native)
+                source, options, given = request
+                if options & ENVIRONMENT:
+                    set_environment(source)
+                    native.finish(OK, 0)
+                    continue
+                ending = self.run(source, options, given)
                 flush()
                 note_past_threads()
                 native.finish(ending, interpreter.status)
