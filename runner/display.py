@@ -54,9 +54,9 @@ def is_collected():
 
 
 def show(data, metadata=None, kind=DISPLAY, display_id=None, update=False):
-    """Sends a MIME bundle."""
+    """Sends a MIME bundle, where somebody collects them."""
     collector = COLLECTOR
-    if collector is not None:
+    if collector is not None and collector.takes():
         extra = {"display_id": display_id and str(display_id)[: bodies.NAME_CHARS_MAX], "update": bool(update)}
         collector.send(kind, bodies.bundle(data, metadata or {}, extra))
 
