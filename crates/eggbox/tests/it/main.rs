@@ -10,6 +10,7 @@ mod process;
 
 mod seed;
 mod execute;
+mod rich_results;
 mod state;
 mod streams;
 mod output;
