@@ -70,7 +70,7 @@ fn decoded(picture: &str) -> String {
     let code = format!(
         "import base64, io\nfrom PIL import Image\n\
          image = Image.open(io.BytesIO(base64.b64decode({picture:?}, validate=True))); image.load()\n\
-         print(image.format, *image.size, len(image.convert('RGB').getcolors(1 << 24)) > 1)"
+         print(image.format, *image.size, len(set(image.convert('L').getextrema())) > 1)"
     );
     packages().session().print(&code)
 }
