@@ -29,8 +29,8 @@ STANDARD = (
 )
 
 # What the session's loop is made of, each after those it needs.
-COLLECTING = (
-    "bodies", "bundles", "display", "figures", "notebook", "libraries", "exceptions", "rich", "stdin",
+PARTS = (
+    "bodies", "bundles", "display", "figures", "notebook", "libraries", "exceptions", "rich", "stdin", "reports",
 )
 
 
@@ -81,7 +81,7 @@ def main():
     native = load_native(folder)
     try:
         with load(folder, "fork_hooks").held_back(native):
-            for name in COLLECTING:
+            for name in PARTS:
                 load(folder, name)
             session = load(folder, "session")
             for name in STANDARD:

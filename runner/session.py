@@ -9,7 +9,6 @@ import ast
 import asyncio
 import builtins
 import contextlib
-import functools
 import io
 import json
 import linecache
@@ -20,6 +19,7 @@ import threading
 import time
 import types
 
+import eggbox_reports as reports
 import eggbox_rich as rich
 import eggbox_stdin as stdin
 
@@ -160,7 +160,7 @@ class Interpreter:
         if sys.excepthook is not sys.__excepthook__:
             sys.excepthook(type(error), error, shown)
         else:
-            sys.stderr.write(standard_report(error, shown))
+            sys.stderr.write(reports.standard(error, shown))
         if isinstance(error, MemoryError):
             return OUT_OF_MEMORY
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXCEPTION
@@ -246,57 +246,6 @@ def prepare(name, source):
     if sys.stdin is not None and sys.stdin.closed:
         # `exit()` closes it.
         stdin.open_stream()
-
-
-def standard_report(error, shown):
-    """What the interpreter prints about an exception that nobody caught."""
-    stderr, sys.stderr = sys.stderr, io.StringIO()
-    try:
-        with sources():
-            sys.__excepthook__(type(error), error, shown)
-        return sys.stderr.getvalue()
-    finally:
-        sys.stderr = stderr
-
-
-@contextlib.contextmanager
-def sources():
-    """Lets the interpreter's own printing of tracebacks find the source of executions.
-
-    Before 3.13 it reads lines by `io.open` of the file's name and knows nothing of linecache.
-    """
-    real = io.open
-
-    def open_source(file, *arguments, **options):
-        cached = linecache.cache.get(file) if isinstance(file, str) and file.startswith("execution ") else None
-        if cached is None:
-            return real(file, *arguments, **options)
-        # It asks for the descriptor, so this has to be a file, if one without a name.
-        file = os.fdopen(os.memfd_create("source"), "w+b")
-        file.write("".join(cached[2]).encode("utf-8", "surrogatepass"))
-        file.seek(0)
-        return file
-
-    io.open = open_source
-    try:
-        yield
-    finally:
-        io.open = real
-
-
-def hook_other_reports():
-    """The same for exceptions that the interpreter reports by itself: in threads, and those that go nowhere."""
-
-    def with_sources(report):
-        @functools.wraps(report)
-        def wrapper(arguments):
-            with sources():
-                report(arguments)
-
-        return wrapper
-
-    threading.excepthook = with_sources(threading.excepthook)
-    sys.unraisablehook = with_sources(sys.unraisablehook)
 
 
 def say(text, fallback):
@@ -396,7 +345,7 @@ class Beginning:
         with_standard_streams(open_streams)
         sys.path.insert(0, os.environ["HOME"])
         tempfile._name_sequence = None
-        hook_other_reports()
+        reports.hook_others()
         if os.getpid() == 1:
             # Sets a default action's stand-in again, where code asks for the default action.
             _signal.signal = native.signal

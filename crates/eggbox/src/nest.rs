@@ -16,6 +16,7 @@ const RUNTIME: eggbox_sandbox::nest::Runtime<'static> = &[
     ("libraries.py", include_bytes!("../../../runner/libraries.py")),
     ("exceptions.py", include_bytes!("../../../runner/exceptions.py")),
     ("rich.py", include_bytes!("../../../runner/rich.py")),
+    ("reports.py", include_bytes!("../../../runner/reports.py")),
     ("stdin.py", include_bytes!("../../../runner/stdin.py")),
     ("randomness.py", include_bytes!("../../../runner/randomness.py")),
     ("session.py", include_bytes!("../../../runner/session.py")),

@@ -103,7 +103,8 @@ fn without_v1_nothing_of_it_is_there() {
     // Where IPython is not installed, what stands in for it is gone.
     let notebook = Notebook::new(&server);
     notebook.run("from IPython.display import HTML");
-    let code = "try:\n    import IPython\n    print(IPython.__file__ is not None)\nexcept ImportError:\n    print(True)";
+    let code =
+        "try:\n    import IPython\n    print(IPython.__file__ is not None)\nexcept ImportError:\n    print(True)";
     assert_eq!(server.run_in(&notebook.id, code).stdout(), "True\n");
 }
 
