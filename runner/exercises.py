@@ -79,6 +79,17 @@ PROGRAMS = (
 AGAIN = PROGRAMS[0][2]
 
 
-def of(modules):
-    """Those for nests with these modules."""
-    return [(ending, program) for module, ending, program in PROGRAMS if module is None or module in modules]
+# The same for executions whose results are collected.
+COLLECTED = (
+    (None, OK, "class A:\n    def _repr_html_(self):\n        return '<b>1</b>'\ndisplay(A(), display_id=True); [1, 'é', None]"),
+    (None, EXCEPTION, "1 / 0"),
+    (None, EXCEPTION, "x = ("),
+    ("pandas", OK, "import pandas as pd\npd.DataFrame({'a': [1, 2], 'b': ['x', None]})"),
+    ("numpy", OK, "import numpy as np\nnp.arange(3)"),
+    ("matplotlib.pyplot", OK, "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2]); plt.title('t'); plt.show()\nplt.bar([1], [2])"),
+)
+
+
+def of(modules, programs):
+    """Those of them for nests with these modules."""
+    return [(ending, program) for module, ending, program in programs if module is None or module in modules]

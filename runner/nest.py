@@ -28,6 +28,11 @@ STANDARD = (
     "urllib.parse", "uuid", "warnings", "weakref", "zlib",
 )
 
+# What the session's loop is made of, each after those it needs.
+PARTS = (
+    "bodies", "bundles", "display", "figures", "notebook", "libraries", "exceptions", "rich", "stdin", "reports",
+)
+
 
 def load_native(folder):
     path = os.path.join(folder, "native.so")
@@ -38,12 +43,21 @@ def load_native(folder):
 
 
 def load(folder, name):
-    """Loads a module of the runner with builtins of its own, which user code cannot rebind by accident."""
+    """Loads a module of the runner with builtins of its own, which user code cannot rebind by accident.
+
+    It is found by those loaded after it, until `hide` takes it from where user code would find it too.
+    """
     spec = importlib.util.spec_from_file_location(f"eggbox_{name}", os.path.join(folder, f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     module.__builtins__ = dict(vars(builtins))
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def hide():
+    for name in [name for name in sys.modules if name.startswith("eggbox_")]:
+        del sys.modules[name]
 
 
 def preload(mode, modules):
@@ -67,12 +81,15 @@ def main():
     native = load_native(folder)
     try:
         with load(folder, "fork_hooks").held_back(native):
+            for name in PARTS:
+                load(folder, name)
             session = load(folder, "session")
             for name in STANDARD:
                 importlib.import_module(name)
             loaded, missing = preload(sys.argv[1], sys.argv[2:])
         exercises = load(folder, "exercises")
-        session.exercise(native, exercises.of(sys.modules))
+        session.exercise(native, exercises.of(sys.modules, exercises.PROGRAMS))
+        session.exercise_collected(native, exercises.of(sys.modules, exercises.COLLECTED))
         reseed = load(folder, "randomness").share_out(native)
     except BaseException as error:
         traceback.print_exc()
@@ -87,6 +104,7 @@ def main():
     except Exception:
         # Sessions work as well, and have more memory of their own.
         traceback.print_exc()
+    hide()
     gc.freeze()
     beginning.serve(*native.serve(sys.version.split()[0], loaded, missing))
 

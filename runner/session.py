@@ -7,8 +7,8 @@ are seen from outside. The native module reads and writes the channel itself.
 import _signal
 import ast
 import asyncio
+import builtins
 import contextlib
-import functools
 import io
 import json
 import linecache
@@ -19,8 +19,15 @@ import threading
 import time
 import types
 
+import eggbox_reports as reports
+import eggbox_rich as rich
+import eggbox_stdin as stdin
+
 # As `wire::Ending` numbers them.
 OK, EXCEPTION, DENIED, INTERRUPTED, OUT_OF_MEMORY = range(5)
+
+# What a request asks for beside its code being run, as `wire` numbers it.
+RICH, INTERACTIVE = 1, 2
 
 # The seed's words for a refused deletion, as the native audit hook raises it.
 DENIAL = (13, "Permission denied: filesystem access restricted")
@@ -28,20 +35,28 @@ DENIAL = (13, "Permission denied: filesystem access restricted")
 COROUTINE = 0x80  # inspect.CO_COROUTINE: the code has an await at its top level
 
 
+# Frames of code in it are not the user's.
+FOLDER = os.path.dirname(__file__) + os.sep
+
 # Threads that earlier executions have left behind, by the kernel's numbers, which are not soon used again.
 PAST_THREADS = frozenset()
 # How often, and after how many seconds, threads of pools are looked at again that have not come to rest.
 POOL_LOOKS, POOL_PAUSE = 4, 0.0005
+# The writer behind `sys.stdout` as the session began with it.
+STDOUT = None
 
 
 class Writer(io.BufferedWriter):
     """Passes each write on at once, so that print, os.write and subprocesses keep their order."""
+
+    written = 0  # bytes
 
     def write(self, data):
         if PAST_THREADS and threading.get_native_id() in PAST_THREADS:
             # Of an execution that is over: not to be taken for this one's.
             return len(data)
         count = super().write(data)
+        self.written += count
         self.flush()
         return count
 
@@ -57,8 +72,11 @@ class Interpreter:
         self.loop = None
         self.status = 0  # what a process that user code forked off exits with
 
-    def run(self, source, native):
-        """Runs `source`; returns its ending. Raises nothing, whatever the code has done to the modules used here."""
+    def run(self, source, native, is_collected=False):
+        """Runs `source`; returns its ending. Raises nothing, whatever the code has done to the modules used here.
+
+        Where it `is_collected`, which is within `rich.collected`, what it results in is shown.
+        """
         self.executions += 1
         self.status = 0
         name = f"execution {self.executions}"
@@ -72,7 +90,10 @@ class Interpreter:
         try:
             try:
                 native.allow_interrupt(True)
-                self.execute(compile(source, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True))
+                if is_collected:
+                    rich.run(self, source, name)
+                else:
+                    self.execute(compile(source, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True))
             finally:
                 native.allow_interrupt(False)
         except SystemExit as leaving:
@@ -81,7 +102,10 @@ class Interpreter:
             self.status = 1
             if isinstance(error, MemoryError):
                 native.use_reserve()
-            return self.guarded(self.report, error, OUT_OF_MEMORY if isinstance(error, MemoryError) else EXCEPTION)
+            ending = self.guarded(self.report, error, OUT_OF_MEMORY if isinstance(error, MemoryError) else EXCEPTION)
+            if is_collected:
+                rich.tell(native, error)
+            return ending
         return OK
 
     def guarded(self, tell, what, otherwise):
@@ -96,16 +120,16 @@ class Interpreter:
             return otherwise
 
     def execute(self, code):
+        """Runs it to its end; returns the value of an expression."""
         if not code.co_flags & COROUTINE:
-            exec(code, self.main.__dict__)
-            return
+            return eval(code, self.main.__dict__)
         coroutine = eval(code, self.main.__dict__)
         if self.loop is None or self.loop.is_closed():
             self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
         task = self.loop.create_task(coroutine)
         try:
-            self.loop.run_until_complete(task)
+            return self.loop.run_until_complete(task)
         except KeyboardInterrupt as interrupt:
             task.cancel()
             try:
@@ -126,29 +150,43 @@ class Interpreter:
 
     def report(self, error):
         """Prints a traceback of the user's frames, as the interpreter would for a file."""
+        shown = self.users_frames(error.__traceback__)
+        error = error.with_traceback(shown)
         if type(error) is PermissionError and error.args == DENIAL:
             return DENIED
-        shown = error.__traceback__
-        while shown is not None and shown.tb_frame.f_globals is not self.main.__dict__:
-            shown = shown.tb_next
-        below = shown
-        while below is not None and below.tb_next is not None:
-            # Frames of this file lie between the user's where print was interrupted.
-            if below.tb_next.tb_frame.f_globals is globals():
-                below.tb_next = below.tb_next.tb_next
-            else:
-                below = below.tb_next
-        error = error.with_traceback(shown)
         if isinstance(error, SyntaxError) and error.text is None and error.lineno:
             # The compiler looks for the line in the file.
             error.text = linecache.getline(str(error.filename), error.lineno) or None
         if sys.excepthook is not sys.__excepthook__:
             sys.excepthook(type(error), error, shown)
         else:
-            sys.stderr.write(standard_report(error, shown))
+            sys.stderr.write(reports.standard(error, shown))
         if isinstance(error, MemoryError):
             return OUT_OF_MEMORY
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXCEPTION
+
+    def users_frames(self, traceback):
+        """Without those of the runner."""
+        while traceback is not None and traceback.tb_frame.f_globals is not self.main.__dict__:
+            traceback = traceback.tb_next
+        below = traceback
+        while below is not None and below.tb_next is not None:
+            # They lie between the user's where print was interrupted, or an object was asked for what to show.
+            if below.tb_next.tb_frame.f_code.co_filename.startswith(FOLDER):
+                below.tb_next = below.tb_next.tb_next
+            else:
+                below = below.tb_next
+        return traceback
+
+
+def is_past_thread():
+    """Whether this thread was left behind by an earlier execution."""
+    return threading.get_native_id() in PAST_THREADS
+
+
+def stdout_bytes():
+    """How many have been written, by this process."""
+    return 0 if STDOUT is None else STDOUT.written
 
 
 def note_past_threads():
@@ -207,58 +245,7 @@ def prepare(name, source):
     linecache.cache[name] = (len(source), None, source.splitlines(True), name)
     if sys.stdin is not None and sys.stdin.closed:
         # `exit()` closes it.
-        sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)
-
-
-def standard_report(error, shown):
-    """What the interpreter prints about an exception that nobody caught."""
-    stderr, sys.stderr = sys.stderr, io.StringIO()
-    try:
-        with sources():
-            sys.__excepthook__(type(error), error, shown)
-        return sys.stderr.getvalue()
-    finally:
-        sys.stderr = stderr
-
-
-@contextlib.contextmanager
-def sources():
-    """Lets the interpreter's own printing of tracebacks find the source of executions.
-
-    Before 3.13 it reads lines by `io.open` of the file's name and knows nothing of linecache.
-    """
-    real = io.open
-
-    def open_source(file, *arguments, **options):
-        cached = linecache.cache.get(file) if isinstance(file, str) and file.startswith("execution ") else None
-        if cached is None:
-            return real(file, *arguments, **options)
-        # It asks for the descriptor, so this has to be a file, if one without a name.
-        file = os.fdopen(os.memfd_create("source"), "w+b")
-        file.write("".join(cached[2]).encode("utf-8", "surrogatepass"))
-        file.seek(0)
-        return file
-
-    io.open = open_source
-    try:
-        yield
-    finally:
-        io.open = real
-
-
-def hook_other_reports():
-    """The same for exceptions that the interpreter reports by itself: in threads, and those that go nowhere."""
-
-    def with_sources(report):
-        @functools.wraps(report)
-        def wrapper(arguments):
-            with sources():
-                report(arguments)
-
-        return wrapper
-
-    threading.excepthook = with_sources(threading.excepthook)
-    sys.unraisablehook = with_sources(sys.unraisablehook)
+        stdin.open_stream()
 
 
 def say(text, fallback):
@@ -285,6 +272,7 @@ def open_streams():
 
     `surrogatepass` never raises, whatever string is printed; the server makes what is not UTF-8 readable.
     """
+    global STDOUT
     sys.stdout = sys.__stdout__ = io.TextIOWrapper(
         Writer(io.FileIO(1, "w", closefd=False)), "utf-8", "surrogatepass", write_through=True
     )
@@ -294,7 +282,8 @@ def open_streams():
     for stream, name in ((sys.stdout, "<stdout>"), (sys.stderr, "<stderr>")):
         stream.buffer.raw.name = name
         stream.mode = "w"
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)
+    STDOUT = sys.stdout.buffer
+    stdin.open_stream()
 
 
 @contextlib.contextmanager
@@ -309,12 +298,28 @@ def unseen():
         linecache.cache.clear()
 
 
-def exercise(native, programs):
+def set_environment(text):
+    """Adds a JSON object of variables to the environment."""
+    variables = json.loads(text)
+    os.environ.update(variables)
+    if "TZ" in variables:
+        time.tzset()
+
+
+def exercise_collected(native, programs):
+    """The same as `exercise`, for executions that are collected."""
+    with rich.collected(native, stdout_bytes, is_past_thread):
+        exercise(native, programs, True)
+    # It comes with the first such execution of a session.
+    del builtins.display
+
+
+def exercise(native, programs, is_collected=False):
     """Runs each program, one after the other as a session would; says on stderr which did not end as it should."""
     with unseen():
         interpreter = Interpreter()
         sys.modules["__main__"] = interpreter.main
-        endings = [interpreter.run(program, native) for _, program in programs]
+        endings = [interpreter.run(program, native, is_collected) for _, program in programs]
         shown = sys.stderr.getvalue()
     for ending, (expected, program) in zip(endings, programs):
         if ending != expected:
@@ -340,7 +345,7 @@ class Beginning:
         with_standard_streams(open_streams)
         sys.path.insert(0, os.environ["HOME"])
         tempfile._name_sequence = None
-        hook_other_reports()
+        reports.hook_others()
         if os.getpid() == 1:
             # Sets a default action's stand-in again, where code asks for the default action.
             _signal.signal = native.signal
@@ -359,6 +364,25 @@ class Beginning:
                 os.environ[name] = os.path.join(scratch, os.path.basename(os.environ[name]))
             tempfile.tempdir = None
 
+    def run(self, source, options, given):
+        """Runs code with what is asked for beside; returns its ending."""
+        native, interpreter = self.native, self.interpreter
+        if not options and given is None:
+            return interpreter.run(source, native)
+        before = stdout_bytes()
+
+        def written():
+            return stdout_bytes() - before
+
+        with contextlib.ExitStack() as stack:
+            if given is not None:
+                stack.enter_context(stdin.given(given))
+            elif options & INTERACTIVE:
+                stack.enter_context(stdin.asked(native, written))
+            if options & RICH:
+                stack.enter_context(rich.collected(native, written, is_past_thread))
+            return interpreter.run(source, native, bool(options & RICH))
+
     def serve(self, workspace, scratch):
         """Runs one request after another; never returns."""
         native, interpreter = self.native, self.interpreter
@@ -367,16 +391,17 @@ class Beginning:
         while True:
             try:
                 request = native.receive()
-                if isinstance(request, int):
+                if not isinstance(request, tuple):
                     warm_up(native, self.warm_up_program)
                     native.warm(request)
                     continue
                 if len(request) == 2:
-                    set_environment(request[0])
-                    native.warm(request[1])
+                    variables, asked = request
+                    set_environment(variables)
+                    native.warm(asked)
                     continue
-                source, options, stdin = request
-                ending = interpreter.run(source, native)
+                source, options, given = request
+                ending = self.run(source, options, given)
                 flush()
                 note_past_threads()
                 native.finish(ending, interpreter.status)
@@ -384,11 +409,6 @@ class Beginning:
                 # An interrupt or a handler of the user's came a moment late. The native side answers what is unanswered
                 # before it takes the next request.
                 continue
-
-
-def set_environment(text):
-    """Adds the strings of a JSON object to the environment."""
-    os.environ.update(json.loads(text))
 
 
 def with_standard_streams(act):

@@ -20,7 +20,8 @@ use crate::wire::{
 pub(super) struct Channel {
     requests: File,
     answers: File,
-    values: File,
+    /// One value at a time.
+    values: Mutex<File>,
     code: File,
     progress: Mutex<Progress>,
 }
@@ -55,7 +56,7 @@ impl Channel {
         let (answered, streams) = ((0, Ending::Ok), Streams::default());
         let progress = Progress { unanswered: None, lines_asked: 0, resumed: None, answered, streams };
         let [requests, answers, values, code] = [requests, answers, values, code].map(File::from);
-        Self { requests, answers, values, code, progress: Mutex::new(progress) }
+        Self { requests, answers, values: Mutex::new(values), code, progress: Mutex::new(progress) }
     }
 
     pub(super) fn send(&self, frame: &FromSession) -> io::Result<()> {
@@ -122,6 +123,10 @@ impl Channel {
 
     /// Has the server know that the execution waits for a line. `body` says more, as JSON.
     pub(super) fn ask_for_line(&self, body: &[u8], stdout_bytes: u64) -> io::Result<()> {
+        // Nobody else reads requests meanwhile: its main thread waits for none while code runs.
+        if !sys::inside::is_main_thread() {
+            return Err(io::Error::other("only the main thread can ask for a line"));
+        }
         if let Ok(mut progress) = self.progress.lock() {
             progress.lines_asked += 1;
         }
@@ -161,8 +166,12 @@ impl Channel {
         if !sys::inside::is_session_process() {
             return Err(io::Error::other("only the session's first process can show values"));
         }
+        if !self.progress.lock().is_ok_and(|progress| progress.unanswered.is_some()) {
+            return Err(io::Error::other("nothing runs that a value could be of"));
+        }
         let header = ValueHeader { kind, length: body.len(), stdout_bytes }.encode().map_err(io::Error::other)?;
-        (&self.values).write_all(&[&header[..], body].concat())
+        let Ok(mut values) = self.values.lock() else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        values.write_all(&[&header[..], body].concat())
     }
 
     fn lower_limits(&self) -> io::Result<()> {

@@ -144,6 +144,11 @@ pub(crate) fn is_session_process() -> bool {
     SESSION_PID.load(Ordering::Relaxed) == std::process::id().cast_signed()
 }
 
+/// Whether the calling thread is its process's first.
+pub(crate) fn is_main_thread() -> bool {
+    rustix::thread::gettid() == rustix::process::getpid()
+}
+
 /// Whether the calling process is a session or was forked off by one.
 pub(crate) fn is_inside_session() -> bool {
     SESSION_PID.load(Ordering::Relaxed) != 0

@@ -11,6 +11,7 @@ mod sse;
 
 mod seed;
 mod execute;
+mod rich_results;
 mod state;
 mod streams;
 mod output;

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use crate::server::{Server, Setup};
 
 /// The interpreter of the environment with `environments/test.txt`.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let named = std::env::var_os("EGGBOX_TEST_PACKAGES_PYTHON").map(PathBuf::from);
     let python = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv-test/bin/python3"));
     assert!(python.exists(), "{} is missing: `make test` makes the environment", python.display());
