@@ -17,6 +17,7 @@ mod session;
 mod execution;
 mod session_process;
 mod session_files;
+mod workspace;
 mod output;
 mod late;
 mod meter;
@@ -46,3 +47,7 @@ pub use session_id::{SESSION_ID_BYTES_MAX, SessionId, SessionIdError};
 pub use session_limits::{AskedLimits, SessionLimits, ranges};
 pub use state_dir::StateDirError;
 pub use view::{SessionFacts, SessionView, ViewState};
+pub use workspace::{
+    Archive, Download, Entry, EntryKind, Listing, PATH_BYTES_MAX, PATH_DEPTH_MAX, Page, Upload, Workspace,
+    WorkspaceError, WorkspacePath, WorkspacePathError,
+};

@@ -33,6 +33,7 @@ use crate::session_limits::{AskedLimits, SessionLimits};
 use crate::session_process::SessionProcess;
 use crate::view::Held;
 use crate::watchdog::Watchdog;
+use crate::workspace::{Place, Tree};
 
 /// How long a session may take from its fork to its being ready.
 const READY_MAX: Duration = Duration::from_secs(10);
@@ -93,6 +94,7 @@ pub(crate) struct Session {
     /// The keeper that it was given to; none of them before.
     kept_by: Option<u64>,
     note: SessionNote,
+    tree: Tree,
 }
 
 impl Session {
@@ -183,6 +185,7 @@ impl Session {
             ending: Arc::default(),
             keeper,
             kept_by: None,
+            tree: Tree::of(nest.plan(), note.slot),
             note,
         }
     }
@@ -337,6 +340,7 @@ impl Session {
             meter: Arc::clone(&self.meter),
             limits: self.limits,
             is_behind_this_wall: retired.iter().all(|nest| nest.note.name != self.note.nest),
+            workspace: Place { tree: self.tree.clone(), process: Arc::clone(&self.ending) },
         }
     }
 

@@ -9,6 +9,7 @@ use crate::outcome::Death;
 use crate::session_files::{Phase, Record, SessionFiles};
 use crate::session_id::SessionId;
 use crate::session_limits::SessionLimits;
+use crate::workspace::Place;
 
 /// A session as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,7 @@ pub(crate) struct Held {
     pub(crate) meter: Arc<Meter>,
     pub(crate) limits: SessionLimits,
     pub(crate) is_behind_this_wall: bool,
+    pub(crate) workspace: Place,
 }
 
 impl Held {

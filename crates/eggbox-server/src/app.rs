@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::guard::{self, Guard};
 use crate::request_id;
 use crate::room::Room;
+use crate::routes::files::{delete_file, get_archive, get_file, list_files, move_file, put_file};
 use crate::routes::{create_session, delete_session, execute, get_session, health, last_execution};
 
 /// What the routes share.
@@ -29,7 +30,9 @@ pub(crate) struct App {
 
 /// The routes as an error names them.
 pub(crate) const ROUTES: &str = "POST /execute, POST /v1/sessions, GET and DELETE /v1/sessions/{id}, \
-                                 GET /v1/sessions/{id}/executions/last, GET /health";
+                                 GET /v1/sessions/{id}/executions/last, GET /v1/sessions/{id}/files, \
+                                 GET, PUT and DELETE /v1/sessions/{id}/files/{path}, GET /v1/sessions/{id}/files.tar, \
+                                 POST /v1/sessions/{id}/file-moves, GET /health";
 
 pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
     let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
@@ -40,6 +43,13 @@ pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
         .route("/v1/sessions", post(create_session::create_session))
         .route("/v1/sessions/{id}", get(get_session::get_session).delete(delete_session::delete_session))
         .route("/v1/sessions/{id}/executions/last", get(last_execution::last_execution))
+        .route("/v1/sessions/{id}/files", get(list_files::list_files))
+        .route("/v1/sessions/{id}/files.tar", get(get_archive::get_archive))
+        .route("/v1/sessions/{id}/file-moves", post(move_file::move_file))
+        .route(
+            "/v1/sessions/{id}/files/{*path}",
+            get(get_file::get_file).put(put_file::put_file).delete(delete_file::delete_file),
+        )
         .route("/health", get(health::health))
         .with_state(app);
     with_layers(routes, config)

@@ -68,6 +68,15 @@ impl<'a> Fields<'a> {
         self.value(field).map(|value| string(&self.name(field), value)).transpose()
     }
 
+    /// False where it was left out.
+    pub(crate) fn flag(&self, field: &str) -> Result<bool, Error> {
+        match self.value(field) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(value) => Err(self.wrong_type(field, "true or false".to_owned(), value)),
+        }
+    }
+
     /// The fields of the object that a field is; none of them where it was left out.
     pub(crate) fn object(&self, field: &str, known: &[&'static str]) -> Result<Self, Error> {
         let prefix = format!("{}.", self.name(field));

@@ -5,6 +5,7 @@ pub(crate) mod create_session;
 pub(crate) mod get_session;
 pub(crate) mod delete_session;
 pub(crate) mod last_execution;
+pub(crate) mod files;
 pub(crate) mod health;
 mod session;
 

@@ -11,6 +11,7 @@ use crate::names::Gone;
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 use crate::view::{self, Held, SessionView};
+use crate::workspace::Place;
 
 /// Somebody who waits for a session to be there.
 #[derive(Debug)]
@@ -35,6 +36,14 @@ impl Registry {
         let gone = self.names().gone.get(id).map(|Gone { death, files, .. }| (death.clone(), files.clone()));
         let Some((death, files)) = gone else { return Ok(None) };
         view::of_ended(id.clone(), death, files.as_deref(), self.limits()).map(Some)
+    }
+
+    /// Where the files of the session of that name are, as soon as it is there; none where none of that name lives.
+    pub(crate) async fn workspace(&self, id: &SessionId) -> Option<Place> {
+        let mut live = self.names().live.get(id).map(|live| live.held.clone())?;
+        // An error where it could not be started.
+        let held = live.wait_for(Option::is_some).await.ok()?;
+        held.as_ref().map(|held| held.workspace.clone())
     }
 
     /// Makes a session of that name, which may use what is asked, and returns when it is there. The end of an earlier one
