@@ -20,7 +20,7 @@ use crate::session_id::SessionId;
 use crate::session_limits::{AskedLimits, SessionLimits};
 use crate::state_dir::{StateDir, StateDirError};
 use crate::view::SessionView;
-use crate::workspace::{Workers, Workspace};
+use crate::workspace::Workspace;
 
 /// A handle on the running engine; clones share it.
 #[derive(Debug, Clone)]
@@ -34,7 +34,6 @@ struct Shared {
     /// As the first session reported it.
     status: Status,
     closing: AtomicBool,
-    workers: Arc<Workers>,
     _state_dir: StateDir,
 }
 
@@ -106,7 +105,6 @@ impl Engine {
                 return Err(error.into());
             }
         };
-        let workers = Arc::new(Workers::new(&config.sandbox_limits));
         let registry = Registry::new(environment, inherited, config);
         let [readied, guarded, told, filled] = std::array::from_fn(|_| Arc::clone(&registry));
         tokio::spawn(async move { filled.environment().fill_pool().await });
@@ -114,13 +112,7 @@ impl Engine {
         tokio::spawn(async move { guarded.environment().keeper.guard().await });
         tokio::spawn(async move { told.keep_ends().await });
         Ok(Self {
-            shared: Arc::new(Shared {
-                registry,
-                status,
-                closing: AtomicBool::new(false),
-                workers,
-                _state_dir: state_dir,
-            }),
+            shared: Arc::new(Shared { registry, status, closing: AtomicBool::new(false), _state_dir: state_dir }),
         })
     }
 
@@ -164,8 +156,7 @@ impl Engine {
 
     /// The files of the session `id`; none where no session of that name lives. To use them is not to use the session.
     pub async fn workspace(&self, id: &SessionId) -> Option<Workspace> {
-        let place = self.shared.registry.workspace(id).await?;
-        Some(Workspace::new(place, Arc::clone(&self.shared.workers)))
+        self.shared.registry.workspace(id).await
     }
 
     /// What a session may use that nothing less was asked for.

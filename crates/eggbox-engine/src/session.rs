@@ -333,6 +333,11 @@ impl Session {
         self.note.name()
     }
 
+    /// Where its files are, for as long as it lives.
+    pub(crate) fn place(&self) -> Place {
+        Place { tree: self.tree.clone(), process: Arc::clone(&self.ending) }
+    }
+
     /// What others may look at of it. `retired` are the nests of other walls.
     pub(crate) fn held(&self, retired: &[Arc<Nest>]) -> Held {
         Held {
@@ -340,7 +345,7 @@ impl Session {
             meter: Arc::clone(&self.meter),
             limits: self.limits,
             is_behind_this_wall: retired.iter().all(|nest| nest.note.name != self.note.nest),
-            workspace: Place { tree: self.tree.clone(), process: Arc::clone(&self.ending) },
+            workspace: self.place(),
         }
     }
 

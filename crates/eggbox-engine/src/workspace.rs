@@ -100,6 +100,8 @@ impl Workspace {
     /// # Errors
     /// Where it is not there, or not empty.
     pub async fn remove(&self, path: WorkspacePath, recursive: bool) -> Result<(), WorkspaceError> {
+        // One that is large must not keep others from theirs.
+        let _walk = if recursive { Some(self.workers.walk().await?) } else { None };
         self.run(move |folder| removal::remove(folder, &path, recursive)).await
     }
 

@@ -277,7 +277,8 @@ pub fn memory_file(name: &CStr, bytes: &[u8]) -> io::Result<File> {
 }
 
 /// Has this thread reach files as uid and gid `id`, until it ends: what it makes is theirs, what is closed to them is closed
-/// to it, and root's power over files is gone. Other threads stay what they are.
+/// to it, and root's power over files is gone. Other threads stay what they are, but the process leaves no core dump from then
+/// on (PR_SET_DUMPABLE(2const)).
 ///
 /// # Errors
 /// Where this process may not do that; the thread must not be used then.

@@ -11,7 +11,7 @@ use crate::names::Gone;
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 use crate::view::{self, Held, SessionView};
-use crate::workspace::Place;
+use crate::workspace::Workspace;
 
 /// Somebody who waits for a session to be there.
 #[derive(Debug)]
@@ -38,12 +38,12 @@ impl Registry {
         view::of_ended(id.clone(), death, files.as_deref(), self.limits()).map(Some)
     }
 
-    /// Where the files of the session of that name are, as soon as it is there; none where none of that name lives.
-    pub(crate) async fn workspace(&self, id: &SessionId) -> Option<Place> {
+    /// The files of the session of that name, as soon as it is there; none where none of that name lives.
+    pub(crate) async fn workspace(&self, id: &SessionId) -> Option<Workspace> {
         let mut live = self.names().live.get(id).map(|live| live.held.clone())?;
         // An error where it could not be started.
         let held = live.wait_for(Option::is_some).await.ok()?;
-        held.as_ref().map(|held| held.workspace.clone())
+        held.as_ref().map(|held| Workspace::new(held.workspace.clone(), Arc::clone(&self.workers)))
     }
 
     /// Makes a session of that name, which may use what is asked, and returns when it is there. The end of an earlier one

@@ -91,7 +91,7 @@ fn part(step: &Step<'_>, first_names: &mut HashMap<u64, Vec<u8>>) -> Result<Opti
             if step.stat.st_nlink > 1 {
                 first_names.insert(step.stat.st_ino, step.path.to_vec());
             }
-            Some(Made::File(file.into()))
+            Some(Made::File(file))
         }
     })
 }

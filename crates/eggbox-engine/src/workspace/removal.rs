@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Dir, RenameFlags, renameat_with, unlinkat};
+use rustix::fs::{AtFlags, Dir, renameat, unlinkat};
 use rustix::io::Errno;
 use uuid::Uuid;
 
@@ -111,7 +111,7 @@ impl Removal {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
             Err(error) => return Err(error),
         }
-        match renameat_with(folder, name, top, &*unique, RenameFlags::NOREPLACE) {
+        match renameat(folder, name, top, &*unique) {
             // Into itself: code has moved it around `top` meanwhile.
             Ok(()) | Err(Errno::NOENT | Errno::INVAL) => Ok(()),
             Err(error) => Err(error),

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{RenameFlags, renameat_with};
+use rustix::fs::{RenameFlags, renameat, renameat_with};
 use rustix::io::Errno;
 
 use super::entry::Entry;
@@ -24,7 +24,15 @@ pub(super) fn rename(
     }
     let (to_folder, to_name) = folder.make_parent(to)?;
     let flags = if replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
-    renameat_with(&from_folder, from_name, &to_folder, to_name, flags).map_err(|error| match error {
+    let renamed = renameat_with(&from_folder, from_name, &to_folder, to_name, flags).or_else(|error| match error {
+        // Not every file system knows the flag.
+        Errno::INVAL if !replace => match look(to_folder.as_fd(), to_name) {
+            Ok(_) => Err(Errno::EXIST),
+            Err(_) => renameat(&from_folder, from_name, &to_folder, to_name),
+        },
+        error => Err(error),
+    });
+    renamed.map_err(|error| match error {
         Errno::INVAL => WorkspaceError::IntoItself { path: from.to_string() },
         // It has gone in the last moment.
         Errno::NOENT => WorkspaceError::NotFound { path: from.to_string() },

@@ -445,10 +445,10 @@ fn many_at_once_are_served() {
     let session = session_after(&server, "");
     let began = Instant::now();
     std::thread::scope(|scope| {
-        for number in 0..100 {
+        for number in 0..100_u8 {
             let files = files(&server, &session);
             scope.spawn(move || {
-                let content = vec![b'0' + (number % 10) as u8; 10_000 + number];
+                let content = vec![b'0' + number % 10; 10_000 + usize::from(number)];
                 assert_eq!(files.put(&format!("many/{number}"), &content).status, 201);
                 assert_eq!(files.get(&format!("many/{number}")).body, content);
             });
@@ -456,4 +456,23 @@ fn many_at_once_are_served() {
     });
     assert_eq!(files(&server, &session).paths("?path=many").len(), 100);
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+}
+
+#[test]
+fn large_files_cost_the_server_no_memory() {
+    let server = Server::with("--workspace-bytes-max 500000000");
+    let session = session_after(&server, "");
+    let files = files(&server, &session);
+    let most = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid().as_raw_nonzero())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel counts it");
+        line.split_whitespace().next().and_then(|kib| kib.parse::<usize>().ok()).expect("it is a number") * 1024
+    };
+    files.put("small", b"x");
+    let (before, content) = (most(), vec![b'x'; 200 << 20]);
+    assert_eq!(files.put("large", &content).status, 201);
+    assert!(files.get("large").body == content);
+    assert!(files.tar("").body.len() > content.len());
+    let grown = most() - before;
+    assert!(grown < 32 << 20, "{grown}");
 }

@@ -11,9 +11,13 @@ use tempfile::TempDir;
 
 use crate::attacks::way::Way;
 use crate::files_client::{Files, read};
+use crate::process::wait_for;
 use crate::server::{Server, Session};
 
 const SECRET: &str = "quince-on-the-host";
+
+/// How long code may take to say that it runs.
+const STARTED_MAX: Duration = Duration::from_secs(20);
 
 /// A folder of the host's that everybody may read and write, with a secret in it.
 fn canary() -> TempDir {
@@ -27,7 +31,7 @@ fn canary() -> TempDir {
 
 fn assert_untouched(canary: &TempDir) {
     let names: Vec<_> =
-        fs::read_dir(canary.path()).expect("it is there").map(|entry| entry.unwrap().file_name()).collect();
+        fs::read_dir(canary.path()).expect("it is there").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(names, ["secret"]);
     assert_eq!(fs::read_to_string(canary.path().join("secret")).expect("it is there"), SECRET);
 }
@@ -114,7 +118,7 @@ print('done')
     let files = files(&server, &session);
     std::thread::scope(|scope| {
         let running = scope.spawn(|| session.run(&code));
-        while files.get("going").body.is_empty() {}
+        wait_for(STARTED_MAX, || (files.get("going").status == 200).then_some(())).expect("it starts");
         let end = Instant::now() + Duration::from_secs(5);
         let race = move |turn: usize| {
             let replies = match turn % 6 {
@@ -276,7 +280,7 @@ print('done')
 ";
         let running = scope.spawn(|| session.run(code));
         let files = files(&server, &session);
-        while files.get("going").body.is_empty() {}
+        wait_for(STARTED_MAX, || (files.get("going").status == 200).then_some(())).expect("it starts");
         let began = Instant::now();
         let removed = files.delete("d?recursive=true");
         assert!(matches!(removed.status, 204 | 409), "{}", removed.text());

@@ -52,8 +52,6 @@ pub(super) fn etag(entry: &Entry) -> Result<HeaderValue, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn any_time_that_code_can_set_is_told() {
         for (time, text) in [
