@@ -11,14 +11,17 @@ mod query;
 mod range;
 
 use axum::extract::{FromRequestParts, RawPathParams};
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use eggbox_engine::{SessionId, Workspace, WorkspaceError, WorkspacePath, WorkspacePathError};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::app::App;
 use crate::error::Error;
+
+/// Which sites' pages may have it among their own parts.
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The session and the file that a path names.
 #[derive(Debug)]
@@ -69,6 +72,8 @@ fn refused(session: &SessionId) -> impl Fn(WorkspaceError) -> Error {
 fn set_download_headers(headers: &mut HeaderMap, name: &str) -> Result<(), Error> {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     let disposition = format!("attachment; filename*=UTF-8''{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
     let disposition = HeaderValue::try_from(disposition).map_err(|cause| Error::Internal(cause.into()))?;
     headers.insert(CONTENT_DISPOSITION, disposition);

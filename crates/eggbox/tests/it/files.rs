@@ -112,6 +112,8 @@ fn ranges_marks_and_heads_are_as_http_has_them() {
         ("content-length", "10"),
         ("accept-ranges", "bytes"),
         ("x-content-type-options", "nosniff"),
+        ("content-security-policy", "sandbox; default-src 'none'"),
+        ("cross-origin-resource-policy", "same-origin"),
         ("content-disposition", "attachment; filename*=UTF-8''ten%2Ehtml"),
     ] {
         assert_eq!(whole.header(name), Some(value), "{name}");

@@ -47,6 +47,11 @@ impl HttpBody for Content {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, WorkspaceError>>> {
-        self.archive.poll_next(context).map_ok(Frame::data)
+        let polled = self.archive.poll_next(context);
+        if let Poll::Ready(Some(Err(WorkspaceError::Internal(cause)))) = &polled {
+            // It is too late for an answer that says so.
+            tracing::error!(%cause, "failed to finish an archive");
+        }
+        polled.map_ok(Frame::data)
     }
 }
