@@ -3,7 +3,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::session_process::kill;
+use rustix::process::Pid;
+
+use crate::session_process::{kill, pid_of};
 
 /// Shared by a session's name and the session, which may not be there yet.
 #[derive(Debug, Default)]
@@ -43,5 +45,10 @@ impl Ending {
             kill(process.as_fd());
         }
         state.process = Some(process);
+    }
+
+    /// The number on the host of the session's first process; none where it is gone, or not there yet.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.state().process.as_ref().and_then(|process| pid_of(process.as_fd()))
     }
 }

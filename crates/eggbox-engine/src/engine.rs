@@ -20,6 +20,7 @@ use crate::session_limits::SessionLimits;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::view::SessionView;
 use crate::wanted::{SessionChange, WantedSession};
+use crate::workspace::Workspace;
 
 /// A handle on the running engine; clones share it.
 #[derive(Debug, Clone)]
@@ -168,6 +169,11 @@ impl Engine {
     /// Where the change cannot be written down.
     pub async fn change(&self, id: &SessionId, change: SessionChange) -> Result<Option<SessionView>, ExecuteError> {
         self.shared.registry.change(id, change).await.map_err(|error| ExecuteError::Internal(error.into()))
+    }
+
+    /// The files of the session `id`; none where no session of that name lives. To use them is not to use the session.
+    pub async fn workspace(&self, id: &SessionId) -> Option<Workspace> {
+        self.shared.registry.workspace(id).await
     }
 
     /// What a session may use that nothing less was asked for.

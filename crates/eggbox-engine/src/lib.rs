@@ -23,6 +23,7 @@ mod code_file;
 mod wish;
 mod publication;
 mod history;
+mod workspace;
 mod output;
 mod late;
 mod meter;
@@ -58,3 +59,7 @@ pub use session_limits::{AskedLimits, SessionLimits, ranges};
 pub use state_dir::StateDirError;
 pub use view::{SessionFacts, SessionView, ViewState};
 pub use wanted::{LABELS_BYTES_MAX, LABELS_MAX, SessionChange, WantedSession};
+pub use workspace::{
+    Archive, Download, Entry, EntryKind, Listing, PATH_BYTES_MAX, PATH_DEPTH_MAX, Page, Upload, Workspace,
+    WorkspaceError, WorkspacePath, WorkspacePathError,
+};

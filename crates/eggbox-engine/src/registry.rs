@@ -28,6 +28,7 @@ use crate::session_id::SessionId;
 use crate::session_limits::SessionLimits;
 use crate::view::Held;
 use crate::wanted::WantedSession;
+use crate::workspace::Workers;
 
 /// Every session of the server.
 #[derive(Debug)]
@@ -41,6 +42,7 @@ pub(crate) struct Registry {
     in_flight: AtomicUsize,
     /// Told whenever one is answered.
     answered: Notify,
+    workers: Arc<Workers>,
     /// What has not begun is left to the server that comes after this one.
     is_handing_over: watch::Sender<bool>,
 }
@@ -119,6 +121,7 @@ impl Registry {
     pub(crate) fn new(environment: Environment, inherited: Inherited, config: Arc<EngineConfig>) -> Arc<Self> {
         let turns = Semaphore::new(config.limits.executions_max.min(Semaphore::MAX_PERMITS));
         let (in_flight, answered) = (AtomicUsize::new(0), Notify::new());
+        let workers = Arc::new(Workers::new(&config.sandbox_limits));
         let registry = Arc::new(Self {
             environment,
             config,
@@ -126,6 +129,7 @@ impl Registry {
             turns,
             in_flight,
             answered,
+            workers,
             is_handing_over: watch::Sender::new(false),
         });
         {

@@ -38,6 +38,7 @@ use crate::view::Held;
 use crate::wanted::WantedSession;
 use crate::watchdog::Watchdog;
 use crate::wish::{WISHES_MAX, Wish};
+use crate::workspace::{Place, Tree};
 
 /// How long a session may take from its fork to its being ready.
 const READY_MAX: Duration = Duration::from_secs(10);
@@ -105,6 +106,7 @@ pub(crate) struct Session {
     /// The keeper that it was given to; none of them before.
     kept_by: Option<u64>,
     note: SessionNote,
+    tree: Tree,
 }
 
 impl Session {
@@ -186,6 +188,7 @@ impl Session {
             ending: Arc::default(),
             keeper: Arc::clone(keeper),
             kept_by: None,
+            tree: Tree::of(nest.plan(), note.slot),
             note,
         }
     }
@@ -344,6 +347,11 @@ impl Session {
         self.note.name()
     }
 
+    /// Where its files are, for as long as it lives.
+    pub(crate) fn place(&self) -> Place {
+        Place { tree: self.tree.clone(), process: Arc::clone(&self.ending) }
+    }
+
     /// What others may look at of it. `retired` are the nests of other walls.
     pub(crate) fn held(&self, retired: &[Arc<Nest>]) -> Held {
         Held {
@@ -352,6 +360,7 @@ impl Session {
             meter: Arc::clone(&self.meter),
             limits: self.limits,
             is_behind_this_wall: retired.iter().all(|nest| nest.note.name != self.note.nest),
+            workspace: self.place(),
         }
     }
 

@@ -117,10 +117,7 @@ impl SessionProcess {
 
     /// Its number on the host; none where it is gone.
     pub(crate) fn pid(&self) -> Option<Pid> {
-        // pidfd_open(2), "The file descriptor ... /proc/pid/fdinfo": -1 once the process was reaped.
-        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.pidfd.as_raw_fd())).ok()?;
-        let number = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
-        Pid::from_raw(number)
+        pid_of(self.pidfd.as_fd())
     }
 }
 
@@ -141,6 +138,14 @@ fn open_pipe_of(pid: Pid, number: i32) -> io::Result<OwnedFd> {
     }
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     Ok(open(format!("/proc/self/fd/{}", handle.as_raw_fd()), flags, Mode::empty())?)
+}
+
+/// The number on the host of the process behind a handle; none where it is gone.
+pub(crate) fn pid_of(pidfd: BorrowedFd<'_>) -> Option<Pid> {
+    // pidfd_open(2), "The file descriptor ... /proc/pid/fdinfo": -1 once the process was reaped.
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let number = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
+    if number > 0 { Pid::from_raw(number) } else { None }
 }
 
 /// Ends the process behind a handle. One that has ended is what is wanted.

@@ -13,6 +13,7 @@ use crate::outcome::Death;
 use crate::session_id::SessionId;
 use crate::session_limits::SessionLimits;
 use crate::wish::Wish;
+use crate::workspace::Place;
 
 /// A session as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,7 @@ pub(crate) struct Held {
     pub(crate) meter: Arc<Meter>,
     pub(crate) limits: SessionLimits,
     pub(crate) is_behind_this_wall: bool,
+    pub(crate) workspace: Place,
 }
 
 impl Held {

@@ -24,4 +24,4 @@ mod sys;
 #[cfg(feature = "native")]
 mod native;
 
-pub use sys::memory_file;
+pub use sys::{memory_file, reach_files_as};

@@ -15,6 +15,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use rustix::process::Pid;
+use rustix::thread::set_thread_groups;
 
 use crate::seccomp::Instruction;
 
@@ -273,6 +274,28 @@ pub fn memory_file(name: &CStr, bytes: &[u8]) -> io::Result<File> {
     file.write_all(bytes)?;
     file.rewind()?;
     Ok(file)
+}
+
+/// Has this thread reach files as uid and gid `id`, until it ends: what it makes is theirs, what is closed to them is closed
+/// to it, and root's power over files is gone. Other threads stay what they are, but the process leaves no core dump from then
+/// on (PR_SET_DUMPABLE(2const)).
+///
+/// # Errors
+/// Where this process may not do that; the thread must not be used then.
+pub fn reach_files_as(id: u32) -> io::Result<()> {
+    set_thread_groups(&[])?;
+    for call in [libc::SYS_setfsgid, libc::SYS_setfsuid] {
+        // SAFETY: takes no pointers. The calls themselves are of one thread; the C library does not spread them.
+        let now = unsafe {
+            libc::syscall(call, id);
+            // setfsuid(2): it fails without a word, and answers with the id before. No id at all only asks.
+            libc::syscall(call, u32::MAX)
+        };
+        if now != c_long::from(id) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("cannot reach files as uid {id}")));
+        }
+    }
+    Ok(())
 }
 
 const _: () = assert!(size_of::<Instruction>() == size_of::<libc::sock_filter>());

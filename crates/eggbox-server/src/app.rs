@@ -16,6 +16,7 @@ use crate::guard::{self, Guard};
 use crate::request_id;
 use crate::room::Room;
 use crate::routes::executions::{ask, events, get as execution, input, interrupt, list};
+use crate::routes::files::{delete_file, get_archive, get_file, list_files, move_file, put_file};
 use crate::routes::{create_session, delete_session, execute, get_session, health, list_sessions, patch_session};
 
 /// What the routes share.
@@ -33,7 +34,9 @@ pub(crate) const ROUTES: &str = "POST /execute, GET and POST /v1/sessions, GET, 
                                  POST /v1/sessions/{id}/interrupt, GET and POST /v1/sessions/{id}/executions, \
                                  GET and DELETE /v1/sessions/{id}/executions/{n}, \
                                  GET /v1/sessions/{id}/executions/{n}/events, \
-                                 POST /v1/sessions/{id}/executions/{n}/input, GET /health";
+                                 POST /v1/sessions/{id}/executions/{n}/input, GET /v1/sessions/{id}/files, \
+                                 GET, PUT and DELETE /v1/sessions/{id}/files/{path}, GET /v1/sessions/{id}/files.tar, \
+                                 POST /v1/sessions/{id}/file-moves, GET /health";
 
 pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
     let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
@@ -51,6 +54,13 @@ pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
         .route("/v1/sessions/{id}/executions/{n}", get(execution::get).delete(interrupt::interrupt_one))
         .route("/v1/sessions/{id}/executions/{n}/events", get(events::events))
         .route("/v1/sessions/{id}/executions/{n}/input", post(input::input))
+        .route("/v1/sessions/{id}/files", get(list_files::list_files))
+        .route("/v1/sessions/{id}/files.tar", get(get_archive::get_archive))
+        .route("/v1/sessions/{id}/file-moves", post(move_file::move_file))
+        .route(
+            "/v1/sessions/{id}/files/{*path}",
+            get(get_file::get_file).put(put_file::put_file).delete(delete_file::delete_file),
+        )
         .route("/health", get(health::health))
         .with_state(app);
     with_layers(routes, config)

@@ -51,7 +51,8 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
     if is_json && is_utf8 { Ok(()) } else { Err(Error::ContentType { found: format!("`{value}`") }) }
 }
 
-fn announced_bytes(headers: &HeaderMap) -> u64 {
+/// How many bytes a body is said to have; 0 where nothing is said.
+pub(crate) fn announced_bytes(headers: &HeaderMap) -> u64 {
     headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 

@@ -15,6 +15,10 @@ pub(crate) const UNSENT_BYTES_MAX: u32 = 256 * 1024;
 /// instead of a connection reset.
 pub(crate) const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// From the end of a request's head to the end of the file that it brings, which may be far larger than other bodies; it has
+/// to go on all the time (`body_read_max`).
+pub(crate) const UPLOAD_READ_MAX: Duration = Duration::from_secs(3600);
+
 /// Answers with more output than this are rendered off the threads that serve the other connections: at about
 /// 1 GB/s this many bytes take a quarter of a millisecond.
 pub(crate) const RENDER_INLINE_BYTES_MAX: usize = 256 * 1024;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use eggbox_engine::{EXECUTIONS_KEPT_MAX, ExecuteError, SessionIdError};
+use eggbox_engine::{EXECUTIONS_KEPT_MAX, ExecuteError, SessionIdError, WorkspaceError, WorkspacePathError};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -24,6 +24,8 @@ pub(crate) enum Error {
     NotObject { example: &'static str },
     #[error("`code` is missing: give the Python to run as a string")]
     CodeMissing,
+    #[error("`{field}` is missing: give {wanted}")]
+    MissingField { field: &'static str, wanted: &'static str },
     #[error("`{field}` must be {wanted}, not {found}")]
     WrongType { field: String, wanted: String, found: &'static str },
     #[error("`{field}` must be {wanted}")]
@@ -102,6 +104,15 @@ pub(crate) enum Error {
         "the code is longer than the {code_bytes_max} bytes that its session was made for: send less at once, or use a new session"
     )]
     CodeTooLong { code_bytes_max: u64 },
+    #[error("`{field}` is no path in the workspace: {cause}")]
+    Path { field: &'static str, cause: WorkspacePathError },
+    #[error("the file has {bytes} bytes, and none of those that the Range names: ask for others")]
+    Range { bytes: u64 },
+    #[error("there is a `{path}` already, which the request wants not to be there (If-None-Match)")]
+    Precondition { path: String },
+    /// Neither of its end nor of ours.
+    #[error(transparent)]
+    Workspace(WorkspaceError),
     #[error("the server is shutting down: try again when it is back")]
     ShuttingDown,
     #[error("Internal server error")]
@@ -161,6 +172,11 @@ impl Error {
             Self::NotJson(_) => (StatusCode::BAD_REQUEST, "invalid_json"),
             Self::NotObject { .. } => (StatusCode::BAD_REQUEST, "no_object"),
             Self::CodeMissing => (StatusCode::BAD_REQUEST, "missing_field"),
+            Self::MissingField { .. } => (StatusCode::BAD_REQUEST, "missing_field"),
+            Self::Path { .. } => (StatusCode::BAD_REQUEST, "path_invalid"),
+            Self::Range { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable"),
+            Self::Precondition { .. } => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
+            Self::Workspace(error) => of_workspace(error),
             Self::WrongType { .. } => (StatusCode::BAD_REQUEST, "wrong_type"),
             Self::OutOfRange { .. } => (StatusCode::BAD_REQUEST, "out_of_range"),
             Self::UnknownField { .. } => (StatusCode::BAD_REQUEST, "unknown_field"),
@@ -205,7 +221,7 @@ impl Error {
             Self::NoInput => Some("text"),
             Self::DetachedEvents => Some("detach"),
             Self::UnknownParameter { name, .. } => Some(name),
-            Self::SessionId { field, .. } => Some(field),
+            Self::SessionId { field, .. } | Self::Path { field, .. } | Self::MissingField { field, .. } => Some(field),
             Self::WrongType { field, .. }
             | Self::OutOfRange { field, .. }
             | Self::UnknownField { field, .. }
@@ -217,7 +233,9 @@ impl Error {
     /// When a client that met this may try again, in seconds.
     fn retry_after_seconds(&self) -> Option<u16> {
         match self {
-            Self::QueueFull { .. } | Self::NoRoomForBody { .. } => Some(1),
+            Self::QueueFull { .. } | Self::NoRoomForBody { .. } | Self::Workspace(WorkspaceError::Busy { .. }) => {
+                Some(1)
+            }
             Self::NoRoom { .. } | Self::ShuttingDown => Some(5),
             _ => None,
         }
@@ -248,6 +266,26 @@ impl Error {
             // The text may quote what the client sent.
             refused => tracing::debug!(status = refused.status().as_u16(), "refused"),
         }
+    }
+}
+
+/// The same for what was not done in a workspace.
+fn of_workspace(error: &WorkspaceError) -> (StatusCode, &'static str) {
+    use WorkspaceError as Files;
+    match error {
+        Files::Gone => (StatusCode::NOT_FOUND, "no_such_session"),
+        Files::NotFound { .. } => (StatusCode::NOT_FOUND, "file_not_found"),
+        Files::NotRegular { .. } => (StatusCode::CONFLICT, "not_a_regular_file"),
+        Files::NotFolder { .. } => (StatusCode::CONFLICT, "not_a_folder"),
+        Files::Exists { .. } => (StatusCode::CONFLICT, "file_exists"),
+        Files::NotEmpty { .. } => (StatusCode::CONFLICT, "folder_not_empty"),
+        Files::IntoItself { .. } => (StatusCode::CONFLICT, "moved_into_itself"),
+        Files::TreeTooLarge(_) => (StatusCode::CONFLICT, "tree_too_large"),
+        Files::Denied { .. } => (StatusCode::FORBIDDEN, "permission_denied"),
+        Files::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "file_too_large"),
+        Files::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_room_for_transfer"),
+        Files::NoSpace => (StatusCode::INSUFFICIENT_STORAGE, "no_space"),
+        Files::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
     }
 }
 
@@ -318,7 +356,8 @@ mod tests {
     #[test]
     fn the_reference_has_every_code() {
         let reference = include_str!("../../../docs/http.md");
-        let statuses = include_str!("error.rs").lines().filter(|line| line.trim_start().starts_with("Self::"));
+        let is_status = |line: &&str| ["Self::", "Files::"].iter().any(|start| line.trim_start().starts_with(start));
+        let statuses = include_str!("error.rs").lines().filter(is_status);
         let codes: Vec<_> = statuses.filter_map(|line| line.split_once("(StatusCode::")?.1.split('"').nth(1)).collect();
         assert!(codes.len() > 20, "{codes:?}");
         for code in codes {

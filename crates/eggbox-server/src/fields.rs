@@ -69,12 +69,6 @@ impl<'a> Fields<'a> {
         self.value(field).map(|value| string(&self.name(field), value)).transpose()
     }
 
-    pub(crate) fn boolean(&self, field: &str) -> Result<Option<bool>, Error> {
-        let Some(value) = self.value(field) else { return Ok(None) };
-        let wanted = || self.wrong_type(field, "true or false".to_owned(), value);
-        value.parse().map(Some).map_err(|_| wanted())
-    }
-
     /// The names and strings of the object that a field is, whatever the names.
     pub(crate) fn strings(&self, field: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
         let Some(value) = self.value(field) else { return Ok(None) };
@@ -89,6 +83,15 @@ impl<'a> Fields<'a> {
             Ok((name, text))
         };
         found.into_iter().map(named).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// False where it was left out.
+    pub(crate) fn flag(&self, field: &str) -> Result<bool, Error> {
+        match self.value(field) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(value) => Err(self.wrong_type(field, "true or false".to_owned(), value)),
+        }
     }
 
     /// The fields of the object that a field is; none of them where it was left out.

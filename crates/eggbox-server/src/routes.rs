@@ -7,6 +7,7 @@ pub(crate) mod delete_session;
 pub(crate) mod list_sessions;
 pub(crate) mod patch_session;
 pub(crate) mod executions;
+pub(crate) mod files;
 pub(crate) mod health;
 mod session;
 

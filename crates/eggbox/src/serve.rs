@@ -37,8 +37,9 @@ const WAIT_REPORT: Duration = Duration::from_secs(5);
 /// Descriptors that the server holds per session: two pipes for its channel, two for its output, its pidfd, four files in
 /// memory, three counters of its control group, and four streams that it has left to processes of its past.
 const DESCRIPTORS_PER_SESSION: u64 = 16;
-/// Descriptors for everything else: the runtime, the nest, the log, sessions that are being made.
-const DESCRIPTORS_BESIDE: u64 = 128;
+/// Descriptors for everything else: the runtime, the nest, the log, sessions that are being made, files of workspaces that are
+/// transferred or gone through.
+const DESCRIPTORS_BESIDE: u64 = 640;
 
 /// Raises this process's limit of descriptors to what it may have, and makes sure that this is enough.
 fn allow_descriptors(config: &Config) -> anyhow::Result<()> {

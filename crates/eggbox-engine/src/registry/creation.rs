@@ -11,6 +11,7 @@ use crate::names::Gone;
 use crate::session_id::SessionId;
 use crate::view::{self, Held, SessionView};
 use crate::wanted::{SessionChange, WantedSession};
+use crate::workspace::Workspace;
 
 /// Somebody who waits for a session to be there.
 #[derive(Debug)]
@@ -81,6 +82,14 @@ impl Registry {
             record.asked.life_max = life_max.or(record.asked.life_max);
         })?;
         Ok(Some(held.view()))
+    }
+
+    /// The files of the session of that name, as soon as it is there; none where none of that name lives.
+    pub(crate) async fn workspace(&self, id: &SessionId) -> Option<Workspace> {
+        let mut live = self.names().live.get(id).map(|live| live.held.clone())?;
+        // An error where it could not be started.
+        let held = live.wait_for(Option::is_some).await.ok()?;
+        held.as_ref().map(|held| Workspace::new(held.workspace.clone(), Arc::clone(&self.workers)))
     }
 
     /// Makes a session of that name, which may use what is asked, and returns when it is there. The end of an earlier one

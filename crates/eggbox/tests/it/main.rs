@@ -5,6 +5,7 @@
 
 mod server;
 mod client;
+mod files_client;
 mod python;
 mod process;
 mod sse;
@@ -33,6 +34,7 @@ mod queueing;
 mod pool;
 mod programs;
 mod workspace;
+mod files;
 mod bad_request;
 mod capacity;
 mod isolation;
@@ -41,6 +43,7 @@ mod real_programs;
 mod data;
 mod workloads;
 mod hostile;
+mod files_hostile;
 mod shutdown;
 mod restarts;
 mod attacks;

@@ -39,7 +39,7 @@ pub(crate) async fn ask(
     let (body, taken) = body::read_json(request, &app.config, &app.room).await?;
     let view = app.engine.view(&id).await.ok_or_else(|| Error::NoSession { id: id.to_string() })?;
     let fields = Fields::of_body(&body, &["code", "timeout_seconds", "stdin", "detach"])?;
-    let delivery = match (fields.boolean("detach")?.unwrap_or(false), wants_events) {
+    let delivery = match (fields.flag("detach")?, wants_events) {
         (true, true) => return Err(Error::DetachedEvents),
         (true, false) => Delivery::Detached,
         (false, true) => Delivery::Events,

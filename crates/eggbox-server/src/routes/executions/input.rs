@@ -18,7 +18,7 @@ pub(crate) async fn input(
 ) -> Result<StatusCode, Error> {
     let (body, _room) = body::read_json(request, &app.config, &app.room).await?;
     let fields = Fields::of_body(&body, &["text", "end"])?;
-    let text = match (fields.string("text")?, fields.boolean("end")?.unwrap_or(false)) {
+    let text = match (fields.string("text")?, fields.flag("end")?) {
         (Some(text), false) => Some(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)),
         (None, true) => None,
         _ => return Err(Error::NoInput),

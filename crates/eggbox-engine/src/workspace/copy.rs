@@ -1,0 +1,313 @@
+//! A whole workspace made anew in another session: one thread reads it as the one session's user, another writes it as the
+//! other's.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, SeekFrom, Timespec, Timestamps, fchmod, fstat, ftruncate, futimens, linkat, mkdirat,
+    openat, readlinkat, seek, symlinkat, utimensat,
+};
+use rustix::io::Errno;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Workspace;
+use super::entry::{bytes, modified};
+use super::error::{At, WorkspaceError};
+use super::folder::{Folder, open_closed, open_folder, own_path};
+use super::walk::{Closed, Step, What, present, text, walk};
+use super::workers::{internal, start};
+
+/// Parts that are read and not yet written, each with a descriptor.
+const PARTS_MAX: usize = 8;
+/// What is copied at once.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// A part of a workspace, in the order in which it is made anew: its name, in the folder that was begun last.
+struct Part {
+    name: CString,
+    made: Made,
+    mode: Mode,
+    modified: (i64, u32),
+}
+
+enum Made {
+    Folder,
+    /// Nothing more comes into it.
+    FolderEnd,
+    File(File),
+    /// Another name of a file that has come, by its path.
+    Same(Vec<u8>),
+    Link(CString),
+}
+
+type Parts = mpsc::Sender<Result<Part, WorkspaceError>>;
+
+pub(super) async fn copy(from: &Workspace, to: &Workspace) -> Result<(), WorkspaceError> {
+    let _walk = from.workers.walk().await?;
+    let bytes_max = from.workers.workspace_bytes_max;
+    let (sender, parts) = mpsc::channel(PARTS_MAX);
+    start(from.place.clone(), move |folder| {
+        if let Err(error) = folder.and_then(|folder| read(&folder, bytes_max, &sender)) {
+            let _ = sender.blocking_send(Err(error));
+        }
+    })?;
+    let (reply, written) = oneshot::channel();
+    start(to.place.clone(), move |folder| {
+        let _ = reply.send(folder.and_then(|folder| write(&folder, parts)));
+    })?;
+    written.await.unwrap_or_else(|_| Err(internal("a thread that copied files has panicked")))
+}
+
+fn read(folder: &Folder, bytes_max: u64, parts: &Parts) -> Result<(), WorkspaceError> {
+    // The first names of files that have several.
+    let mut first_names: HashMap<u64, Vec<u8>> = HashMap::new();
+    walk(folder.open_folder("")?, Closed::Opened, bytes_max, |step| {
+        let Some(made) = part(&step, &mut first_names)? else { return Ok(()) };
+        let mode = Mode::from_raw_mode(step.stat.st_mode & 0o7777);
+        let part = Part { name: step.name.clone(), made, mode, modified: modified(step.stat) };
+        parts.blocking_send(Ok(part)).map_err(|_| internal("what was to write them has given up"))
+    })
+}
+
+fn part(step: &Step<'_>, first_names: &mut HashMap<u64, Vec<u8>>) -> Result<Option<Made>, WorkspaceError> {
+    Ok(match step.what {
+        What::Folder => Some(Made::Folder),
+        What::FolderEnd => Some(Made::FolderEnd),
+        What::Link => {
+            let target = present(readlinkat(step.folder, &**step.name, Vec::new())).at(&text(step.path))?;
+            target.map(Made::Link)
+        }
+        What::File => {
+            if let Some(first) = first_names.get(&step.stat.st_ino) {
+                return Ok(Some(Made::Same(first.clone())));
+            }
+            let opened = present(open_closed(step.folder, step.name)).at(&text(step.path))?.flatten();
+            let Some(file) = opened else { return Ok(None) };
+            if step.stat.st_nlink > 1 {
+                first_names.insert(step.stat.st_ino, step.path.to_vec());
+            }
+            Some(Made::File(file))
+        }
+    })
+}
+
+fn write(folder: &Folder, mut parts: mpsc::Receiver<Result<Part, WorkspaceError>>) -> Result<(), WorkspaceError> {
+    let mut open: Vec<OwnedFd> = vec![folder.open_folder("")?];
+    while let Some(part) = parts.blocking_recv() {
+        let Part { name, made, mode, modified } = part?;
+        let place = name.to_string_lossy().into_owned();
+        if matches!(made, Made::FolderEnd) {
+            // Only now: its mode may forbid what had to be made in it, and that has changed its time.
+            if let Some(done) = open.pop() {
+                fchmod(&done, mode).and_then(|()| futimens(&done, &times(modified))).at(&place)?;
+            }
+            continue;
+        }
+        let Some(parent) = open.last() else { return Err(internal("a folder ended that was not begun")) };
+        match made {
+            Made::Folder => {
+                match mkdirat(parent, &*name, Mode::RWXU) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(WorkspaceError::at(&place, error)),
+                }
+                open.push(open_folder(parent.as_fd(), &*name).at(&place)?);
+            }
+            Made::File(file) => make_file(parent.as_fd(), &name, &file, mode, modified).at(&place)?,
+            Made::Same(first) => make_name(folder, &first, parent.as_fd(), &name).at(&place)?,
+            Made::Link(target) => {
+                symlinkat(&*target, parent, &*name).at(&place)?;
+                utimensat(parent, &*name, &times(modified), AtFlags::SYMLINK_NOFOLLOW).at(&place)?;
+            }
+            Made::FolderEnd => {}
+        }
+    }
+    // The last word of the other thread is that all is read, or why not.
+    if open.len() == 1 { Ok(()) } else { Err(internal("a workspace was not read to its end")) }
+}
+
+fn times((seconds, nanos): (i64, u32)) -> Timestamps {
+    let time = Timespec { tv_sec: seconds, tv_nsec: nanos.into() };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+fn make_file(parent: BorrowedFd<'_>, name: &CString, from: &File, mode: Mode, modified: (i64, u32)) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let to = File::from(openat(parent, &**name, flags, Mode::RUSR | Mode::WUSR)?);
+    copy_content(from, &to)?;
+    fchmod(&to, mode)?;
+    Ok(futimens(&to, &times(modified))?)
+}
+
+/// Copies what is in a file, and leaves its holes holes.
+fn copy_content(from: &File, to: &File) -> io::Result<()> {
+    let size = bytes(&fstat(from)?);
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut offset = 0;
+    while offset < size {
+        let Some(start) = next(from, SeekFrom::Data(offset))? else { break };
+        let end = next(from, SeekFrom::Hole(start))?.unwrap_or(size).min(size);
+        offset = start;
+        while offset < end {
+            let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX).min(BUFFER_BYTES);
+            let count = from.read_at(&mut buffer[..wanted], offset)?;
+            if count == 0 {
+                // Code has cut it meanwhile.
+                return Ok(ftruncate(to, size)?);
+            }
+            to.write_all_at(&buffer[..count], offset)?;
+            offset += count as u64;
+        }
+    }
+    Ok(ftruncate(to, size)?)
+}
+
+fn next(file: &File, to: SeekFrom) -> io::Result<Option<u64>> {
+    match seek(file, to) {
+        Ok(offset) => Ok(Some(offset)),
+        // lseek(2): there is no more data.
+        Err(Errno::NXIO) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives a file that was made already another name.
+fn make_name(folder: &Folder, first: &[u8], parent: BorrowedFd<'_>, name: &CString) -> Result<(), Errno> {
+    // By a handle, as the kernel's own way to it would follow links.
+    let first = folder.handle(first)?;
+    linkat(CWD, own_path(&first).as_c_str(), parent, &**name, AtFlags::SYMLINK_FOLLOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+    use std::path::Path;
+
+    use rustix::fs::{CWD, FileType, mknodat, open};
+
+    use super::*;
+
+    /// The users that read and write, where the test may be two.
+    const USERS: [u32; 2] = [0x7100_0001, 0x7100_0002];
+
+    fn become_user(user: u32) {
+        if rustix::process::geteuid().is_root() {
+            eggbox_sandbox::reach_files_as(user).unwrap();
+        }
+    }
+
+    /// A folder for that user alone.
+    fn folder_of(user: u32) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        if rustix::process::geteuid().is_root() {
+            chown(folder.path(), Some(user), Some(user)).unwrap();
+        }
+        folder
+    }
+
+    fn handle(path: &Path) -> Folder {
+        Folder::new(open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap())
+    }
+
+    fn copy(from: &Path, to: &Path, bytes_max: u64) -> Result<(), WorkspaceError> {
+        let (from, to) = (handle(from), handle(to));
+        let (sender, parts) = mpsc::channel(PARTS_MAX);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                become_user(USERS[0]);
+                if let Err(error) = read(&from, bytes_max, &sender) {
+                    let _ = sender.blocking_send(Err(error));
+                }
+            });
+            let writer = scope.spawn(move || {
+                become_user(USERS[1]);
+                write(&to, parts)
+            });
+            writer.join().unwrap()
+        })
+    }
+
+    fn as_user<T: Send>(user: u32, act: impl FnOnce() -> T + Send) -> T {
+        let acting = || {
+            become_user(user);
+            act()
+        };
+        std::thread::scope(|scope| scope.spawn(acting).join().unwrap())
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn files_folders_and_links_are_made_anew_as_they_were() {
+        let (from, to) = (folder_of(USERS[0]), folder_of(USERS[1]));
+        let at = |name: &str| from.path().join(name);
+        as_user(USERS[0], || {
+            fs::create_dir_all(at("shut/inner")).unwrap();
+            fs::write(at("shut/inner/secret"), "secret").unwrap();
+            fs::write(at("plain"), vec![7; 3 * BUFFER_BYTES + 5]).unwrap();
+            fs::hard_link(at("plain"), at("shut/other name")).unwrap();
+            symlink("/etc/passwd", at("absolute")).unwrap();
+            symlink("nowhere", at("dangling")).unwrap();
+            mknodat(CWD, at("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+            let sparse = File::create(at("sparse")).unwrap();
+            sparse.write_all_at(b"end", 1 << 30).unwrap();
+            sparse.set_len((1 << 30) + 10).unwrap();
+            for path in ["plain", "shut/inner", "absolute"] {
+                utimensat(CWD, at(path), &times((1_000_000_000, 5000)), AtFlags::SYMLINK_NOFOLLOW).unwrap();
+            }
+            for (path, mode) in [("shut/inner/secret", 0), ("shut/inner", 0o111), ("shut", 0), ("plain", 0o751)] {
+                set_mode(&at(path), mode);
+            }
+        });
+        copy(from.path(), to.path(), 2 << 30).unwrap();
+        let at = |name: &str| to.path().join(name);
+        let mode = |path: &str| fs::symlink_metadata(at(path)).unwrap().mode() & 0o7777;
+        assert_eq!((mode("shut"), mode("plain")), (0, 0o751));
+        as_user(USERS[1], || {
+            set_mode(&at("shut"), 0o700);
+            assert_eq!(mode("shut/inner"), 0o111);
+            let mtime = |path: &str| fs::symlink_metadata(at(path)).unwrap().mtime();
+            assert_eq!(["plain", "shut/inner", "absolute"].map(mtime), [1_000_000_000; 3]);
+            set_mode(&at("shut/inner"), 0o700);
+            assert_eq!(mode("shut/inner/secret"), 0);
+            set_mode(&at("shut/inner/secret"), 0o600);
+            assert_eq!(fs::read_to_string(at("shut/inner/secret")).unwrap(), "secret");
+            assert_eq!(fs::read(at("plain")).unwrap(), vec![7; 3 * BUFFER_BYTES + 5]);
+            let same = |path: &str| fs::metadata(at(path)).unwrap().ino();
+            assert_eq!(same("plain"), same("shut/other name"));
+            assert_eq!(fs::read_link(at("absolute")).unwrap(), Path::new("/etc/passwd"));
+            assert_eq!(fs::read_link(at("dangling")).unwrap(), Path::new("nowhere"));
+            assert!(!at("fifo").exists());
+            let sparse = fs::metadata(at("sparse")).unwrap();
+            assert!(sparse.len() == (1 << 30) + 10 && sparse.blocks() * 512 < 1 << 20, "{sparse:?}");
+            let mut end = [0; 10];
+            File::open(at("sparse")).unwrap().read_exact_at(&mut end, 1 << 30).unwrap();
+            assert_eq!(&end, b"end\0\0\0\0\0\0\0");
+        });
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_and_what_stands_in_the_way_too() {
+        let (from, to) = (folder_of(USERS[0]), folder_of(USERS[1]));
+        as_user(USERS[0], || fs::write(from.path().join("file"), "12345").unwrap());
+        assert!(matches!(copy(from.path(), to.path(), 4), Err(WorkspaceError::TreeTooLarge(_))));
+        copy(from.path(), to.path(), 5).unwrap();
+        assert!(matches!(copy(from.path(), to.path(), 5), Err(WorkspaceError::Exists { .. })));
+        let outside = tempfile::tempdir().unwrap();
+        as_user(USERS[0], || {
+            fs::create_dir(from.path().join("a")).unwrap();
+            fs::write(from.path().join("a/b"), "").unwrap();
+        });
+        as_user(USERS[1], || symlink(outside.path(), to.path().join("a")).unwrap());
+        assert!(copy(from.path(), to.path(), 5).is_err());
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+}

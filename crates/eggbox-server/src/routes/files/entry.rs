@@ -1,0 +1,68 @@
+//! A file, a folder or whatever else there is, as clients see it.
+
+use axum::http::HeaderValue;
+use eggbox_engine::{Entry, EntryKind};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::error::Error;
+
+#[derive(Debug, Serialize)]
+pub(super) struct EntryAnswer {
+    path: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    size: u64,
+    modified: String,
+    /// The path is not the true one, which is no UTF-8.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    lossy: bool,
+}
+
+impl From<Entry> for EntryAnswer {
+    fn from(entry: Entry) -> Self {
+        let Entry { path, is_exact, kind, bytes, modified, version: _ } = entry;
+        Self { path, kind: name(kind), size: bytes, modified: time(modified), lossy: !is_exact }
+    }
+}
+
+fn name(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::File => "file",
+        EntryKind::Folder => "folder",
+        EntryKind::Link => "link",
+        EntryKind::Other => "other",
+    }
+}
+
+/// A time as RFC 3339 has it, in UTC, to the millisecond. What is before or after all that it can say, as code can set it, is
+/// the first or the last that it can.
+fn time((seconds, nanos): (i64, u32)) -> String {
+    let (first, last) = (Timestamp::MIN, Timestamp::MAX);
+    let seconds = seconds.clamp(first.as_second(), last.as_second());
+    let nanos = i32::try_from(nanos).unwrap_or(0);
+    let time = Timestamp::new(seconds, nanos).unwrap_or(if seconds < 0 { first } else { last });
+    format!("{time:.3}")
+}
+
+/// The mark of a state of a file.
+pub(super) fn etag(entry: &Entry) -> Result<HeaderValue, Error> {
+    HeaderValue::try_from(format!("\"{}\"", entry.version)).map_err(|cause| Error::Internal(cause.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn any_time_that_code_can_set_is_told() {
+        for (time, text) in [
+            ((0, 0), "1970-01-01T00:00:00.000Z"),
+            ((1_700_000_000, 120_000_000), "2023-11-14T22:13:20.120Z"),
+            ((-1, 0), "1969-12-31T23:59:59.000Z"),
+        ] {
+            assert_eq!(super::time(time), text);
+        }
+        for seconds in [i64::MIN, i64::MAX, 1 << 40] {
+            assert!(super::time((seconds, 999_999_999)).ends_with('Z'), "{seconds}");
+        }
+    }
+}
