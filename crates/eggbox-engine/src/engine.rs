@@ -12,6 +12,7 @@ use crate::code::Code;
 use crate::config::EngineConfig;
 use crate::environment::{Environment, EnvironmentError};
 use crate::outcome::Execution;
+use crate::owner::Owner;
 use crate::pool::PoolStatus;
 use crate::registry::Registry;
 use crate::session::SessionError;
@@ -67,6 +68,8 @@ pub enum ExecuteError {
     NoRoom { sessions_max: u32 },
     #[error("{queue_max} executions already wait for this session")]
     QueueFull { queue_max: usize },
+    #[error("all {sessions_max} sessions of its owner are in use")]
+    NoRoomForOwner { sessions_max: u32 },
     #[error("the code is longer than the {code_bytes_max} bytes that its session was made for")]
     CodeTooLong { code_bytes_max: u64 },
     #[error("the server is shutting down")]
@@ -153,10 +156,16 @@ impl Engine {
         self.shared.registry.view(id).await.map_err(|error| ExecuteError::Internal(error.into()))
     }
 
-    /// What a session may use that nothing less was asked for.
+    /// What any session may use at most.
     #[must_use]
     pub fn limits(&self) -> SessionLimits {
         self.shared.registry.limits()
+    }
+
+    /// What a session of `owner` may use that nothing less was asked for.
+    #[must_use]
+    pub fn limits_of(&self, owner: Option<&Owner>) -> SessionLimits {
+        self.limits().lowered(&self.shared.registry.asked_of(owner))
     }
 
     /// Ends the session `id` with all that runs and waits in it, and forgets its name. Returns when its processes are gone;

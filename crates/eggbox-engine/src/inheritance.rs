@@ -109,7 +109,14 @@ impl Heir<'_> {
 
     async fn read_session(self, Entry { key, note, descriptors }: Entry) -> Option<KeptSession> {
         match read_session(&key, &note, descriptors) {
-            Ok(session) => Some(session),
+            Ok(mut session) => {
+                // What an operator takes from an owner holds for the sessions that live, too.
+                let owner = session.record.id.owner().and_then(|owner| self.config.owners.get(owner));
+                if let Some(owner) = owner {
+                    session.record.asked = session.record.asked.and(&owner.of_session);
+                }
+                Some(session)
+            }
             Err(error) => {
                 tracing::error!(%error, key, "a session of the server before this one cannot be read");
                 self.keeper.remove(&key).await;

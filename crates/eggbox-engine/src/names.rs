@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use crate::ending::Ending;
 use crate::inheritance::Ended;
 use crate::outcome::Death;
+use crate::owners::Counted;
 use crate::registry::Request;
 use crate::session_files::SessionFiles;
 use crate::session_id::SessionId;
@@ -32,6 +33,7 @@ pub(crate) struct Live {
     /// What there is to be looked at; none until it was started.
     pub(crate) held: watch::Receiver<Option<Held>>,
     pub(crate) ending: Arc<Ending>,
+    pub(crate) _counted: Counted,
 }
 
 /// A session that has ended untold.

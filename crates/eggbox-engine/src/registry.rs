@@ -19,6 +19,8 @@ use crate::inheritance::{Ended, Inherited, keep_end};
 use crate::kept::gone_key;
 use crate::names::{Gone, Live, Names};
 use crate::outcome::{Death, Execution, Outcome, Output, Usage};
+use crate::owner::Owner;
+use crate::owners::Owners;
 use crate::session::Session;
 use crate::session_files::LastExecution;
 use crate::session_id::SessionId;
@@ -32,6 +34,7 @@ pub(crate) struct Registry {
     names: Mutex<Names>,
     /// One for each execution that may run now.
     turns: Semaphore,
+    owners: Owners,
     /// Executions that were taken on and are not answered yet.
     in_flight: AtomicUsize,
     /// Told whenever one is answered.
@@ -103,12 +106,14 @@ impl Registry {
     /// With the sessions that an earlier server has left.
     pub(crate) fn new(environment: Environment, inherited: Inherited, config: Arc<EngineConfig>) -> Arc<Self> {
         let turns = Semaphore::new(config.limits.executions_max.min(Semaphore::MAX_PERMITS));
+        let owners = Owners::new(&config.owners);
         let (in_flight, answered) = (AtomicUsize::new(0), Notify::new());
         let registry = Arc::new(Self {
             environment,
             config,
             names: Mutex::default(),
             turns,
+            owners,
             in_flight,
             answered,
             is_handing_over: watch::Sender::new(false),
@@ -135,6 +140,11 @@ impl Registry {
     /// The operator's.
     pub(crate) fn limits(&self) -> SessionLimits {
         SessionLimits::of(&self.config)
+    }
+
+    /// What sessions of `owner` are to have less of than the operator's limits.
+    pub(crate) fn asked_of(&self, owner: Option<&Owner>) -> AskedLimits {
+        self.owners.asked(owner)
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -201,7 +211,8 @@ impl Registry {
         files.last_execution().map(Some)
     }
 
-    fn check_room(&self, names: &Names) -> Result<(), ExecuteError> {
+    fn check_room(&self, names: &Names, id: &SessionId) -> Result<(), ExecuteError> {
+        self.owners.check_room(id)?;
         let sessions_max = self.config.limits.sessions_max;
         if names.live.len() >= sessions_max as usize { Err(ExecuteError::NoRoom { sessions_max }) } else { Ok(()) }
     }
@@ -274,7 +285,7 @@ impl Registry {
                 Err(TrySendError::Closed(request)) => request,
             },
             None => {
-                self.check_room(&names)?;
+                self.check_room(&names, id)?;
                 request
             }
         };
@@ -297,6 +308,6 @@ impl Registry {
         let ending = Arc::new(Ending::default());
         let (watched, held) = watch::channel(None);
         tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, Arc::clone(&ending), watched, receiver));
-        Live { queue: sender, held, ending }
+        Live { queue: sender, held, ending, _counted: self.owners.count(id) }
     }
 }

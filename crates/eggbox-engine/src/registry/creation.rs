@@ -50,7 +50,7 @@ impl Registry {
             match names.live.get(&id) {
                 Some(live) if !live.queue.is_closed() => return Err(CreateError::Exists),
                 Some(_) => {}
-                None => self.check_room(&names)?,
+                None => self.check_room(&names, &id)?,
             }
             let untold = names.gone.get(&id).map(|gone| gone.number);
             let beginning = Beginning::Created(asked, Creation { reply, untold, _in_flight: InFlight::new(self) });

@@ -35,7 +35,7 @@ impl Registry {
         };
         let (mut session, running) = match inherited {
             Some(inherited) => inherited,
-            None => match self.environment.start_session(id.clone(), asked).await {
+            None => match self.environment.start_session(id.clone(), asked.and(&self.asked_of(id.owner()))).await {
                 Ok(session) => (session, None),
                 Err(error) => return self.fail(&id, creation, queue, &error),
             },
@@ -93,7 +93,7 @@ impl Registry {
     ) -> End {
         let resumed = {
             // It runs already, and others have to wait for that.
-            let _turn = self.turns.try_acquire();
+            let _turn = self.owners.turn_of_running(session.record.id.owner(), &self.turns);
             session.resume().await
         };
         drop(running);
@@ -103,6 +103,7 @@ impl Registry {
             Ok(Some(death)) => return End { death: Some(death), last: None },
             Err(error) => return End { death: Some(self.give_up(session, &error).await), last: None },
         }
+        let owner = session.record.id.owner().cloned();
         loop {
             let is_unkept = session.is_unkept();
             let request = tokio::select! {
@@ -134,7 +135,7 @@ impl Registry {
                         let answer = gone(session.record.id.clone(), death.clone());
                         return End { death: Some(death), last: Some((reply, Ok(answer))) };
                     }
-                    turn = self.turns.acquire() => turn,
+                    turn = self.owners.turn(owner.as_ref(), &self.turns) => turn,
                 };
                 if !Request::settle(&is_settled) {
                     continue;

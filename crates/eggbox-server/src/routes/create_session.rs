@@ -1,6 +1,7 @@
 //! `POST /v1/sessions`: makes a session, with less of the operator's limits where that is asked for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::LOCATION;
@@ -10,6 +11,7 @@ use eggbox_engine::{AskedLimits, CreateError, SessionId, SessionLimits, ranges};
 
 use super::session::SessionAnswer;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::body;
 use crate::error::Error;
 use crate::fields::{Bound, Fields};
@@ -17,11 +19,17 @@ use crate::fields::{Bound, Fields};
 const FIELDS: [&str; 4] = ["id", "limits", "idle_seconds", "ttl_seconds"];
 const LIMITS: [&str; 5] = ["wall_seconds", "cpu_seconds", "memory_bytes", "processes", "output_bytes"];
 
-pub(crate) async fn create_session(State(app): State<Arc<App>>, request: Request) -> Result<Response, Error> {
+pub(crate) async fn create_session(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Error> {
     let (body, _room) = body::read_json(request, &app.config, &app.room).await?;
-    let (id, asked) = parse(&body, app.engine.limits())?;
-    let view = app.engine.create(id.clone(), asked).await.map_err(|error| match error {
-        CreateError::Exists => Error::SessionExists { id: id.map(String::from).unwrap_or_default() },
+    let most = Most { operators: app.engine.limits(), callers: app.engine.limits_of(caller.0.as_ref()) };
+    let (id, asked) = parse(&body, &most)?;
+    let named = caller.name(id.clone().unwrap_or_else(SessionId::unique));
+    let view = app.engine.create(Some(named), asked).await.map_err(|error| match error {
+        CreateError::Exists => Error::SessionExists { id: id.map(|id| id.to_string()).unwrap_or_default() },
         CreateError::Refused(error) => error.into(),
     })?;
     let location = HeaderValue::try_from(format!("/v1/sessions/{}", view.id));
@@ -30,36 +38,59 @@ pub(crate) async fn create_session(State(app): State<Arc<App>>, request: Request
     Ok((StatusCode::CREATED, [(LOCATION, location)], answer).into_response())
 }
 
-/// What is asked for, within what the operator lets a session have.
-fn parse(body: &[u8], operators: SessionLimits) -> Result<(Option<SessionId>, AskedLimits), Error> {
+/// What a session may have, whoever makes it, and what those of this caller may.
+#[derive(Debug, Clone, Copy)]
+struct Most {
+    operators: SessionLimits,
+    callers: SessionLimits,
+}
+
+impl Most {
+    /// The bound of one of the limits, which is called `setting` where it is the operator's.
+    fn bound<T: PartialOrd>(&self, least: T, limit: impl Fn(&SessionLimits) -> T, setting: &'static str) -> Bound<T> {
+        let most = limit(&self.callers);
+        let setting = if most < limit(&self.operators) { "of your key" } else { setting };
+        Bound { least, most, setting: Some(setting) }
+    }
+
+    /// There may be none but the range.
+    fn cpu_bound(&self) -> Bound<f64> {
+        let [least, most] = ranges::CPU_SECONDS;
+        let limit = |limits: &SessionLimits| limits.cpu_max.map_or(most, |cpu_max| cpu_max.as_secs_f64());
+        let bound = self.bound(least, limit, "cpu_seconds_max");
+        Bound { setting: self.callers.cpu_max.and(bound.setting), ..bound }
+    }
+}
+
+/// What is asked for, within what the caller's sessions may have.
+fn parse(body: &[u8], most: &Most) -> Result<(Option<SessionId>, AskedLimits), Error> {
     let fields = Fields::of_body(body, &FIELDS)?;
     let id = fields.string("id")?.map(SessionId::try_from).transpose();
     let id = id.map_err(|cause| Error::SessionId { field: "id", cause })?;
     let limits = fields.object("limits", &LIMITS)?;
-    let count = |field, [least, _]: [u64; 2], most: u64, setting| {
-        limits.count(field, Bound { least, most, setting: Some(setting) })
+    let count = |field, [least, _]: [u64; 2], limit: fn(&SessionLimits) -> u64, setting| {
+        limits.count(field, most.bound(least, limit, setting))
     };
-    let seconds = |fields: &Fields<'_>, field, [least, _]: [f64; 2], most: f64, setting| {
-        fields.seconds(field, Bound { least, most, setting: Some(setting) })
+    let seconds = |fields: &Fields<'_>, field, [least, _]: [f64; 2], limit: fn(&SessionLimits) -> Duration, setting| {
+        fields.seconds(field, most.bound(least, |limits| limit(limits).as_secs_f64(), setting))
     };
-    let SessionLimits { wall_max, cpu_max, memory_bytes_max, processes_max, output_bytes_max, idle_max, life_max } =
-        operators;
-    let cpu_bound = Bound {
-        least: ranges::CPU_SECONDS[0],
-        most: cpu_max.map_or(ranges::CPU_SECONDS[1], |cpu_max| cpu_max.as_secs_f64()),
-        setting: cpu_max.map(|_| "cpu_seconds_max"),
-    };
-    let processes = count("processes", ranges::PROCESSES, processes_max.into(), "processes_max")?;
-    let output_bytes = count("output_bytes", ranges::OUTPUT_BYTES, output_bytes_max as u64, "output_bytes_max")?;
+    let processes = count("processes", ranges::PROCESSES, |limits| limits.processes_max.into(), "processes_max")?;
+    let output_bytes =
+        count("output_bytes", ranges::OUTPUT_BYTES, |limits| limits.output_bytes_max as u64, "output_bytes_max")?;
     let asked = AskedLimits {
-        wall_max: seconds(&limits, "wall_seconds", ranges::WALL_SECONDS, wall_max.as_secs_f64(), "wall_seconds_max")?,
-        cpu_max: limits.seconds("cpu_seconds", cpu_bound)?,
-        memory_bytes_max: count("memory_bytes", ranges::MEMORY_BYTES, memory_bytes_max, "memory_bytes_max")?,
+        wall_max: seconds(&limits, "wall_seconds", ranges::WALL_SECONDS, |limits| limits.wall_max, "wall_seconds_max")?,
+        cpu_max: limits.seconds("cpu_seconds", most.cpu_bound())?,
+        memory_bytes_max: count(
+            "memory_bytes",
+            ranges::MEMORY_BYTES,
+            |limits| limits.memory_bytes_max,
+            "memory_bytes_max",
+        )?,
         // Neither is more than the operator's, which has the same type.
-        processes_max: processes.map(|count| u32::try_from(count).unwrap_or(processes_max)),
-        output_bytes_max: output_bytes.map(|count| usize::try_from(count).unwrap_or(output_bytes_max)),
-        idle_max: seconds(&fields, "idle_seconds", ranges::IDLE_SECONDS, idle_max.as_secs_f64(), "idle_seconds_max")?,
-        life_max: seconds(&fields, "ttl_seconds", ranges::LIFE_SECONDS, life_max.as_secs_f64(), "life_seconds_max")?,
+        processes_max: processes.map(|count| u32::try_from(count).unwrap_or(most.callers.processes_max)),
+        output_bytes_max: output_bytes.map(|count| usize::try_from(count).unwrap_or(most.callers.output_bytes_max)),
+        idle_max: seconds(&fields, "idle_seconds", ranges::IDLE_SECONDS, |limits| limits.idle_max, "idle_seconds_max")?,
+        life_max: seconds(&fields, "ttl_seconds", ranges::LIFE_SECONDS, |limits| limits.life_max, "life_seconds_max")?,
     };
     Ok((id, asked))
 }

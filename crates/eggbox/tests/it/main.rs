@@ -21,6 +21,7 @@ mod session_limits;
 mod get_session;
 mod delete_session;
 mod v1_refusals;
+mod keys;
 mod timeouts;
 mod late_output;
 mod limits;
