@@ -244,18 +244,25 @@ fn sessions_and_untold_ends_stay_their_keys_over_restarts() {
     let mut server = keys.setup(KEPT).start();
     let (ann, bob) = (keys.text(0).to_owned(), keys.text(1).to_owned());
     run(&server, &ann, "s", "x = 5");
-    run(&server, &ann, "gone", "import threading, os; threading.Timer(0.1, os._exit, [3]).start()");
-    let is_ended = |server: &Server| look_at(server, &ann, "gone").text("state") == "ended";
-    assert!(wait_for(Duration::from_secs(5), || is_ended(&server).then_some(())).is_some());
+    let end_untold = |key: &str, status| {
+        let code = format!("import threading, os; threading.Timer(0.1, os._exit, [{status}]).start()");
+        run(&server, key, "gone", &code);
+    };
+    end_untold(&ann, 3);
+    end_untold(&bob, 4);
+    let is_ended = |server: &Server, key: &str| look_at(server, key, "gone").text("state") == "ended";
+    let are_ended = || (is_ended(&server, &ann) && is_ended(&server, &bob)).then_some(());
+    assert!(wait_for(Duration::from_secs(5), are_ended).is_some());
     for signal in [Signal::KILL, Signal::HUP] {
         server = keys.setup(KEPT).start_after(server.end_by(signal));
         assert_eq!([&ann, &bob].map(|key| look_at(&server, key, "s").status), [200, 404], "{signal:?}");
-        assert_eq!([&ann, &bob].map(|key| look_at(&server, key, "gone").status), [200, 404], "{signal:?}");
         assert_eq!(run(&server, &ann, "s", "print(x)").stdout(), "5\n", "{signal:?}");
-        assert!(is_ended(&server));
     }
-    assert_eq!(run(&server, &bob, "gone", "print(1)").stdout(), "1\n");
     assert!(run(&server, &ann, "gone", "print(1)").error().contains("exited with status 3"));
+    assert_eq!(run(&server, &ann, "gone", "print(1)").stdout(), "1\n");
+    server = keys.setup(KEPT).start_after(server.end_by(Signal::KILL));
+    assert_eq!(look_at(&server, &ann, "gone").text("state"), "idle");
+    assert!(run(&server, &bob, "gone", "print(1)").error().contains("exited with status 4"));
     // Another text for the same name has its sessions, and the old one nothing.
     let old = std::mem::replace(&mut keys.keys[0], Key::new("ann")).text;
     keys.write();
