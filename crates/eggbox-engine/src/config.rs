@@ -1,5 +1,6 @@
 //! What the engine runs on: resolved values only. Reading files, flags and variables is the binary's work.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use eggbox_sandbox::cgroup::ControlGroups;
 use eggbox_sandbox::limits::SandboxLimits;
 use eggbox_sandbox::policy::{Isolation, Policy};
 use eggbox_sandbox::steps::FailStep;
+
+use crate::owner::{Owner, OwnerLimits};
 
 /// Everything an [`Engine`](crate::Engine) needs to start.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub struct EngineConfig {
     /// What one session may use, enforced by the kernel.
     pub sandbox_limits: SandboxLimits,
     pub limits: Limits,
+    /// Those whose sessions are told apart.
+    pub owners: BTreeMap<Owner, OwnerLimits>,
     /// What tells this build of eggbox from others: sessions of another are served to their end, but no new ones are
     /// forked from its nest.
     pub build: String,

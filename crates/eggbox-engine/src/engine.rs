@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::config::EngineConfig;
 use crate::environment::{Environment, EnvironmentError};
 use crate::executions::{Asked, Execution, Executions};
+use crate::owner::Owner;
 use crate::pool::PoolStatus;
 use crate::registry::{AskError, Registry};
 use crate::request::Code;
@@ -68,6 +69,8 @@ pub enum ExecuteError {
     NoRoom { sessions_max: u32 },
     #[error("{queue_max} executions already wait for this session")]
     QueueFull { queue_max: usize },
+    #[error("all {sessions_max} sessions of its owner are in use")]
+    NoRoomForOwner { sessions_max: u32 },
     #[error("the code is longer than the {code_bytes_max} bytes that its session was made for")]
     CodeTooLong { code_bytes_max: u64 },
     #[error("it was given up before it had begun")]
@@ -153,14 +156,15 @@ impl Engine {
         self.shared.registry.view(id).await
     }
 
-    /// Sessions after that id, in the order of their ids, that `takes` takes: at most `count`.
+    /// Sessions of `owner` after that id, in the order of their ids, that `takes` takes: at most `count`.
     pub fn list(
         &self,
+        owner: Option<&Owner>,
         after: Option<&SessionId>,
         count: usize,
         takes: impl Fn(&SessionView) -> bool,
     ) -> Vec<SessionView> {
-        self.shared.registry.list(after, count, takes)
+        self.shared.registry.list(owner, after, count, takes)
     }
 
     /// Changes a session that lives, and returns it as it is then; none where there is none.
@@ -176,10 +180,16 @@ impl Engine {
         self.shared.registry.workspace(id).await
     }
 
-    /// What a session may use that nothing less was asked for.
+    /// What any session may use at most.
     #[must_use]
     pub fn limits(&self) -> SessionLimits {
         self.shared.registry.limits()
+    }
+
+    /// What a session of `owner` may use that nothing less was asked for.
+    #[must_use]
+    pub fn limits_of(&self, owner: Option<&Owner>) -> SessionLimits {
+        self.limits().lowered(&self.shared.registry.asked_of(owner))
     }
 
     /// Ends the session `id` with all that runs and waits in it, and forgets its name. Returns when its processes are gone;

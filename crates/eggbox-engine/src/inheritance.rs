@@ -110,7 +110,14 @@ impl Heir<'_> {
     }
 
     async fn read_session(self, Entry { key, note, descriptors }: Entry) -> Option<KeptSession> {
-        match read_session(&key, &note, descriptors) {
+        let read = read_session(&key, &note, descriptors).and_then(|session| {
+            // What an operator takes from an owner holds for the sessions that live, too.
+            if let Some(owner) = session.history.record().id.owner().and_then(|owner| self.config.owners.get(owner)) {
+                session.history.update(|record| record.asked = record.asked.and(&owner.of_session))?;
+            }
+            Ok(session)
+        });
+        match read {
             Ok(session) => Some(session),
             Err(error) => {
                 tracing::error!(%error, key, "a session of the server before this one cannot be read");

@@ -72,7 +72,7 @@ pub(crate) fn session_key(note: &SessionNote) -> String {
 }
 
 pub(crate) fn gone_key(id: &SessionId) -> String {
-    format!("{GONE}{id}")
+    format!("{GONE}{}", id.written())
 }
 
 /// Streams that a session has left to processes of its past.

@@ -6,6 +6,8 @@
 mod engine;
 mod config;
 mod session_id;
+mod owner;
+mod owners;
 mod session_limits;
 mod view;
 mod outcome;
@@ -50,6 +52,7 @@ pub use history::{
 pub use keeper::{KeeperError, abandon, run as run_keeper};
 pub use nest::{NestError, SpawnError};
 pub use outcome::{Death, Outcome, Output, SessionState, TimeLimit, Usage};
+pub use owner::{OWNER_BYTES_MAX, Owner, OwnerError, OwnerLimits};
 pub use pool::PoolStatus;
 pub use registry::AskError;
 pub use request::Code;

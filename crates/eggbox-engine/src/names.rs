@@ -10,6 +10,7 @@ use crate::ending::Ending;
 use crate::history::History;
 use crate::inheritance::Ended;
 use crate::outcome::Death;
+use crate::owners::Counted;
 use crate::registry::Request;
 use crate::session_id::SessionId;
 use crate::view::Held;
@@ -35,6 +36,7 @@ pub(crate) struct Live {
     pub(crate) ending: Arc<Ending>,
     /// The executions that wait for it.
     pub(crate) board: Arc<Board>,
+    pub(crate) _counted: Counted,
 }
 
 /// A session that has ended untold.

@@ -22,10 +22,12 @@ use crate::inheritance::{Ended, Inherited, keep_end};
 use crate::kept::gone_key;
 use crate::names::{Gone, Live, Names};
 use crate::outcome::Death;
+use crate::owner::Owner;
+use crate::owners::Owners;
 use crate::request::Code;
 use crate::session::Session;
 use crate::session_id::SessionId;
-use crate::session_limits::SessionLimits;
+use crate::session_limits::{AskedLimits, SessionLimits};
 use crate::view::Held;
 use crate::wanted::WantedSession;
 use crate::workspace::Workers;
@@ -38,6 +40,7 @@ pub(crate) struct Registry {
     names: Mutex<Names>,
     /// One for each execution that may run now.
     turns: Semaphore,
+    owners: Owners,
     /// Executions that were taken on and are not answered yet.
     in_flight: AtomicUsize,
     /// Told whenever one is answered.
@@ -120,6 +123,7 @@ impl Registry {
     /// With the sessions that an earlier server has left.
     pub(crate) fn new(environment: Environment, inherited: Inherited, config: Arc<EngineConfig>) -> Arc<Self> {
         let turns = Semaphore::new(config.limits.executions_max.min(Semaphore::MAX_PERMITS));
+        let owners = Owners::new(&config.owners);
         let (in_flight, answered) = (AtomicUsize::new(0), Notify::new());
         let workers = Arc::new(Workers::new(&config.sandbox_limits));
         let registry = Arc::new(Self {
@@ -127,6 +131,7 @@ impl Registry {
             config,
             names: Mutex::default(),
             turns,
+            owners,
             in_flight,
             answered,
             workers,
@@ -154,6 +159,11 @@ impl Registry {
     /// The operator's.
     pub(crate) fn limits(&self) -> SessionLimits {
         SessionLimits::of(&self.config)
+    }
+
+    /// What sessions of `owner` are to have less of than the operator's limits.
+    pub(crate) fn asked_of(&self, owner: Option<&Owner>) -> AskedLimits {
+        self.owners.asked(owner)
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -204,7 +214,8 @@ impl Registry {
         }
     }
 
-    fn check_room(&self, names: &Names) -> Result<(), ExecuteError> {
+    fn check_room(&self, names: &Names, id: &SessionId) -> Result<(), ExecuteError> {
+        self.owners.check_room(id)?;
         let sessions_max = self.config.limits.sessions_max;
         if names.live.len() >= sessions_max as usize { Err(ExecuteError::NoRoom { sessions_max }) } else { Ok(()) }
     }
@@ -284,7 +295,7 @@ impl Registry {
                 Some(request) => request,
             },
             None => {
-                self.check_room(&names)?;
+                self.check_room(&names, id)?;
                 request
             }
         };
@@ -324,7 +335,7 @@ impl Registry {
         }
         let ending = Arc::new(Ending::default());
         let (watched, held) = watch::channel(None);
-        let live = Live { queue: sender, held, ending, board };
+        let live = Live { queue: sender, held, ending, board, _counted: self.owners.count(id) };
         let shared = Shared { ending: Arc::clone(&live.ending), board: Arc::clone(&live.board), watched };
         tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, shared, receiver));
         live

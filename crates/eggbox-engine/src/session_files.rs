@@ -306,7 +306,8 @@ mod tests {
 
     #[test]
     fn the_longest_record_fits_a_page() {
-        let long = SessionId::try_from("x".repeat(crate::SESSION_ID_BYTES_MAX)).unwrap();
+        let owner = crate::Owner::try_from(&*"x".repeat(crate::OWNER_BYTES_MAX)).ok();
+        let long = SessionId::try_from("x".repeat(crate::SESSION_ID_BYTES_MAX)).unwrap().of(owner);
         let usage = Usage { wall: Duration::MAX, cpu: Some(Duration::MAX), memory_bytes_peak: Some(u64::MAX) };
         let outcome = Outcome::Gone(Death::Life { life_max: Duration::MAX });
         let finished = Finished { outcome, usage, dropped_bytes: [u64::MAX; 2] };

@@ -1,17 +1,32 @@
-//! The name of a session, as clients give it and as the server makes it.
+//! The name of a session, as clients give it and as the server makes it. It is a name among its owner's: two owners may give
+//! the same one to a session of each, and neither can name the other's.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::owner::Owner;
+
 /// The longest name a client may give, in bytes.
 pub const SESSION_ID_BYTES_MAX: usize = 128;
 
-/// A valid session name: 1 to [`SESSION_ID_BYTES_MAX`] characters of `A-Z a-z 0-9 . _ -`.
+/// What parts an owner from a name where both are written down; neither can have it.
+const BETWEEN: char = '/';
+
+/// A valid session name (1 to [`SESSION_ID_BYTES_MAX`] characters of `A-Z a-z 0-9 . _ -`) and whose it is. Its text is the
+/// name alone; written down it is both.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SessionId(String);
+#[serde(try_from = "Written", into = "Written")]
+pub struct SessionId {
+    /// None where the server does not tell its clients apart.
+    owner: Option<Owner>,
+    name: String,
+}
+
+/// `owner/name`, or the name alone where it is nobody's.
+#[derive(Serialize, Deserialize)]
+struct Written(String);
 
 /// Why a name is not a session id. The text is fit for the client who sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,12 +45,31 @@ impl SessionId {
     /// A name nobody has used: a UUID of version 7.
     #[must_use]
     pub fn unique() -> Self {
-        Self(Uuid::now_v7().to_string())
+        Self { owner: None, name: Uuid::now_v7().to_string() }
     }
 
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// The same name among those of `owner`.
+    #[must_use]
+    pub fn of(self, owner: Option<Owner>) -> Self {
+        Self { owner, name: self.name }
+    }
+
+    #[must_use]
+    pub fn owner(&self) -> Option<&Owner> {
+        self.owner.as_ref()
+    }
+
+    /// With its owner, as no other session is called.
+    pub(crate) fn written(&self) -> String {
+        match &self.owner {
+            Some(owner) => format!("{owner}{BETWEEN}{}", self.name),
+            None => self.name.clone(),
+        }
     }
 }
 
@@ -52,20 +86,32 @@ impl TryFrom<String> for SessionId {
         }
         match name.bytes().position(|byte| !allowed(byte)) {
             Some(at) => Err(SessionIdError::Character { at }),
-            None => Ok(Self(name)),
+            None => Ok(Self { owner: None, name }),
         }
     }
 }
 
-impl From<SessionId> for String {
+impl TryFrom<Written> for SessionId {
+    type Error = String;
+
+    fn try_from(Written(text): Written) -> Result<Self, String> {
+        let (owner, name) = match text.split_once(BETWEEN) {
+            Some((owner, name)) => (Some(Owner::try_from(owner).map_err(|error| error.to_string())?), name.to_owned()),
+            None => (None, text),
+        };
+        Ok(Self::try_from(name).map_err(|error| error.to_string())?.of(owner))
+    }
+}
+
+impl From<SessionId> for Written {
     fn from(id: SessionId) -> Self {
-        id.0
+        Self(id.written())
     }
 }
 
 impl fmt::Display for SessionId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.name)
     }
 }
 
@@ -90,6 +136,21 @@ mod tests {
         assert_eq!(parse(&"x".repeat(129)), Err(SessionIdError::TooLong { bytes: 129 }));
         for (name, at) in [("a/b", 1), ("é", 0), ("a b", 1), ("ab\n", 2), ("\0", 0)] {
             assert_eq!(parse(name), Err(SessionIdError::Character { at }));
+        }
+    }
+
+    #[test]
+    fn it_is_written_down_with_its_owner_and_a_client_cannot_name_one() {
+        let owner = |name| Some(Owner::try_from(name).unwrap());
+        let ids = [None, owner("ann"), owner("bob")].map(|owner| parse("a").unwrap().of(owner));
+        for (id, written) in ids.iter().zip([r#""a""#, r#""ann/a""#, r#""bob/a""#]) {
+            assert_eq!((serde_json::to_string(id).unwrap(), id.to_string()), (written.to_owned(), "a".to_owned()));
+            assert_eq!(&serde_json::from_str::<SessionId>(written).unwrap(), id);
+        }
+        assert!(ids[0] != ids[1] && ids[1] != ids[2]);
+        assert_eq!(parse("ann/a"), Err(SessionIdError::Character { at: 3 }));
+        for written in [r#""/a""#, r#""ann/""#, r#""ann/a/b""#, r#""a.b/a""#] {
+            assert!(serde_json::from_str::<SessionId>(written).is_err(), "{written}");
         }
     }
 }

@@ -54,6 +54,28 @@ pub struct AskedLimits {
     pub life_max: Option<Duration>,
 }
 
+impl AskedLimits {
+    /// The lesser of both.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        fn least<T: Ord + Copy>(one: Option<T>, other: Option<T>) -> Option<T> {
+            match (one, other) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            }
+        }
+        Self {
+            wall_max: least(self.wall_max, other.wall_max),
+            cpu_max: least(self.cpu_max, other.cpu_max),
+            memory_bytes_max: least(self.memory_bytes_max, other.memory_bytes_max),
+            processes_max: least(self.processes_max, other.processes_max),
+            output_bytes_max: least(self.output_bytes_max, other.output_bytes_max),
+            idle_max: least(self.idle_max, other.idle_max),
+            life_max: least(self.life_max, other.life_max),
+        }
+    }
+}
+
 impl SessionLimits {
     /// The operator's.
     pub(crate) fn of(EngineConfig { limits, sandbox_limits, .. }: &EngineConfig) -> Self {
@@ -135,6 +157,11 @@ mod tests {
             life_max: span,
         };
         assert_eq!(OPERATORS.lowered(&all(7)), lowered);
+        let none = AskedLimits::default();
+        for (one, other) in [(all(7), all(9)), (all(9), all(7)), (all(7), none), (none, all(7))] {
+            assert_eq!(one.and(&other), all(7));
+        }
+        assert_eq!(none.and(&none), none);
         assert_eq!(lowered.lowered(&all(u32::MAX)), lowered);
     }
 }

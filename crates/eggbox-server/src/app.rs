@@ -10,9 +10,11 @@ use eggbox_engine::Engine;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::auth;
 use crate::config::{LARGE_ANSWERS_MAX, ServerConfig};
 use crate::error::Error;
 use crate::guard::{self, Guard};
+use crate::keys::Keys;
 use crate::request_id;
 use crate::room::Room;
 use crate::routes::executions::{ask, events, get as execution, input, interrupt, list};
@@ -66,12 +68,14 @@ pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
     with_layers(routes, config)
 }
 
-/// Puts around `routes`, from the outside in: the request id, the end of panics, the guard.
+/// Puts around `routes`, from the outside in: the request id, the end of panics, the guard, the keys.
 fn with_layers(routes: Router, config: &ServerConfig) -> Router {
+    let keys = Arc::new(Keys::new(&config.keys));
     let guard = Arc::new(Guard { allowed_hosts: config.allowed_hosts.clone() });
     routes
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(keys, auth::check))
         .layer(from_fn_with_state(guard, guard::check))
         .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(Error::Panic)))
         .layer(from_fn(request_id::stamp))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::authority::AllowedHost;
+use crate::keys::KeyConfig;
 
 /// The most bytes that a request's head may have; a longer one is answered 431. The buffer that it is read into is bounded
 /// by the same number, but takes in a few times as much before that is noticed.
@@ -50,6 +51,8 @@ pub struct ServerConfig {
     pub answer_stall_max: Duration,
     /// Names that `Host` and `Origin` may have beside the loopback's and the bound address.
     pub allowed_hosts: Vec<AllowedHost>,
+    /// Without any, everybody who reaches the server may do everything.
+    pub keys: Vec<KeyConfig>,
 }
 
 impl Default for ServerConfig {
@@ -62,6 +65,7 @@ impl Default for ServerConfig {
             body_read_max: Duration::from_secs(60),
             answer_stall_max: Duration::from_secs(30),
             allowed_hosts: Vec::new(),
+            keys: Vec::new(),
         }
     }
 }

@@ -2,9 +2,11 @@
 //! A user's program failing is no error; see [`crate::routes::execute`].
 
 use std::error::Error as StdError;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use eggbox_engine::{EXECUTIONS_KEPT_MAX, ExecuteError, SessionIdError, WorkspaceError, WorkspacePathError};
@@ -42,6 +44,10 @@ pub(crate) enum Error {
     BodyCut,
     #[error(transparent)]
     Forbidden(#[from] Refusal),
+    #[error("no key of this server's came with the request: send yours as `Authorization: Bearer eggbox_...`")]
+    Unauthorized,
+    #[error("with your key {per_minute} requests a minute may be sent (its rate_per_minute): try again later")]
+    TooOften { per_minute: NonZeroU32, wait: Duration },
     #[error("the request's head is over the limit of {head_bytes_max} bytes: send fewer or shorter headers")]
     HeadTooLarge { head_bytes_max: usize },
     #[error("there is no `{path}` here: the routes are {ROUTES}")]
@@ -96,6 +102,10 @@ pub(crate) enum Error {
         "all {sessions_max} sessions (sessions_max) are in use: use one of yours, end one by DELETE /v1/sessions/{{id}}, or try again later"
     )]
     NoRoom { sessions_max: u32 },
+    #[error(
+        "all {sessions_max} sessions of your key (its sessions_max) are in use: use one of them, end one by DELETE /v1/sessions/{{id}}, or try again later"
+    )]
+    NoRoomForKey { sessions_max: u32 },
     #[error(
         "{queue_max} executions (queue_max) already wait for this session: wait for their answers, or use another session"
     )]
@@ -189,6 +199,8 @@ impl Error {
             Self::DetachedEvents => (StatusCode::BAD_REQUEST, "detached_events"),
             Self::SessionIdsDiffer => (StatusCode::BAD_REQUEST, "session_ids_differ"),
             Self::BodyCut => (StatusCode::BAD_REQUEST, "body_cut"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "foreign_request"),
             Self::HeadTooLarge { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large"),
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "no_such_route"),
@@ -207,6 +219,7 @@ impl Error {
             Self::CodeTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "code_too_long"),
             Self::ContentType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type"),
             Self::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_room_for_session"),
+            Self::NoRoomForKey { .. } => (StatusCode::SERVICE_UNAVAILABLE, "too_many_sessions"),
             Self::NoRoomForBody { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_room_for_body"),
             Self::QueueFull { .. } => (StatusCode::SERVICE_UNAVAILABLE, "queue_full"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
@@ -236,7 +249,9 @@ impl Error {
             Self::QueueFull { .. } | Self::NoRoomForBody { .. } | Self::Workspace(WorkspaceError::Busy { .. }) => {
                 Some(1)
             }
-            Self::NoRoom { .. } | Self::ShuttingDown => Some(5),
+            Self::NoRoom { .. } | Self::NoRoomForKey { .. } | Self::ShuttingDown => Some(5),
+            // Rounded up: who comes back then is in time.
+            Self::TooOften { wait, .. } => Some(u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX)),
             _ => None,
         }
     }
@@ -299,6 +314,7 @@ impl From<ExecuteError> for Error {
     fn from(error: ExecuteError) -> Self {
         match error {
             ExecuteError::NoRoom { sessions_max } => Self::NoRoom { sessions_max },
+            ExecuteError::NoRoomForOwner { sessions_max } => Self::NoRoomForKey { sessions_max },
             ExecuteError::QueueFull { queue_max } => Self::QueueFull { queue_max },
             ExecuteError::CodeTooLong { code_bytes_max } => Self::CodeTooLong { code_bytes_max },
             ExecuteError::GivenUp => Self::GivenUp,
@@ -315,6 +331,9 @@ impl IntoResponse for Error {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(seconds) = self.retry_after_seconds() {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if matches!(self, Self::Unauthorized) {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"eggbox\""));
         }
         response.extensions_mut().insert(Arc::new(self));
         response
@@ -369,7 +388,9 @@ mod tests {
     fn what_the_client_can_retry_says_when() {
         for (error, status, seconds) in [
             (Error::from(ExecuteError::NoRoom { sessions_max: 8 }), 503, Some("5")),
+            (ExecuteError::NoRoomForOwner { sessions_max: 8 }.into(), 503, Some("5")),
             (ExecuteError::QueueFull { queue_max: 3 }.into(), 503, Some("1")),
+            (Error::TooOften { per_minute: NonZeroU32::MIN, wait: Duration::from_millis(2500) }, 429, Some("3")),
             (ExecuteError::ShuttingDown.into(), 503, Some("5")),
             (ExecuteError::Internal("x".into()).into(), 500, None),
         ] {

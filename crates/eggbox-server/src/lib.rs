@@ -14,6 +14,9 @@ mod room;
 mod config;
 mod error;
 mod guard;
+mod auth;
+mod keys;
+mod key_text;
 mod request_id;
 mod routes;
 
@@ -24,6 +27,8 @@ use tokio::net::TcpListener;
 
 pub use authority::{AllowedHost, AllowedHostError};
 pub use config::ServerConfig;
+pub use key_text::{KeyHash, KeyHashError, KeyText, is_key_text};
+pub use keys::{KEYS_MAX, KeyConfig};
 
 /// Answers requests on `listener` until `shutdown` is ready, then takes no new connection and returns when the
 /// answers under way are written. How long that may take is the caller's to bound: dropping the future closes what

@@ -1,5 +1,5 @@
 //! The outermost step of every request: gives it an id, turns an [`Error`] into its answer, and logs.
-//! The log has methods, statuses, times and causes; never code, output or keys.
+//! The log has methods, statuses, times, causes and the names of keys; never code, output or keys.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,7 +19,7 @@ pub(crate) async fn stamp(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = Uuid::now_v7();
     let form = Form::of(request.uri().path());
-    let span = tracing::info_span!("request", id = %id, method = %request.method());
+    let span = tracing::info_span!("request", id = %id, method = %request.method(), key = tracing::field::Empty);
     async move {
         let mut response = next.run(request).await;
         if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {

@@ -10,6 +10,7 @@ pub(crate) mod executions;
 pub(crate) mod files;
 pub(crate) mod health;
 mod session;
+mod wanted;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,9 +30,10 @@ use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Error;
 
-/// The session that a path names.
+/// The session that a path names, among those of whoever sends the request.
 #[derive(Debug)]
 pub(crate) struct SessionPath(pub(crate) SessionId);
 
@@ -39,10 +41,12 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let caller = Caller::from_request_parts(parts, state).await?;
         // One with bytes that are no UTF-8 is no name, as one with the character that stands for those.
         let name =
             Path::<String>::from_request_parts(parts, state).await.map_or("\u{fffd}".to_owned(), |Path(name)| name);
-        SessionId::try_from(name).map(Self).map_err(|cause| Error::SessionId { field: "id", cause })
+        let id = SessionId::try_from(name).map_err(|cause| Error::SessionId { field: "id", cause })?;
+        Ok(Self(caller.name(id)))
     }
 }
 

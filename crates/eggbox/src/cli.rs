@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
+use eggbox_engine::Owner;
 use eggbox_sandbox::cgroup::ControlGroups;
 use eggbox_sandbox::policy::Isolation;
 use eggbox_sandbox::steps::FailStep;
 use eggbox_server::AllowedHost;
 use tracing_subscriber::EnvFilter;
 
+use crate::key_stanza::KeyStanza;
 use crate::setting;
 
 /// Runs Python that nobody has reviewed, in sandboxed sessions, and answers over HTTP
@@ -39,6 +41,32 @@ pub(crate) enum Command {
     /// inside. Exits with status 0 if every layer stands, 1 if sessions do not start, and 3 if they do but a layer is
     /// absent, as with --isolation reduced.
     Doctor(Doctor),
+    /// Make the keys that clients show themselves with
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Print a new key, and what goes into the configuration file for it
+    ///
+    /// The key is printed once and kept nowhere: give it to whoever is to use it. The server gets its hash alone, in the
+    /// stanza that is printed below it, which goes into the file of --config. To replace a key, put the hash of a new one
+    /// into its stanza: sessions belong to the name.
+    New(NewKey),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewKey {
+    /// Whose key it is: 1 to 64 characters of A-Z a-z 0-9 _ -
+    #[arg(value_parser = |text: &str| Owner::try_from(text))]
+    pub(crate) name: Owner,
+
+    // Each goes into the stanza as it is given.
+    #[command(flatten, next_help_heading = "Limits (without one, that of the server holds)")]
+    pub(crate) limits: KeyStanza,
 }
 
 #[derive(Debug, Args)]
@@ -72,7 +100,7 @@ pub(crate) struct Options {
     #[arg(long, env = "EGGBOX_LISTEN", hide_env_values = true, value_name = "ADDRESS:PORT", help_heading = "Server")]
     pub(crate) listen: Option<SocketAddr>,
 
-    /// Allow an address that other machines can reach: there are no keys, so whoever reaches it runs code
+    /// Allow an address that other machines can reach without keys, so that whoever reaches it runs code
     /// [default: false]
     #[arg(long, env = "EGGBOX_INSECURE", hide_env_values = true, value_name = "BOOL", help_heading = "Server",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(),

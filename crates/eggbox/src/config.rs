@@ -1,6 +1,7 @@
 //! What the program runs on: every setting resolved and checked. An option or its variable goes before the file, the
 //! file before the default.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{List, Options};
 use crate::file_config::{self, FileConfig};
-use crate::{nest, setting};
+use crate::{key, key_stanza, nest, setting};
 
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -40,10 +41,12 @@ pub(crate) enum ConfigError {
     #[error("{0}")]
     OutOfRange(String),
     #[error(
-        "listen = {0}: other machines can reach that address, and without keys whoever reaches it runs code: listen on \
-         127.0.0.1 or [::1], or accept it with --insecure"
+        "listen = {0}: other machines can reach that address, and without keys whoever reaches it runs code: make a key \
+         by `eggbox key new`, listen on 127.0.0.1 or [::1], or accept it with --insecure"
     )]
     Exposed(SocketAddr),
+    #[error("{0}")]
+    Keys(String),
     #[error("preload: `{0}` is no module name such as numpy or os.path")]
     NotModule(String),
     #[error("log_filter = {0:?}: {1}")]
@@ -67,6 +70,13 @@ impl Config {
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .with_context(|| format!("failed to read the configuration file {}", path.display()))?;
+                if let Some(line) = key::line_with_key(&text) {
+                    anyhow::bail!(
+                        "failed to parse the configuration file {}: line {line} has a key itself, which is nobody's \
+                         to read: put its sha256 there, and make another key if somebody may have read it",
+                        path.display()
+                    );
+                }
                 let folder = path.parent().unwrap_or(Path::new(""));
                 FileConfig::parse(&text, folder)
                     .with_context(|| format!("failed to parse the configuration file {}", path.display()))?
@@ -105,7 +115,7 @@ impl Config {
             (limits(&options, &file, body_bytes_max)?, sandbox_limits(&options, &file.limits)?);
         let listen = options.listen.or(file.server.listen).unwrap_or((Ipv4Addr::LOCALHOST, 5000).into());
         let insecure = options.insecure.or(file.server.insecure).unwrap_or(false);
-        if !insecure && !listen.ip().to_canonical().is_loopback() {
+        if !insecure && file.keys.is_empty() && !listen.ip().to_canonical().is_loopback() {
             return Err(ConfigError::Exposed(listen));
         }
         let log_filter = options.log_filter.or(file.server.log_filter).unwrap_or_else(|| "info".to_owned());
@@ -119,7 +129,7 @@ impl Config {
             return Err(ConfigError::LogFilter(log_filter, error.to_string()));
         }
         let allowed_hosts = options.allowed_hosts.map(|List(hosts)| hosts).or(file.server.allowed_hosts);
-        Ok(Self {
+        let mut config = Self {
             listen,
             log_filter,
             shutdown_grace: span(
@@ -136,11 +146,13 @@ impl Config {
                     file.limits.connections_max,
                 )?,
                 allowed_hosts: allowed_hosts.unwrap_or_default(),
+                keys: Vec::new(),
                 ..ServerConfig::default()
             },
             engine: EngineConfig {
                 sandbox_limits,
                 limits,
+                owners: BTreeMap::new(),
                 state_dir: state_dir(options.state_dir.or(file.server.state_dir), user)?,
                 environment: EnvironmentConfig {
                     python: python(options.python.or(file.environment.python))?,
@@ -152,7 +164,10 @@ impl Config {
                 policy: Policy::shipped().map_err(ConfigError::Policy)?,
                 build: nest::build(),
             },
-        })
+        };
+        (config.server.keys, config.engine.owners) =
+            key_stanza::resolve(&file.keys, &config.engine).map_err(ConfigError::Keys)?;
+        Ok(config)
     }
 }
 
@@ -168,7 +183,7 @@ fn span(setting: setting::Seconds, option: Option<Duration>, file: Option<f64>) 
 }
 
 fn limits(options: &Options, file: &FileConfig, body_bytes_max: usize) -> Result<Limits, ConfigError> {
-    let FileConfig { limits: file, environment, server } = file;
+    let FileConfig { limits: file, environment, server, keys: _ } = file;
     let cpu_max = setting::CPU.resolve_if_given(options.cpu_seconds_max, file.cpu_seconds_max);
     let parked_min = number(setting::PARKED_SESSIONS_MIN, options.parked_sessions_min, file.parked_sessions_min)?;
     let parked_max = number(setting::PARKED_SESSIONS_MAX, options.parked_sessions_max, file.parked_sessions_max)?;
@@ -276,9 +291,61 @@ mod tests {
             assert!(resolve(&["--listen", listen, "--insecure"], "").is_ok());
             assert!(resolve(&["--listen", listen], "[server]\ninsecure = true").is_ok());
             assert!(resolve(&["--listen", listen, "--insecure=false"], "[server]\ninsecure = true").is_err());
+            assert!(resolve(&["--listen", listen], &stanza("ann", 1, "")).is_ok());
         }
         for listen in ["127.0.0.1:0", "127.8.8.8:1", "[::1]:65535", "[::ffff:127.0.0.1]:1"] {
             assert!(resolve(&["--listen", listen], "").is_ok(), "{listen}");
+        }
+    }
+
+    /// With a hash of the same digit all along.
+    fn stanza(name: &str, digit: u8, rest: &str) -> String {
+        format!("[keys.{name}]\nsha256 = '{}'\n{rest}\n", digit.to_string().repeat(64))
+    }
+
+    #[test]
+    fn a_key_has_an_owner_for_its_sessions_and_less_of_the_operators_limits() {
+        let file = stanza("ann", 1, "sessions_max = 3\nmemory_bytes = 100000000") + &stanza("bob", 2, "");
+        let config = resolve(&["--memory-bytes-max", "100000000"], &file).unwrap();
+        let names: Vec<_> = config.server.keys.iter().map(|key| key.owner.as_str()).collect();
+        assert_eq!(names, ["ann", "bob"]);
+        let [ann, bob] = ["ann", "bob"].map(|name| config.engine.owners[&name.try_into().unwrap()]);
+        assert_eq!((ann.sessions_max, ann.of_session.memory_bytes_max), (Some(3), Some(100_000_000)));
+        assert_eq!(bob, eggbox_engine::OwnerLimits::default());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_key_is_named() {
+        for (file, error) in [
+            ("[keys.ann]", "keys.ann.sha256 is missing: `eggbox key new` prints it"),
+            (
+                "[keys.ann]\nsha256 = 'aa'",
+                "keys.ann.sha256 must be 64 digits of 0-9 a-f, as `eggbox key new` prints them",
+            ),
+            (&stanza("'a b'", 1, ""), "keys.\"a b\": a name must be 1 to 64 characters of A-Z a-z 0-9 _ -"),
+            (
+                &(stanza("ann", 1, "") + &stanza("bob", 1, "")),
+                "keys.bob.sha256 is that of keys.ann too: make another by `eggbox key new`",
+            ),
+            (
+                &stanza("ann", 1, "memory_bytes = 536870913"),
+                "keys.ann.memory_bytes = 536870913: it must be a whole number from 33554432 to 536870912 (bytes); \
+                 the server's own limit is the most",
+            ),
+            (
+                &stanza("ann", 1, "rate_per_minute = 0"),
+                "keys.ann.rate_per_minute = 0: it must be a whole number from 1 to 1000000 (requests)",
+            ),
+            (
+                &stanza("ann", 1, "sessions_max = 0"),
+                "keys.ann.sessions_max = 0: it must be a whole number from 1 to 1024 (sessions); the server's own limit is the most",
+            ),
+            (
+                &stanza("ann", 1, "wall_seconds = 31"),
+                "keys.ann.wall_seconds = 31: it must be a number from 0.01 to 30 (seconds); the server's own limit is the most",
+            ),
+        ] {
+            assert_eq!(resolve(&[], file).unwrap_err().to_string(), error);
         }
     }
 

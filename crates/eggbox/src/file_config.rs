@@ -1,6 +1,7 @@
 //! What an operator writes into the configuration file. An unknown key is refused by name; a missing one is left to
 //! the default. Ranges are checked where the values are resolved.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,12 +10,16 @@ use eggbox_sandbox::policy::Isolation;
 use eggbox_server::AllowedHost;
 use serde::Deserialize;
 
+use crate::key_stanza::KeyStanza;
+
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct FileConfig {
     pub(crate) server: Server,
     pub(crate) environment: Environment,
     pub(crate) limits: Limits,
+    /// By their names, which are whose sessions are.
+    pub(crate) keys: BTreeMap<String, KeyStanza>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -107,6 +112,8 @@ mod tests {
             ("[server]\nallowed_hosts = ['a b']", ["`a b` is not a host name", "line 2"]),
             ("[limits]\nqueue_max = '16'", ["invalid type: string", "queue_max = '16'"]),
             ("[limits]\nqueue_max = 1.5", ["invalid type: floating point", "queue_max = 1.5"]),
+            ("[keys.ann]\nwall_seconds_max = 3", ["unknown field `wall_seconds_max`", "line 2"]),
+            ("[keys.ann]\n[keys.ann]", ["duplicate key", "line 2"]),
             ("[limits]\nqueue_max = 1\nqueue_max = 2", ["duplicate key", "line 3"]),
         ] {
             let error = parse(text).unwrap_err();

@@ -8,6 +8,8 @@ mod doctor;
 mod file_config;
 mod host;
 mod keeper;
+mod key;
+mod key_stanza;
 mod nest;
 mod serve;
 mod setting;
@@ -16,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, KeyCommand};
 use crate::config::Config;
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Serve(options) => Config::load(options).and_then(serve::serve),
         Command::Doctor(doctor) => Config::load(doctor.options).and_then(|config| doctor::doctor(config, doctor.json)),
+        Command::Key { command: KeyCommand::New(new) } => key::new(new),
     };
     ended.unwrap_or_else(|error| {
         cli::complain(&error);

@@ -93,7 +93,10 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("failed to listen on {}: choose another with --listen", config.listen))?;
     let bound = listener.local_addr().context("failed to read the address listened on")?;
     if !bound.ip().to_canonical().is_loopback() {
-        tracing::warn!(%bound, "other machines can reach this address, and whoever reaches it runs code");
+        match config.server.keys.is_empty() {
+            true => tracing::warn!(%bound, "other machines can reach this address, and whoever reaches it runs code"),
+            false => tracing::warn!(%bound, "keys are not encrypted on their way here: put a proxy with TLS in front"),
+        }
     }
     let state_dir = config.engine.state_dir.clone();
     let control_groups = config.engine.control_groups;

@@ -8,6 +8,7 @@ use super::{Beginning, InFlight, Registry};
 use crate::engine::{CreateError, ExecuteError};
 use crate::kept::gone_key;
 use crate::names::Gone;
+use crate::owner::Owner;
 use crate::session_id::SessionId;
 use crate::view::{self, Held, SessionView};
 use crate::wanted::{SessionChange, WantedSession};
@@ -38,14 +39,15 @@ impl Registry {
         Some(view::of_ended(id.clone(), death, history.as_deref(), self.limits()))
     }
 
-    /// Sessions after that id, in the order of their ids, that `takes` takes: at most `count`.
+    /// Sessions of `owner` after that id, in the order of their ids, that `takes` takes: at most `count`.
     pub(crate) fn list(
         &self,
+        owner: Option<&Owner>,
         after: Option<&SessionId>,
         count: usize,
         takes: impl Fn(&SessionView) -> bool,
     ) -> Vec<SessionView> {
-        let is_after = |id: &&SessionId| after.is_none_or(|after| *id > after);
+        let is_after = |id: &&SessionId| id.owner() == owner && after.is_none_or(|after| *id > after);
         let mut ids: Vec<SessionId> = {
             let names = self.names();
             names.live.keys().chain(names.gone.keys()).filter(is_after).cloned().collect()
@@ -105,7 +107,7 @@ impl Registry {
             match names.live.get(&id) {
                 Some(live) if !live.queue.is_closed() => return Err(CreateError::Exists),
                 Some(_) => {}
-                None => self.check_room(&names)?,
+                None => self.check_room(&names, &id)?,
             }
             let untold = names.gone.get(&id).map(|gone| gone.number);
             let beginning = Beginning::Created(wanted, Creation { reply, untold, _in_flight: InFlight::new(self) });

@@ -27,11 +27,12 @@ impl Registry {
         Shared { ending, board, watched }: Shared,
         mut queue: mpsc::Receiver<Request>,
     ) {
-        let (wanted, creation, inherited) = match beginning {
+        let (mut wanted, creation, inherited) = match beginning {
             Beginning::New => (WantedSession::default(), None, None),
             Beginning::Created(wanted, creation) => (wanted, Some(creation), None),
             Beginning::Inherited(session, running) => (WantedSession::default(), None, Some((*session, running))),
         };
+        wanted.limits = wanted.limits.and(&self.asked_of(id.owner()));
         let (mut session, running) = match inherited {
             Some(inherited) => inherited,
             None => match self.environment.start_session(id.clone(), wanted).await {
@@ -94,7 +95,7 @@ impl Registry {
     ) -> End {
         let resumed = {
             // It runs already, and others have to wait for that.
-            let _turn = self.turns.try_acquire();
+            let _turn = self.owners.turn_of_running(session.id.owner(), &self.turns);
             session.resume().await
         };
         drop(running);
@@ -104,6 +105,7 @@ impl Registry {
             Ok(Some(death)) => return End { death: Some(death), last: None },
             Err(error) => return End { death: Some(self.give_up(session, &error).await), last: None },
         }
+        let owner = session.id.owner().cloned();
         loop {
             let is_unkept = session.is_unkept();
             let request = tokio::select! {
@@ -137,7 +139,7 @@ impl Registry {
                         let answer = Ok(Execution::gone(session.id.clone(), death.clone()));
                         return End { death: Some(death), last: Some(Last { reply, answer, manner }) };
                     }
-                    turn = self.turns.acquire() => turn,
+                    turn = self.owners.turn(owner.as_ref(), &self.turns) => turn,
                 };
                 if !claim.take() {
                     board.leave(number);

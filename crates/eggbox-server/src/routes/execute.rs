@@ -13,16 +13,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::body;
 use crate::config::RENDER_INLINE_BYTES_MAX;
 use crate::error::Error;
 use crate::fields;
 
-pub(crate) async fn execute(State(app): State<Arc<App>>, request: Request) -> Result<Response, Error> {
+pub(crate) async fn execute(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Error> {
     let (body, taken) = body::read_json(request, &app.config, &app.room).await?;
     let ExecuteRequest { id, code } = ExecuteRequest::parse(&body)?;
     drop(body);
-    let execution = app.engine.execute(id, Code { text: code, room: taken.into_permit(), ..Code::default() }).await?;
+    let id = caller.name(id.unwrap_or_else(SessionId::unique));
+    let execution =
+        app.engine.execute(Some(id), Code { text: code, room: taken.into_permit(), ..Code::default() }).await?;
     if execution.output_bytes() <= RENDER_INLINE_BYTES_MAX as u64 {
         return super::json(&Answer::of(&execution)?);
     }

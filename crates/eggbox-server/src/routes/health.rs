@@ -16,7 +16,9 @@ struct Health<'a> {
     status: &'static str,
     version: &'static str,
     isolation: &'a Status,
-    pool: Pool,
+    /// None where there are keys: it would tell everybody how many sessions their owners begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<Pool>,
 }
 
 /// Sessions that are ready for those who ask for a new one.
@@ -39,6 +41,6 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Result<Response, Erro
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
         isolation: app.engine.status(),
-        pool: app.engine.pool().into(),
+        pool: app.config.keys.is_empty().then(|| app.engine.pool().into()),
     })
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::session::{SessionAnswer, state_code};
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Error;
 use crate::query::Query;
 
@@ -31,14 +32,14 @@ struct Filter<'a> {
     labels: Vec<(&'a str, &'a str)>,
 }
 
-pub(crate) async fn list_sessions(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Error> {
+pub(crate) async fn list_sessions(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response, Error> {
     let query = Query::with_repeated(&uri, &["state", "cursor", "limit"], &["label"])?;
     let filter = Filter::of(&query)?;
     let limit = query.count("limit", [1, LIMIT_MAX])?.unwrap_or(LIMIT);
     let cursor = query.text("cursor").map(|cursor| SessionId::try_from(cursor.to_owned())).transpose();
-    let cursor = cursor.map_err(|cause| Error::SessionId { field: "cursor", cause })?;
+    let cursor = cursor.map_err(|cause| Error::SessionId { field: "cursor", cause })?.map(|id| caller.name(id));
     // One more, to know whether there is another page.
-    let mut views = app.engine.list(cursor.as_ref(), limit + 1, |view| filter.takes(view));
+    let mut views = app.engine.list(caller.0.as_ref(), cursor.as_ref(), limit + 1, |view| filter.takes(view));
     let has_more = views.len() > limit;
     views.truncate(limit);
     let next_cursor = views.last().filter(|_| has_more).map(|view| view.id.to_string());

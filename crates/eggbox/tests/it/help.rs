@@ -27,3 +27,8 @@ fn serve() {
 fn doctor() {
     insta::assert_snapshot!(help(&["doctor", "--help"]));
 }
+
+#[test]
+fn key_new() {
+    insta::assert_snapshot!(help(&["key", "new", "--help"]));
+}

@@ -26,6 +26,7 @@ mod delete_session;
 mod v1_refusals;
 mod executions;
 mod events;
+mod keys;
 mod timeouts;
 mod late_output;
 mod limits;
