@@ -1,10 +1,12 @@
 //! Every session by its name: admits requests to their queues and starts the tasks that serve them.
 
 mod creation;
+mod look;
 mod service;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
@@ -48,6 +50,7 @@ pub(crate) struct Request {
     code: Code,
     /// Whether somebody has taken it on, or has given it up: whoever comes first.
     is_settled: Arc<AtomicBool>,
+    asked: Instant,
     reply: oneshot::Sender<Reply>,
     _in_flight: InFlight,
 }
@@ -119,6 +122,7 @@ impl Registry {
                 names.bury(ended);
             }
             for session in inherited.living {
+                registry.environment.counts.session_inherited();
                 let id = session.record.id.clone();
                 let running = session.record.is_running().then(|| InFlight::new(&registry));
                 let beginning = Beginning::Inherited(Box::new(session), running);
@@ -155,6 +159,10 @@ impl Registry {
     /// Gives up what has not begun: it is answered so.
     pub(crate) fn hand_over(&self) {
         self.is_handing_over.send_replace(true);
+    }
+
+    pub(crate) fn is_handing_over(&self) -> bool {
+        *self.is_handing_over.borrow()
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {
@@ -236,7 +244,13 @@ impl Registry {
     pub(crate) async fn execute(self: &Arc<Self>, id: SessionId, code: Code) -> Reply {
         let (reply, mut answer) = oneshot::channel();
         let is_settled = Arc::new(AtomicBool::new(false));
-        let request = Request { code, is_settled: Arc::clone(&is_settled), reply, _in_flight: InFlight::new(self) };
+        let request = Request {
+            code,
+            is_settled: Arc::clone(&is_settled),
+            asked: Instant::now(),
+            reply,
+            _in_flight: InFlight::new(self),
+        };
         let handing_over = is_true(&self.is_handing_over);
         if let Some(death) = self.admit(&id, request)? {
             self.environment.keeper.remove(&gone_key(&id)).await;

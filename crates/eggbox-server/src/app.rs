@@ -1,21 +1,24 @@
 //! The table of routes, and what every request passes on its way to one.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use eggbox_engine::Engine;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::audit::Audit;
 use crate::config::{LARGE_ANSWERS_MAX, ServerConfig};
 use crate::error::Error;
 use crate::guard::{self, Guard};
+use crate::http_counts::HttpCounts;
 use crate::request_id;
 use crate::room::Room;
-use crate::routes::{create_session, delete_session, execute, get_session, health, last_execution};
+use crate::routes::{create_session, delete_session, execute, get_session, health, last_execution, metrics, ready};
 
 /// What the routes share.
 #[derive(Debug)]
@@ -25,35 +28,49 @@ pub(crate) struct App {
     pub(crate) room: Room,
     /// One for each large answer that may be in memory.
     pub(crate) large_answers: Arc<Semaphore>,
+    pub(crate) http_counts: Arc<HttpCounts>,
+    pub(crate) audit: Option<Arc<Audit>>,
+    pub(crate) started: SystemTime,
 }
 
 /// The routes as an error names them.
 pub(crate) const ROUTES: &str = "POST /execute, POST /v1/sessions, GET and DELETE /v1/sessions/{id}, \
-                                 GET /v1/sessions/{id}/executions/last, GET /health";
+                                 GET /v1/sessions/{id}/executions/last, GET /health, GET /ready, GET /metrics";
 
-pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
+pub(crate) fn router(engine: Engine, config: &ServerConfig, audit: Option<Audit>) -> Router {
     let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
     let room = Room::new(config.bodies_bytes_max);
-    let app = Arc::new(App { engine, config: config.clone(), room, large_answers });
+    let http_counts = Arc::new(HttpCounts::default());
+    let app = Arc::new(App {
+        engine,
+        config: config.clone(),
+        room,
+        large_answers,
+        http_counts: Arc::clone(&http_counts),
+        audit: audit.map(Arc::new),
+        started: SystemTime::now(),
+    });
     let routes = Router::new()
         .route("/execute", post(execute::execute))
         .route("/v1/sessions", post(create_session::create_session))
         .route("/v1/sessions/{id}", get(get_session::get_session).delete(delete_session::delete_session))
         .route("/v1/sessions/{id}/executions/last", get(last_execution::last_execution))
         .route("/health", get(health::health))
+        .route("/ready", get(ready::ready))
+        .route("/metrics", get(metrics::metrics))
         .with_state(app);
-    with_layers(routes, config)
+    with_layers(routes, config, http_counts)
 }
 
 /// Puts around `routes`, from the outside in: the request id, the end of panics, the guard.
-fn with_layers(routes: Router, config: &ServerConfig) -> Router {
+fn with_layers(routes: Router, config: &ServerConfig, http_counts: Arc<HttpCounts>) -> Router {
     let guard = Arc::new(Guard { allowed_hosts: config.allowed_hosts.clone() });
     routes
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(guard, guard::check))
         .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(Error::Panic)))
-        .layer(from_fn(request_id::stamp))
+        .layer(from_fn_with_state(http_counts, request_id::stamp))
 }
 
 async fn not_found(request: Request) -> Error {
@@ -109,7 +126,7 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let (shutdown, stopped) = oneshot::channel::<()>();
-            let router = with_layers(routes(&config), &config);
+            let router = with_layers(routes(&config), &config, Arc::default());
             let ended = tokio::spawn(async move {
                 accept::connections(listener, router, &config, async { drop(stopped.await) }).await;
             });

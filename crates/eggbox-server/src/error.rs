@@ -124,6 +124,10 @@ impl Error {
         self.status_and_code().0
     }
 
+    pub(crate) fn code(&self) -> &'static str {
+        self.status_and_code().1
+    }
+
     /// The status, and the name that programs know this by under `/v1`: it never changes.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
@@ -186,7 +190,7 @@ impl Error {
                 serde_json::to_vec(&FlatBody { error: message, request_id })
             }
             Form::V1 => {
-                let code = self.status_and_code().1;
+                let code = self.code();
                 serde_json::to_vec(&V1Body { error: V1Error { code, message, request_id, field: self.field() } })
             }
         };

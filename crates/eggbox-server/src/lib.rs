@@ -14,6 +14,10 @@ mod config;
 mod error;
 mod guard;
 mod request_id;
+mod access_log;
+mod audit;
+mod http_counts;
+mod metrics;
 mod routes;
 
 use std::io;
@@ -21,21 +25,23 @@ use std::io;
 use eggbox_engine::Engine;
 use tokio::net::TcpListener;
 
+pub use audit::{Audit, AuditError};
 pub use authority::{AllowedHost, AllowedHostError};
 pub use config::ServerConfig;
 
 /// Answers requests on `listener` until `shutdown` is ready, then takes no new connection and returns when the
 /// answers under way are written. How long that may take is the caller's to bound: dropping the future closes what
-/// is left. Fails only where the listener has no address to tell.
+/// is left. What is run is written to `audit`, if there is one. Fails only where the listener has no address to tell.
 pub async fn run(
     listener: TcpListener,
     engine: Engine,
     config: ServerConfig,
+    audit: Option<Audit>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let bound = listener.local_addr()?;
     tracing::debug!(%bound, connections_max = config.connections_max, "accepting connections");
-    let router = app::router(engine, &config);
+    let router = app::router(engine, &config, audit);
     accept::connections(listener, router, &config, shutdown).await;
     Ok(())
 }

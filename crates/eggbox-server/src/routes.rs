@@ -6,6 +6,8 @@ pub(crate) mod get_session;
 pub(crate) mod delete_session;
 pub(crate) mod last_execution;
 pub(crate) mod health;
+pub(crate) mod ready;
+pub(crate) mod metrics;
 mod session;
 
 use std::pin::Pin;

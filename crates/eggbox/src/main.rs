@@ -8,9 +8,11 @@ mod doctor;
 mod file_config;
 mod host;
 mod keeper;
+mod log;
 mod nest;
 mod serve;
 mod setting;
+mod top;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Serve(options) => Config::load(options).and_then(serve::serve),
         Command::Doctor(doctor) => Config::load(doctor.options).and_then(|config| doctor::doctor(config, doctor.json)),
+        Command::Top(top) => top::top(&top),
     };
     ended.unwrap_or_else(|error| {
         cli::complain(&error);

@@ -36,7 +36,10 @@ impl Registry {
         let (mut session, running) = match inherited {
             Some(inherited) => inherited,
             None => match self.environment.start_session(id.clone(), asked).await {
-                Ok(session) => (session, None),
+                Ok(session) => {
+                    self.environment.counts.session_started();
+                    (session, None)
+                }
                 Err(error) => return self.fail(&id, creation, queue, &error),
             },
         };
@@ -51,6 +54,9 @@ impl Registry {
             let _ = reply.send(Ok(held));
         }
         let End { death, last } = self.serve_to_end(&mut session, running, &mut queue).await;
+        if let Some(death) = &death {
+            self.environment.counts.session_ended(if session.is_deleted() { &Death::Deleted } else { death });
+        }
         // Whoever reads the answer is told by that, and whoever has deleted it knows.
         let is_deleted = session.is_deleted();
         let is_told = is_deleted || last.as_ref().is_some_and(|(reply, _)| !reply.is_closed());
@@ -91,11 +97,16 @@ impl Registry {
         running: Option<InFlight>,
         queue: &mut mpsc::Receiver<Request>,
     ) -> End {
+        let counts = &self.environment.counts;
         let resumed = {
             // It runs already, and others have to wait for that.
             let _turn = self.turns.try_acquire();
+            let _running = session.record.is_running().then(|| counts.begin());
             session.resume().await
         };
+        if let Ok(Some(execution)) = &resumed {
+            counts.executed(execution);
+        }
         drop(running);
         match resumed.map(|execution| execution.and_then(|execution| self.outcome(execution.outcome).death())) {
             // What was under way has ended; whoever asked for it has lost the connection, but can still read it.
@@ -118,7 +129,7 @@ impl Registry {
                 request = queue.recv() => request,
             };
             // The registry holds a sender while the entry is live.
-            let Some(Request { code, is_settled, reply, _in_flight }) = request else {
+            let Some(Request { code, is_settled, asked, reply, _in_flight }) = request else {
                 return End { death: None, last: None };
             };
             let code_bytes_max = session.files.code_bytes_max();
@@ -139,15 +150,27 @@ impl Registry {
                 if !Request::settle(&is_settled) {
                     continue;
                 }
+                counts.waited(asked.elapsed());
+                let _running = counts.begin();
+                if let Some(witness) = &code.witness {
+                    witness.begins(&session.record.id, session.record.sequence + 1);
+                }
                 session.execute(&code.text).await
             };
             match executed {
                 Err(error) => {
+                    if let Some(witness) = &code.witness {
+                        witness.ended(None);
+                    }
                     let death = self.give_up(session, &error).await;
                     return End { death: Some(death), last: Some((reply, Err(ExecuteError::Internal(error.into())))) };
                 }
                 Ok(mut execution) => {
                     execution.outcome = self.outcome(execution.outcome);
+                    counts.executed(&execution);
+                    if let Some(witness) = &code.witness {
+                        witness.ended(Some(&execution));
+                    }
                     if execution.outcome.state() == SessionState::Lost {
                         return End { death: execution.outcome.death(), last: Some((reply, Ok(execution))) };
                     }

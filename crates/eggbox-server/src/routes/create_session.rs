@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use eggbox_engine::{AskedLimits, CreateError, SessionId, SessionLimits, ranges};
 
 use super::session::SessionAnswer;
+use crate::access_log;
 use crate::app::App;
 use crate::body;
 use crate::error::Error;
@@ -26,7 +27,9 @@ pub(crate) async fn create_session(State(app): State<Arc<App>>, request: Request
     })?;
     let location = HeaderValue::try_from(format!("/v1/sessions/{}", view.id));
     let location = location.map_err(|cause| Error::Internal(cause.into()))?;
-    let answer = super::json(&SessionAnswer::new(view, &app.engine)?)?;
+    let session = access_log::noted(&view.id);
+    let mut answer = super::json(&SessionAnswer::new(view, &app.engine)?)?;
+    access_log::note(&mut answer, session);
     Ok((StatusCode::CREATED, [(LOCATION, location)], answer).into_response())
 }
 

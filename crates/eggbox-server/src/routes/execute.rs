@@ -7,26 +7,34 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use eggbox_engine::{Code, Execution, SessionId};
+use eggbox_engine::{Execution, SessionId};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::access_log;
 use crate::app::App;
+use crate::audit::{self, Asker};
 use crate::body;
 use crate::config::RENDER_INLINE_BYTES_MAX;
 use crate::error::Error;
 use crate::fields;
 
 pub(crate) async fn execute(State(app): State<Arc<App>>, request: Request) -> Result<Response, Error> {
+    let asker = Asker::of(&request);
     let (body, taken) = body::read_json(request, &app.config, &app.room).await?;
     let ExecuteRequest { id, code } = ExecuteRequest::parse(&body)?;
     drop(body);
-    let execution = app.engine.execute(id, Code { text: code, room: taken.into_permit() }).await?;
-    if execution.stdout.bytes.len() + execution.stderr.bytes.len() <= RENDER_INLINE_BYTES_MAX {
-        return super::json(&Answer::from(execution));
-    }
-    super::large_json(&app, move || Ok(Answer::from(execution))).await
+    let code = audit::watched(app.audit.as_ref(), asker, code, taken).await?;
+    let execution = app.engine.execute(id, code).await?;
+    let session = access_log::noted(&execution.session);
+    let mut answer = if execution.stdout.bytes.len() + execution.stderr.bytes.len() <= RENDER_INLINE_BYTES_MAX {
+        super::json(&Answer::from(execution))?
+    } else {
+        super::large_json(&app, move || Ok(Answer::from(execution))).await?
+    };
+    access_log::note(&mut answer, session);
+    Ok(answer)
 }
 
 /// What the client asked for.

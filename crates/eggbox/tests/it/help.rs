@@ -27,3 +27,8 @@ fn serve() {
 fn doctor() {
     insta::assert_snapshot!(help(&["doctor", "--help"]));
 }
+
+#[test]
+fn top_of_sessions() {
+    insta::assert_snapshot!(help(&["top", "--help"]));
+}
