@@ -14,6 +14,7 @@ mod config;
 mod error;
 mod guard;
 mod request_id;
+mod span;
 mod access_log;
 mod audit;
 mod http_counts;

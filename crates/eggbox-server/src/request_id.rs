@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::access_log::Line;
 use crate::error::{Error, Form};
 use crate::http_counts::HttpCounts;
+use crate::span;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -28,7 +29,8 @@ pub(crate) async fn stamp(State(counts): State<Arc<HttpCounts>>, mut request: Re
     let form = Form::of(request.uri().path());
     let line = Line::of(&request);
     let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
-    let span = tracing::info_span!("request", id = %id, %method);
+    let span = span::of(id, &request);
+    let own_span = span.clone();
     async move {
         let mut response = next.run(request).await;
         if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
@@ -40,6 +42,7 @@ pub(crate) async fn stamp(State(counts): State<Arc<HttpCounts>>, mut request: Re
             response.headers_mut().insert(X_REQUEST_ID, value);
         }
         let time = started.elapsed();
+        span::answered(&own_span, route.as_ref(), response.status());
         counts.answered(&method, route.as_ref().map(MatchedPath::as_str), response.status(), time);
         if let Some(line) = line {
             line.write(&response, id, time);

@@ -18,6 +18,10 @@ pub(crate) enum LogFormat {
 
 /// Sends the log to standard error from here on; `filter` has been checked.
 pub(crate) fn start(filter: &str, format: LogFormat) {
+    #[cfg(feature = "otel")]
+    if crate::traces::start(filter, format) {
+        return;
+    }
     let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(io::stderr);
     match format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),

@@ -13,6 +13,8 @@ mod nest;
 mod serve;
 mod setting;
 mod top;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::process::ExitCode;
 

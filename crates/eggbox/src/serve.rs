@@ -84,7 +84,10 @@ pub(crate) fn serve(config: Config) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
-    runtime.block_on(run(config, audit))
+    let ended = runtime.block_on(run(config, audit));
+    #[cfg(feature = "otel")]
+    crate::traces::end();
+    ended
 }
 
 async fn run(config: Config, audit: Option<Audit>) -> anyhow::Result<ExitCode> {

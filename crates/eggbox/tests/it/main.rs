@@ -31,6 +31,8 @@ mod operations;
 mod exposition;
 mod top;
 mod audit_log;
+#[cfg(feature = "otel")]
+mod traces;
 mod programs;
 mod workspace;
 mod bad_request;
