@@ -8,7 +8,7 @@ use crate::histogram::{Distribution, Histogram};
 use crate::outcome::{Death, Execution, Outcome, TimeLimit};
 
 /// Every [`Death::kind`].
-const DEATHS: [&str; 13] = [
+pub const DEATHS: [&str; 13] = [
     "exited",
     "signal",
     "out_of_memory",

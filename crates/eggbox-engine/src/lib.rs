@@ -36,7 +36,7 @@ mod clock;
 
 pub use code::{Code, Witness};
 pub use config::{EngineConfig, EnvironmentConfig, Limits, Preload};
-pub use counts::{Counts, Gauges};
+pub use counts::{Counts, DEATHS, Gauges};
 pub use engine::{CreateError, Engine, ExecuteError, StartError, Unready};
 pub use environment::EnvironmentError;
 pub use histogram::{Distribution, Histogram};

@@ -6,19 +6,24 @@ use std::time::SystemTime;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
 use eggbox_engine::Engine;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::audit::Audit;
 use crate::config::{LARGE_ANSWERS_MAX, ServerConfig};
 use crate::error::Error;
 use crate::guard::{self, Guard};
 use crate::http_counts::HttpCounts;
+use crate::openapi;
+use crate::reference::Reference;
 use crate::request_id;
 use crate::room::Room;
-use crate::routes::{create_session, delete_session, execute, get_session, health, last_execution, metrics, ready};
+use crate::routes::{
+    create_session, delete_session, execute, get_session, health, last_execution, metrics, ready, reference,
+};
 
 /// What the routes share.
 #[derive(Debug)]
@@ -31,16 +36,33 @@ pub(crate) struct App {
     pub(crate) http_counts: Arc<HttpCounts>,
     pub(crate) audit: Option<Arc<Audit>>,
     pub(crate) started: SystemTime,
+    pub(crate) reference: Reference,
 }
 
 /// The routes as an error names them.
 pub(crate) const ROUTES: &str = "POST /execute, POST /v1/sessions, GET and DELETE /v1/sessions/{id}, \
-                                 GET /v1/sessions/{id}/executions/last, GET /health, GET /ready, GET /metrics";
+                                 GET /v1/sessions/{id}/executions/last, GET /health, GET /ready, GET /metrics, GET /openapi.json, GET /docs";
+
+/// Each route by its handler, which says where it is and what it takes and answers.
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::document())
+        .routes(routes!(execute::execute))
+        .routes(routes!(create_session::create_session))
+        .routes(routes!(get_session::get_session, delete_session::delete_session))
+        .routes(routes!(last_execution::last_execution))
+        .routes(routes!(health::health))
+        .routes(routes!(ready::ready))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(reference::openapi))
+        .routes(routes!(reference::docs))
+}
 
 pub(crate) fn router(engine: Engine, config: &ServerConfig, audit: Option<Audit>) -> Router {
     let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
     let room = Room::new(config.bodies_bytes_max);
     let http_counts = Arc::new(HttpCounts::default());
+    let (routes, document) = routes().split_for_parts();
+    let reference = Reference::new(&document, engine.limits());
     let app = Arc::new(App {
         engine,
         config: config.clone(),
@@ -49,16 +71,9 @@ pub(crate) fn router(engine: Engine, config: &ServerConfig, audit: Option<Audit>
         http_counts: Arc::clone(&http_counts),
         audit: audit.map(Arc::new),
         started: SystemTime::now(),
+        reference,
     });
-    let routes = Router::new()
-        .route("/execute", post(execute::execute))
-        .route("/v1/sessions", post(create_session::create_session))
-        .route("/v1/sessions/{id}", get(get_session::get_session).delete(delete_session::delete_session))
-        .route("/v1/sessions/{id}/executions/last", get(last_execution::last_execution))
-        .route("/health", get(health::health))
-        .route("/ready", get(ready::ready))
-        .route("/metrics", get(metrics::metrics))
-        .with_state(app);
+    let routes = routes.with_state(app);
     with_layers(routes, config, http_counts)
 }
 
@@ -86,6 +101,7 @@ mod tests {
     use std::time::Duration;
 
     use axum::http::StatusCode;
+    use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::oneshot;
@@ -158,6 +174,18 @@ mod tests {
 
     fn post_execute(headers: &str, body: &str) -> String {
         format!("POST /execute HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n\r\n{body}")
+    }
+
+    #[test]
+    fn every_route_is_named_where_a_route_is_missing() {
+        let document = serde_json::to_value(super::routes().split_for_parts().1).unwrap();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            let named =
+                ROUTES.split(", ").find_map(|route| route.strip_suffix(path)).unwrap_or_else(|| panic!("{path}"));
+            for method in methods.as_object().unwrap().keys() {
+                assert!(named.contains(&method.to_uppercase()), "{method} {path}");
+            }
+        }
     }
 
     #[tokio::test]

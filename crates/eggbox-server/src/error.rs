@@ -9,10 +9,12 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use eggbox_engine::{ExecuteError, SessionIdError};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::ROUTES;
 use crate::guard::Refusal;
+use crate::openapi;
 
 /// The text of a variant is for the client; a `source` is for the log.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +82,35 @@ pub(crate) enum Error {
     Panic,
 }
 
+/// Every code there is.
+pub(crate) const CODES: [&str; 25] = [
+    "invalid_json",
+    "no_object",
+    "missing_field",
+    "wrong_type",
+    "out_of_range",
+    "unknown_field",
+    "repeated_field",
+    "invalid_session_id",
+    "session_ids_differ",
+    "body_cut",
+    "foreign_request",
+    "head_too_large",
+    "no_such_route",
+    "no_such_session",
+    "method_not_allowed",
+    "body_too_slow",
+    "session_exists",
+    "body_too_large",
+    "code_too_long",
+    "unsupported_content_type",
+    "no_room_for_session",
+    "no_room_for_body",
+    "queue_full",
+    "shutting_down",
+    "internal_error",
+];
+
 /// How the answer to a request says what is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -96,26 +127,35 @@ impl Form {
     }
 }
 
-#[derive(Serialize)]
-struct FlatBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refusal, description = "Why a request was refused.")]
+pub(crate) struct FlatBody<'a> {
+    /// For people.
     error: &'a str,
-    /// Only an error of ours needs it: the cause is in the log under it.
+    /// Only an error of ours has it: the cause is in the log under it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = "uuid", required = false)]
     request_id: Option<Uuid>,
 }
 
-#[derive(Serialize)]
-struct V1Body<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = V1Refusal, description = "Why a request under /v1 was refused.")]
+pub(crate) struct V1Body<'a> {
     error: V1Error<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = V1Error, description = "Codes never change; messages may.")]
 struct V1Error<'a> {
+    #[schema(schema_with = openapi::code)]
     code: &'static str,
+    /// For people.
     message: &'a str,
+    #[schema(value_type = String, format = "uuid")]
     request_id: Uuid,
     /// The field of the request that is at fault, if one is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     field: Option<&'a str>,
 }
 
@@ -278,9 +318,10 @@ mod tests {
         let statuses = include_str!("error.rs").lines().filter(|line| line.trim_start().starts_with("Self::"));
         let codes: Vec<_> = statuses.filter_map(|line| line.split_once("(StatusCode::")?.1.split('"').nth(1)).collect();
         assert!(codes.len() > 20, "{codes:?}");
-        for code in codes {
+        for code in &codes {
             assert!(reference.contains(&format!("`{code}`")), "{code}");
         }
+        assert_eq!(codes, CODES);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The routes: the only crate that knows HTTP and JSON bodies. Each request becomes one plain call of the engine.
-//! Starts no process, reads no file and knows nothing of how a session is walled in.
+//! Starts no process, has no file open but the audit log, and knows nothing of how a session is walled in.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,8 @@ mod access_log;
 mod audit;
 mod http_counts;
 mod metrics;
+mod openapi;
+mod reference;
 mod routes;
 
 use std::io;

@@ -8,6 +8,7 @@ pub(crate) mod last_execution;
 pub(crate) mod health;
 pub(crate) mod ready;
 pub(crate) mod metrics;
+pub(crate) mod reference;
 mod session;
 
 use std::pin::Pin;
@@ -24,9 +25,13 @@ use eggbox_engine::SessionId;
 use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{ObjectBuilder, Required, Type};
 
 use crate::app::App;
 use crate::error::Error;
+use crate::openapi;
 
 /// The session that a path names.
 #[derive(Debug)]
@@ -40,6 +45,18 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
         let name =
             Path::<String>::from_request_parts(parts, state).await.map_or("\u{fffd}".to_owned(), |Path(name)| name);
         SessionId::try_from(name).map(Self).map_err(|cause| Error::SessionId { field: "id", cause })
+    }
+}
+
+impl IntoParams for SessionPath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some(openapi::SESSION_ID_PATTERN));
+        let path = ParameterBuilder::new()
+            .name("id")
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .schema(Some(name));
+        vec![path.description(Some("The session's name")).build()]
     }
 }
 

@@ -11,7 +11,19 @@ use prometheus_client::encoding::prometheus_text;
 use crate::app::App;
 use crate::error::Error;
 use crate::metrics;
+use crate::openapi::{Flat, Refusals};
 
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operations",
+    summary = "What the server counts",
+    description = "In the text format of Prometheus, version 0.0.4.",
+    responses(
+        (status = 200, description = "Every metric", body = String, content_type = prometheus_text::CONTENT_TYPE),
+        Refusals<Flat>,
+    ),
+)]
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Error> {
     // The memory of many sessions takes as many looks: others are served meanwhile.
     let text = tokio::task::spawn_blocking(move || metrics::render(&app)).await;

@@ -31,6 +31,7 @@ mod operations;
 mod exposition;
 mod top;
 mod audit_log;
+mod openapi;
 #[cfg(feature = "otel")]
 mod traces;
 mod programs;
