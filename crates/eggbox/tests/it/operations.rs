@@ -1,9 +1,11 @@
 //! What operators see of a server: metrics, readiness and the log.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -144,20 +146,26 @@ fn sessions_that_were_taken_over_are_counted_as_such() {
 #[test]
 fn a_server_without_a_nest_is_not_ready_until_it_has_one_again() {
     let folder = python::own_folder();
-    let interpreter = folder.path().join("python3");
-    symlink(python::bare(), &interpreter).expect("a link can be made");
-    let server = Setup::with_python(&interpreter).start();
+    let environment = folder.path().join("venv");
+    let made = Command::new(python::bare()).args(["-m", "venv", "--without-pip"]).arg(&environment).status();
+    assert!(made.expect("python can be run").success());
+    let find = ["-c", "import site; print(site.getsitepackages()[0])"];
+    let interpreter = environment.join("bin/python3");
+    let packages = Command::new(&interpreter).args(find).output().expect("python can be run").stdout;
+    let packages = String::from_utf8(packages).expect("a path is text");
+    // A nest takes this long to start, so that it can be seen that there is none.
+    fs::write(Path::new(packages.trim()).join("slow.py"), "import time; time.sleep(1.5)").expect("it can be written");
+    let setup = Setup { arguments: vec!["--preload=slow".to_owned()], ..Setup::with_python(&interpreter) };
+    let server = setup.start();
     assert_eq!((server.get("/ready").status, server.get("/ready").json), (200, json!({ "status": "ready" })));
     server.run_in("a", "x = 1");
     let nest = nest_pid(&interpreter);
-    std::fs::remove_file(&interpreter).expect("it is there");
     kill_process(Pid::from_raw(nest.cast_signed()).expect("a pid"), Signal::KILL).expect("it can be killed");
     let unready = wait_for(WAIT_MAX, || Some(server.get("/ready")).filter(|answer| answer.status == 503));
     let unready = unready.expect("it is not ready without a nest");
     assert_eq!((&unready.json["status"], &unready.json["reason"]["code"]), (&json!("unready"), &json!("nest_down")));
     assert!(unready.json["reason"]["message"].as_str().is_some_and(|message| !message.is_empty()));
     assert_eq!(server.get("/health").status, 200, "it is alive");
-    symlink(python::bare(), &interpreter).expect("a link can be made");
     let ready = wait_for(WAIT_MAX, || Some(server.get("/ready")).filter(|answer| answer.status == 200));
     assert!(ready.is_some(), "{:?}", server.get("/ready"));
     let now = scrape(&server);
