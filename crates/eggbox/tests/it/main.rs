@@ -32,6 +32,7 @@ mod exposition;
 mod top;
 mod audit_log;
 mod openapi;
+mod clients;
 #[cfg(feature = "otel")]
 mod traces;
 mod programs;
