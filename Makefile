@@ -10,12 +10,14 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 VENV := .venv
 TEST_VENV := .venv-test
+CLIENTS_VENV := .venv-clients
 BENCH_VENV := .venv-bench
 # For sessions without packages: not a wrapper around an interpreter, whose own time would be measured.
 BENCH_BARE ?= $(firstword $(wildcard /usr/bin/python3) $(VENV)/bin/python3)
 BENCH_OUT ?= docs/benchmarks
 TEST_PYTHONS = EGGBOX_TEST_DATA_PYTHON=$(CURDIR)/$(VENV)/bin/python3 \
-	EGGBOX_TEST_PACKAGES_PYTHON=$(CURDIR)/$(TEST_VENV)/bin/python3
+	EGGBOX_TEST_PACKAGES_PYTHON=$(CURDIR)/$(TEST_VENV)/bin/python3 \
+	EGGBOX_TEST_CLIENTS_PYTHON=$(CURDIR)/$(CLIENTS_VENV)/bin/python3
 BORN_ON_DEMAND = attacks capacity control_groups create_session data delete_session execute isolation limits pool restarts \
 	seed session_limits shutdown state streams workspace
 BENCH_PYTHONS = --python $(VENV)/bin/python3 --yardsticks-python $(BENCH_VENV)/bin/python3 --bare-python $(BENCH_BARE)
@@ -27,17 +29,21 @@ serve: venv
 	$(CARGO) build --release --locked
 	exec target/release/eggbox serve --python $(VENV)/bin/python3 $(ARGS)
 
-# The second run is of what depends on how sessions come to be: there without those that are made ahead.
+# The second run is of what depends on how sessions come to be: there without those that are made ahead. The third is
+# of what only a build for OpenTelemetry has.
 test: venv testsuite lint
 	scripts/make-venv $(TEST_VENV) environments/test.txt
+	scripts/make-venv $(CLIENTS_VENV) environments/clients.txt
 	$(TEST_PYTHONS) $(CARGO) test --locked --workspace
 	EGGBOX_TEST_POOL=off $(TEST_PYTHONS) $(CARGO) test --locked --package eggbox --test it -- $(BORN_ON_DEMAND)
+	$(TEST_PYTHONS) $(CARGO) test --locked --package eggbox --features otel --test it -- traces
 	$(MAKE) bench-quick fuzz
 
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	$(CARGO) clippy --locked --package eggbox-sandbox --features native -- --deny warnings
+	$(CARGO) clippy --locked --package eggbox --package eggbox-server --features eggbox/otel --all-targets -- --deny warnings
 
 bench: venv venv-bench
 	$(CARGO) build --release --locked

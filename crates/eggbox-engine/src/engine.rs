@@ -9,6 +9,7 @@ use eggbox_sandbox::status::Status;
 use tokio::time::timeout;
 
 use crate::config::EngineConfig;
+use crate::counts::{Counts, Gauges};
 use crate::environment::{Environment, EnvironmentError};
 use crate::executions::{Asked, Execution, Executions};
 use crate::owner::Owner;
@@ -79,6 +80,17 @@ pub enum ExecuteError {
     ShuttingDown,
     #[error("failed to run the session")]
     Internal(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Why code that comes now is not run at once, although the server answers. The text is fit for clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unready {
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    #[error("the server is handing its sessions over to the next one")]
+    HandingOver,
+    #[error("the process that sessions come from has ended, and another one is being started")]
+    NestDown,
 }
 
 /// Why there is no new session.
@@ -219,6 +231,32 @@ impl Engine {
     #[must_use]
     pub fn pool(&self) -> PoolStatus {
         self.shared.registry.environment().pool.status()
+    }
+
+    /// What has happened since the server started.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.shared.registry.environment().counts
+    }
+
+    /// What is there now. Asks the kernel for the memory of each session, so not for threads that serve others.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges {
+        self.shared.registry.gauges()
+    }
+
+    /// Whether code that comes now finds a session, or a nest to make one.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub async fn ready(&self) -> Result<(), Unready> {
+        if self.shared.registry.is_handing_over() {
+            return Err(Unready::HandingOver);
+        }
+        if self.shared.closing.load(Ordering::Relaxed) {
+            return Err(Unready::ShuttingDown);
+        }
+        if self.shared.registry.environment().has_nest().await { Ok(()) } else { Err(Unready::NestDown) }
     }
 
     /// Executions that are running or queued now.

@@ -14,8 +14,10 @@ use eggbox_sandbox::prepare::{PrepareError, Wanted, prepare};
 use eggbox_sandbox::status::Status;
 use eggbox_sandbox::wire::NestFailure;
 use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
 
 use crate::config::{EngineConfig, Preload};
+use crate::counts::Counts;
 use crate::engine::chain;
 use crate::inheritance::{Heir, Inherited};
 use crate::keeper::{Keeper, KeeperError};
@@ -39,6 +41,9 @@ const PARK_PAUSE_MAX: Duration = Duration::from_millis(50);
 /// Between two tries to start a nest in the place of one that has died.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long to wait for a look at the nest.
+const NEST_LOOK_MAX: Duration = Duration::from_millis(100);
+
 /// An interpreter behind a planned wall.
 #[derive(Debug)]
 pub(crate) struct Environment {
@@ -47,6 +52,7 @@ pub(crate) struct Environment {
     slots: Slots,
     pub(crate) pool: Pool,
     pub(crate) keeper: Arc<Keeper>,
+    pub(crate) counts: Counts,
     /// For sessions that no control groups count, those of servers before this one among them.
     watchdog: Watchdog,
     /// The nest that gives sessions: replaced when it has died; held while another is being started.
@@ -126,6 +132,7 @@ impl Environment {
             slots,
             pool: Pool::new(config.limits.parked_min as usize, config.limits.parked_max as usize),
             keeper,
+            counts: Counts::default(),
             watchdog,
             nest: Mutex::new(nest),
             retired: nests,
@@ -177,9 +184,16 @@ impl Environment {
                 started = start_nest(&self.plan, &self.config, &self.slots, &self.keeper) => started?,
                 () = is_true(&self.closing) => return Err(SessionError::ShuttingDown),
             };
+            self.counts.nest_restarted();
             self.pool.look_again();
         }
         Ok(Arc::clone(&nest))
+    }
+
+    /// Whether there is a nest that gives sessions.
+    pub(crate) async fn has_nest(&self) -> bool {
+        // Held for longer only while another is being started.
+        timeout(NEST_LOOK_MAX, self.nest.lock()).await.is_ok_and(|nest| nest.is_up())
     }
 
     /// Has a nest in the place of each that dies, before anybody asks for one, and every keeper know of them. Never returns

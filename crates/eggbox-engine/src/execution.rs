@@ -129,7 +129,7 @@ impl Session {
     ///
     /// # Errors
     /// Where the server lacks what it takes to write things down.
-    pub(crate) async fn execute(&mut self, number: u64, code: &Code) -> io::Result<Outcome> {
+    pub(crate) async fn execute(&mut self, number: u64, code: &Code) -> io::Result<Finished> {
         discard(&self.process.stdout);
         discard(&self.process.stderr);
         let (began, cpu_before) = (Moment::now(), self.meter.cpu());
@@ -168,7 +168,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Self::execute`].
-    pub(crate) async fn resume(&mut self) -> io::Result<Option<Outcome>> {
+    pub(crate) async fn resume(&mut self) -> io::Result<Option<Finished>> {
         let Some(begun) = self.history.running() else { return Ok(None) };
         let asked = Moment::now().nanos();
         let question = numbered_request(KIND_RESUME, asked).map_err(io::Error::other)?;
@@ -177,7 +177,7 @@ impl Session {
     }
 
     /// `heard` is none where the session takes no requests any more.
-    async fn finish(&mut self, mut running: Begun, heard: Option<Heard>) -> io::Result<Outcome> {
+    async fn finish(&mut self, mut running: Begun, heard: Option<Heard>) -> io::Result<Finished> {
         let history = Arc::clone(&self.history);
         let mut produced = Produced::new(&history, &running, heard, self.limits.output_bytes_max)?;
         let mut renewed = None;
@@ -214,10 +214,10 @@ impl Session {
         let dropped_bytes =
             [&produced.stdout, &produced.stderr, &produced.values].map(|collector| collector.dropped_bytes());
         let rest = produced.publication.rest(produced.ends())?;
-        let finished = Finished { outcome: outcome.clone(), usage, ended: Moment::now(), dropped_bytes };
-        history.go_on(&rest, Some(finished))?;
+        let finished = Finished { outcome, usage, ended: Moment::now(), dropped_bytes };
+        history.go_on(&rest, Some(finished.clone()))?;
         self.code.forget(running.code_bytes + running.stdin_bytes.unwrap_or(0))?;
-        Ok(outcome)
+        Ok(finished)
     }
 
     /// CPU time of its processes since that execution began; none where it is not known.

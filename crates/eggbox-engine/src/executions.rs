@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::board::Board;
 use crate::engine::ExecuteError;
 use crate::history::{EventReader, ExecutionState, ExecutionView, History, HistoryError, Value};
-use crate::outcome::{Death, Outcome, Output};
+use crate::outcome::{Death, Outcome, Output, Usage};
 use crate::session_id::SessionId;
 use crate::wish::Wish;
 
@@ -18,6 +18,7 @@ use crate::wish::Wish;
 pub struct Execution {
     pub session: SessionId,
     pub outcome: Outcome,
+    pub usage: Usage,
     /// Where the rest is, and its number there.
     pub(crate) history: Option<(Arc<History>, u64)>,
 }
@@ -25,7 +26,7 @@ pub struct Execution {
 impl Execution {
     /// The answer to the first request after the end of its session.
     pub(crate) fn gone(session: SessionId, death: Death) -> Self {
-        Self { session, outcome: Outcome::Gone(death), history: None }
+        Self { session, outcome: Outcome::Gone(death), usage: Usage::default(), history: None }
     }
 
     /// What it has printed to stdout and stderr.

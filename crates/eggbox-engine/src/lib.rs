@@ -14,6 +14,8 @@ mod outcome;
 mod request;
 mod wanted;
 mod executions;
+mod counts;
+mod histogram;
 mod registry;
 mod names;
 mod board;
@@ -42,10 +44,12 @@ mod state_dir;
 mod clock;
 
 pub use config::{EngineConfig, EnvironmentConfig, Limits, Preload};
+pub use counts::{Counts, DEATHS, Gauges};
 pub use eggbox_sandbox::wire::ValueKind;
-pub use engine::{CreateError, Engine, ExecuteError, StartError};
+pub use engine::{CreateError, Engine, ExecuteError, StartError, Unready};
 pub use environment::EnvironmentError;
 pub use executions::{Asked, Execution, Executions, Progress};
+pub use histogram::{Distribution, Histogram};
 pub use history::{
     EXECUTIONS_KEPT_MAX, Event, EventReader, EventRecord, ExecutionState, ExecutionView, HistoryError, Value,
 };
@@ -55,7 +59,7 @@ pub use outcome::{Death, Outcome, Output, SessionState, TimeLimit, Usage};
 pub use owner::{OWNER_BYTES_MAX, Owner, OwnerError, OwnerLimits};
 pub use pool::PoolStatus;
 pub use registry::AskError;
-pub use request::Code;
+pub use request::{Code, Witness};
 pub use session::SessionError;
 pub use session_id::{SESSION_ID_BYTES_MAX, SessionId, SessionIdError};
 pub use session_limits::{AskedLimits, SessionLimits, ranges};

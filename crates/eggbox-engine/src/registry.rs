@@ -2,10 +2,12 @@
 
 mod creation;
 mod asking;
+mod look;
 mod service;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
@@ -61,6 +63,7 @@ pub(crate) struct Request {
     claim: Claim,
     /// What its end means for the session of its name.
     manner: Manner,
+    asked: Instant,
     reply: oneshot::Sender<Reply>,
     _in_flight: InFlight,
 }
@@ -143,6 +146,7 @@ impl Registry {
                 names.bury(ended);
             }
             for session in inherited.living {
+                registry.environment.counts.session_inherited();
                 let id = session.id.clone();
                 let running = session.history.running().map(|_| InFlight::new(&registry));
                 let beginning = Beginning::Inherited(Box::new(session), running);
@@ -184,6 +188,10 @@ impl Registry {
     /// Gives up what has not begun: it is answered so.
     pub(crate) fn hand_over(&self) {
         self.is_handing_over.send_replace(true);
+    }
+
+    pub(crate) fn is_handing_over(&self) -> bool {
+        *self.is_handing_over.borrow()
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {
@@ -250,13 +258,17 @@ impl Registry {
     pub(crate) async fn execute(self: &Arc<Self>, id: SessionId, code: Code) -> Reply {
         let (reply, answer) = oneshot::channel();
         let (claim, manner) = (Claim::default(), Manner::ByName);
-        let request = Request { code, number: 0, claim: claim.clone(), manner, reply, _in_flight: InFlight::new(self) };
+        let request = self.request(code, claim.clone(), manner, reply);
         let handing_over = is_true(&self.is_handing_over);
         if let Some(death) = self.admit(&id, request)? {
             self.environment.keeper.remove(&gone_key(&id)).await;
             return Ok(Execution::gone(id, death));
         }
         self.answered(answer, &claim, handing_over).await
+    }
+
+    fn request(self: &Arc<Self>, code: Code, claim: Claim, manner: Manner, reply: oneshot::Sender<Reply>) -> Request {
+        Request { code, number: 0, claim, manner, asked: Instant::now(), reply, _in_flight: InFlight::new(self) }
     }
 
     /// The answer to a request, or that it was given up as this server leaves.

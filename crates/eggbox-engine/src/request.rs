@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::executions::Execution;
+use crate::session_id::SessionId;
+
 /// Python source and how it is to be run.
 #[derive(Debug, Default)]
 pub struct Code {
@@ -23,6 +26,18 @@ pub struct Code {
     pub idempotency_key: Option<String>,
     /// The room in memory that it was given, if it was: taken until it has run.
     pub room: Option<OwnedSemaphorePermit>,
+    /// Who is to hear when it runs.
+    pub witness: Option<Box<dyn Witness>>,
+}
+
+/// Hears of one piece of code when it runs and what becomes of it, also where whoever sent it is gone. Of code that is never
+/// run it hears nothing. It is called on the way, so it must not take long.
+pub trait Witness: fmt::Debug + Send + Sync {
+    /// It is given to the session now, as its execution of that number.
+    fn begins(&self, session: &SessionId, execution: u64);
+
+    /// It is over; none where the server could not go on with it.
+    fn ended(&self, execution: Option<&Execution>);
 }
 
 impl From<&str> for Code {

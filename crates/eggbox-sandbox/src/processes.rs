@@ -36,6 +36,12 @@ pub fn all() -> io::Result<Vec<Process>> {
     Ok(processes)
 }
 
+/// This process; none where /proc is not there.
+#[must_use]
+pub fn own() -> Option<Process> {
+    parse(rustix::process::getpid(), &fs::read("/proc/self/stat").ok()?)
+}
+
 /// proc_pid_stat(5): "pid (name) state ppid ...", where the name may hold anything, brackets included.
 fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
     let after_name = stat.get(stat.iter().rposition(|&byte| byte == b')')? + 1..)?;

@@ -1,25 +1,35 @@
 //! The table of routes, and what every request passes on its way to one.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, patch, post};
 use eggbox_engine::Engine;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::audit::Audit;
 use crate::auth;
 use crate::config::{LARGE_ANSWERS_MAX, ServerConfig};
 use crate::error::Error;
 use crate::guard::{self, Guard};
+use crate::http_counts::HttpCounts;
 use crate::keys::Keys;
+use crate::openapi;
+use crate::reference::Reference;
 use crate::request_id;
 use crate::room::Room;
 use crate::routes::executions::{ask, events, get as execution, input, interrupt, list};
 use crate::routes::files::{delete_file, get_archive, get_file, list_files, move_file, put_file};
-use crate::routes::{create_session, delete_session, execute, get_session, health, list_sessions, patch_session};
+use crate::routes::{
+    create_session, delete_session, execute, get_session, health, list_sessions, metrics, patch_session, ready,
+    reference,
+};
 
 /// What the routes share.
 #[derive(Debug)]
@@ -29,6 +39,10 @@ pub(crate) struct App {
     pub(crate) room: Room,
     /// One for each large answer that may be in memory.
     pub(crate) large_answers: Arc<Semaphore>,
+    pub(crate) http_counts: Arc<HttpCounts>,
+    pub(crate) audit: Option<Arc<Audit>>,
+    pub(crate) started: SystemTime,
+    pub(crate) reference: Reference,
 }
 
 /// The routes as an error names them.
@@ -38,19 +52,17 @@ pub(crate) const ROUTES: &str = "POST /execute, GET and POST /v1/sessions, GET, 
                                  GET /v1/sessions/{id}/executions/{n}/events, \
                                  POST /v1/sessions/{id}/executions/{n}/input, GET /v1/sessions/{id}/files, \
                                  GET, PUT and DELETE /v1/sessions/{id}/files/{path}, GET /v1/sessions/{id}/files.tar, \
-                                 POST /v1/sessions/{id}/file-moves, GET /health";
+                                 POST /v1/sessions/{id}/file-moves, GET /health, GET /ready, \
+                                 GET /metrics, GET /openapi.json, GET /docs";
 
-pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
-    let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
-    let room = Room::new(config.bodies_bytes_max);
-    let app = Arc::new(App { engine, config: config.clone(), room, large_answers });
-    let routes = Router::new()
-        .route("/execute", post(execute::execute))
-        .route("/v1/sessions", get(list_sessions::list_sessions).post(create_session::create_session))
-        .route(
-            "/v1/sessions/{id}",
-            get(get_session::get_session).patch(patch_session::patch_session).delete(delete_session::delete_session),
-        )
+/// Each route by its handler, which says where it is and what it takes and answers.
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::document())
+        .routes(routes!(execute::execute))
+        .routes(routes!(create_session::create_session))
+        .routes(routes!(get_session::get_session, delete_session::delete_session))
+        .route("/v1/sessions", get(list_sessions::list_sessions))
+        .route("/v1/sessions/{id}", patch(patch_session::patch_session))
         .route("/v1/sessions/{id}/interrupt", post(interrupt::interrupt))
         .route("/v1/sessions/{id}/executions", get(list::list).post(ask::ask))
         .route("/v1/sessions/{id}/executions/{n}", get(execution::get).delete(interrupt::interrupt_one))
@@ -63,13 +75,35 @@ pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
             "/v1/sessions/{id}/files/{*path}",
             get(get_file::get_file).put(put_file::put_file).delete(delete_file::delete_file),
         )
-        .route("/health", get(health::health))
-        .with_state(app);
-    with_layers(routes, config)
+        .routes(routes!(health::health))
+        .routes(routes!(ready::ready))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(reference::openapi))
+        .routes(routes!(reference::docs))
+}
+
+pub(crate) fn router(engine: Engine, config: &ServerConfig, audit: Option<Audit>) -> Router {
+    let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
+    let room = Room::new(config.bodies_bytes_max);
+    let http_counts = Arc::new(HttpCounts::default());
+    let (routes, document) = routes().split_for_parts();
+    let reference = Reference::new(&document, engine.limits());
+    let app = Arc::new(App {
+        engine,
+        config: config.clone(),
+        room,
+        large_answers,
+        http_counts: Arc::clone(&http_counts),
+        audit: audit.map(Arc::new),
+        started: SystemTime::now(),
+        reference,
+    });
+    let routes = routes.with_state(app);
+    with_layers(routes, config, http_counts)
 }
 
 /// Puts around `routes`, from the outside in: the request id, the end of panics, the guard, the keys.
-fn with_layers(routes: Router, config: &ServerConfig) -> Router {
+fn with_layers(routes: Router, config: &ServerConfig, http_counts: Arc<HttpCounts>) -> Router {
     let keys = Arc::new(Keys::new(&config.keys));
     let guard = Arc::new(Guard { allowed_hosts: config.allowed_hosts.clone() });
     routes
@@ -78,7 +112,7 @@ fn with_layers(routes: Router, config: &ServerConfig) -> Router {
         .layer(from_fn_with_state(keys, auth::check))
         .layer(from_fn_with_state(guard, guard::check))
         .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(Error::Panic)))
-        .layer(from_fn(request_id::stamp))
+        .layer(from_fn_with_state(http_counts, request_id::stamp))
 }
 
 async fn not_found(request: Request) -> Error {
@@ -134,7 +168,7 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let (shutdown, stopped) = oneshot::channel::<()>();
-            let router = with_layers(routes(&config), &config);
+            let router = with_layers(routes(&config), &config, Arc::default());
             let ended = tokio::spawn(async move {
                 accept::connections(listener, router, &config, async { drop(stopped.await) }).await;
             });
@@ -166,6 +200,18 @@ mod tests {
 
     fn post_execute(headers: &str, body: &str) -> String {
         format!("POST /execute HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n\r\n{body}")
+    }
+
+    #[test]
+    fn every_route_is_named_where_a_route_is_missing() {
+        let document = serde_json::to_value(super::routes().split_for_parts().1).unwrap();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            let named =
+                ROUTES.split(", ").find_map(|route| route.strip_suffix(path)).unwrap_or_else(|| panic!("{path}"));
+            for method in methods.as_object().unwrap().keys() {
+                assert!(named.contains(&method.to_uppercase()), "{method} {path}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -14,8 +14,9 @@ use eggbox_engine::{Owner, SessionId};
 use crate::error::Error;
 use crate::keys::{Keys, TooOften};
 
-/// Paths that are answered without a key: whether a server lives is no secret. They tell nothing of sessions.
-const OPEN: [&str; 1] = ["/health"];
+/// Paths that are answered without a key: whether a server lives, and how it is talked to, is no secret. They tell nothing of
+/// sessions.
+const OPEN: [&str; 4] = ["/health", "/ready", "/openapi.json", "/docs"];
 
 /// Who sends a request: the owner of its key, or nobody where there are no keys. Sessions are looked for among theirs only.
 #[derive(Debug, Clone)]

@@ -11,11 +11,13 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use eggbox_engine::{EXECUTIONS_KEPT_MAX, ExecuteError, SessionIdError, WorkspaceError, WorkspacePathError};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::ROUTES;
 use crate::config::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::guard::Refusal;
+use crate::openapi;
 
 /// The text of a variant is for the client; a `source` is for the log.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +134,64 @@ pub(crate) enum Error {
     Panic,
 }
 
+/// Every code there is.
+pub(crate) const CODES: [&str; 54] = [
+    "invalid_json",
+    "no_object",
+    "missing_field",
+    "path_invalid",
+    "range_not_satisfiable",
+    "precondition_failed",
+    "wrong_type",
+    "out_of_range",
+    "unknown_field",
+    "repeated_field",
+    "invalid_session_id",
+    "unknown_parameter",
+    "no_input",
+    "invalid_idempotency_key",
+    "invalid_last_event_id",
+    "detached_events",
+    "session_ids_differ",
+    "body_cut",
+    "unauthorized",
+    "rate_limited",
+    "foreign_request",
+    "head_too_large",
+    "no_such_route",
+    "no_such_session",
+    "no_such_execution",
+    "execution_not_kept",
+    "session_ended",
+    "method_not_allowed",
+    "body_too_slow",
+    "session_exists",
+    "execution_not_running",
+    "no_line_wanted",
+    "given_up",
+    "idempotency_key_taken",
+    "body_too_large",
+    "code_too_long",
+    "unsupported_content_type",
+    "no_room_for_session",
+    "too_many_sessions",
+    "no_room_for_body",
+    "queue_full",
+    "shutting_down",
+    "internal_error",
+    "file_not_found",
+    "not_a_regular_file",
+    "not_a_folder",
+    "file_exists",
+    "folder_not_empty",
+    "moved_into_itself",
+    "tree_too_large",
+    "permission_denied",
+    "file_too_large",
+    "no_room_for_transfer",
+    "no_space",
+];
+
 /// How the answer to a request says what is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -148,32 +208,45 @@ impl Form {
     }
 }
 
-#[derive(Serialize)]
-struct FlatBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refusal, description = "Why a request was refused.")]
+pub(crate) struct FlatBody<'a> {
+    /// For people.
     error: &'a str,
-    /// Only an error of ours needs it: the cause is in the log under it.
+    /// Only an error of ours has it: the cause is in the log under it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = "uuid", required = false)]
     request_id: Option<Uuid>,
 }
 
-#[derive(Serialize)]
-struct V1Body<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = V1Refusal, description = "Why a request under /v1 was refused.")]
+pub(crate) struct V1Body<'a> {
     error: V1Error<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = V1Error, description = "Codes never change; messages may.")]
 struct V1Error<'a> {
+    #[schema(schema_with = openapi::code)]
     code: &'static str,
+    /// For people.
     message: &'a str,
+    #[schema(value_type = String, format = "uuid")]
     request_id: Uuid,
     /// The field of the request that is at fault, if one is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     field: Option<&'a str>,
 }
 
 impl Error {
     fn status(&self) -> StatusCode {
         self.status_and_code().0
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.status_and_code().1
     }
 
     /// The status, and the name that programs know this by under `/v1`: it never changes.
@@ -265,7 +338,7 @@ impl Error {
                 serde_json::to_vec(&FlatBody { error: message, request_id })
             }
             Form::V1 => {
-                let code = self.status_and_code().1;
+                let code = self.code();
                 serde_json::to_vec(&V1Body { error: V1Error { code, message, request_id, field: self.field() } })
             }
         };
@@ -379,9 +452,12 @@ mod tests {
         let statuses = include_str!("error.rs").lines().filter(is_status);
         let codes: Vec<_> = statuses.filter_map(|line| line.split_once("(StatusCode::")?.1.split('"').nth(1)).collect();
         assert!(codes.len() > 20, "{codes:?}");
-        for code in codes {
+        for code in &codes {
             assert!(reference.contains(&format!("`{code}`")), "{code}");
         }
+        let mut seen = std::collections::HashSet::new();
+        let once: Vec<_> = codes.into_iter().filter(|code| seen.insert(*code)).collect();
+        assert_eq!(once, CODES);
     }
 
     #[test]

@@ -9,6 +9,9 @@ pub(crate) mod patch_session;
 pub(crate) mod executions;
 pub(crate) mod files;
 pub(crate) mod health;
+pub(crate) mod ready;
+pub(crate) mod metrics;
+pub(crate) mod reference;
 mod session;
 mod wanted;
 
@@ -28,10 +31,14 @@ use hyper::body::{Frame, SizeHint};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{ObjectBuilder, Required, Type};
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Error;
+use crate::openapi;
 
 /// The session that a path names, among those of whoever sends the request.
 #[derive(Debug)]
@@ -54,6 +61,18 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
 fn time(time: SystemTime) -> Result<String, Error> {
     let timestamp = Timestamp::try_from(time).map_err(|cause| Error::Internal(cause.into()))?;
     Ok(format!("{timestamp:.3}"))
+}
+
+impl IntoParams for SessionPath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some(openapi::SESSION_ID_PATTERN));
+        let path = ParameterBuilder::new()
+            .name("id")
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .schema(Some(name));
+        vec![path.description(Some("The session's name")).build()]
+    }
 }
 
 /// A 200 with `value` as JSON.

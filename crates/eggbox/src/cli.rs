@@ -1,6 +1,6 @@
 //! The command line, and the only place that writes to the terminal.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,10 +12,11 @@ use eggbox_sandbox::cgroup::ControlGroups;
 use eggbox_sandbox::policy::Isolation;
 use eggbox_sandbox::steps::FailStep;
 use eggbox_server::AllowedHost;
-use tracing_subscriber::EnvFilter;
 
 use crate::key_stanza::KeyStanza;
+use crate::log::LogFormat;
 use crate::setting;
+use crate::top::Top;
 
 /// Runs Python that nobody has reviewed, in sandboxed sessions, and answers over HTTP
 #[derive(Debug, Parser)]
@@ -46,6 +47,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
+    /// Watch the sessions of a running server, and what they use
+    ///
+    /// Asks the server's HTTP interface again and again. On a terminal it shows a table that follows, most memory first:
+    /// arrows and Page Up and Down move through it, q ends it. Where standard output is no terminal it prints the table
+    /// once, as with --once.
+    Top(Top),
 }
 
 #[derive(Debug, Subcommand)]
@@ -87,6 +94,11 @@ fn isolation(text: &str) -> Result<Isolation, String> {
 /// The value of `--control-groups`, spelled as in the file.
 fn control_groups(text: &str) -> Result<ControlGroups, String> {
     serde_json::from_value(text.into()).map_err(|_| "must be auto, v1, v2 or off".to_owned())
+}
+
+/// The value of `--log-format`, spelled as in the file.
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    serde_json::from_value(text.into()).map_err(|_| "must be text or json".to_owned())
 }
 
 /// Every setting, as an option or its variable gives it.
@@ -138,6 +150,16 @@ pub(crate) struct Options {
     /// [default: info]
     #[arg(long, env = "EGGBOX_LOG_FILTER", hide_env_values = true, value_name = "FILTER", help_heading = "Server")]
     pub(crate) log_filter: Option<String>,
+
+    /// How a line of the log looks: `text` for people, or `json` [default: text]
+    #[arg(long, env = "EGGBOX_LOG_FORMAT", hide_env_values = true, value_name = "text|json", help_heading = "Server",
+        value_parser = log_format)]
+    pub(crate) log_format: Option<LogFormat>,
+
+    /// File that a line is appended to for everything that is run: when, in which session and by which request, with the
+    /// digest of the code and never its text [default: none]
+    #[arg(long, env = "EGGBOX_AUDIT_LOG", hide_env_values = true, value_name = "FILE", help_heading = "Server")]
+    pub(crate) audit_log: Option<PathBuf>,
 
     /// How long running code may go on after a request to stop [default: 30]
     #[arg(long, env = "EGGBOX_SHUTDOWN_GRACE_SECONDS", hide_env_values = true, value_name = "SECONDS",
@@ -320,13 +342,6 @@ pub(crate) fn print(text: &str) {
 /// Writes an error and its causes to standard error.
 pub(crate) fn complain(error: &anyhow::Error) {
     let _closed = writeln!(io::stderr(), "eggbox: {error:#}");
-}
-
-/// Sends the log to standard error from here on; `filter` has been checked.
-pub(crate) fn log(filter: &str) {
-    let filter = EnvFilter::new(filter);
-    let colours = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
 }
 
 #[cfg(test)]

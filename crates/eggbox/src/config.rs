@@ -16,12 +16,16 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{List, Options};
 use crate::file_config::{self, FileConfig};
+use crate::log::LogFormat;
 use crate::{key, key_stanza, nest, setting};
 
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) log_filter: String,
+    pub(crate) log_format: LogFormat,
+    /// Where to write down what is run, if anywhere.
+    pub(crate) audit_log: Option<PathBuf>,
     pub(crate) shutdown_grace: Duration,
     pub(crate) server: ServerConfig,
     pub(crate) engine: EngineConfig,
@@ -132,6 +136,8 @@ impl Config {
         let mut config = Self {
             listen,
             log_filter,
+            log_format: options.log_format.or(file.server.log_format).unwrap_or_default(),
+            audit_log: options.audit_log.or(file.server.audit_log),
             shutdown_grace: span(
                 setting::SHUTDOWN_GRACE,
                 options.shutdown_grace_seconds,

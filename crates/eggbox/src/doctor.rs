@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::cli;
 use crate::config::Config;
 use crate::host::Facts;
+use crate::log;
 
 /// Asks the interpreter who it is, from inside a session.
 const WHO: &str =
@@ -46,7 +47,7 @@ struct Finding {
 }
 
 pub(crate) fn doctor(config: Config, json: bool) -> anyhow::Result<ExitCode> {
-    cli::log(&config.log_filter);
+    log::start(&config.log_filter, config.log_format);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
     let python = config.engine.environment.python.clone();

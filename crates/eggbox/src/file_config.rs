@@ -11,6 +11,7 @@ use eggbox_server::AllowedHost;
 use serde::Deserialize;
 
 use crate::key_stanza::KeyStanza;
+use crate::log::LogFormat;
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -32,6 +33,8 @@ pub(crate) struct Server {
     pub(crate) isolation: Option<Isolation>,
     pub(crate) control_groups: Option<ControlGroups>,
     pub(crate) log_filter: Option<String>,
+    pub(crate) log_format: Option<LogFormat>,
+    pub(crate) audit_log: Option<PathBuf>,
     pub(crate) shutdown_grace_seconds: Option<f64>,
     pub(crate) abandoned_seconds_max: Option<f64>,
 }
@@ -77,6 +80,9 @@ impl FileConfig {
         let mut config: Self = toml::from_str(text)?;
         if let Some(state_dir) = &mut config.server.state_dir {
             *state_dir = folder.join(&state_dir);
+        }
+        if let Some(audit_log) = &mut config.server.audit_log {
+            *audit_log = folder.join(&audit_log);
         }
         // A name without a slash is looked up on PATH.
         if let Some(python) = &mut config.environment.python

@@ -10,9 +10,13 @@ mod host;
 mod keeper;
 mod key;
 mod key_stanza;
+mod log;
 mod nest;
 mod serve;
 mod setting;
+mod top;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::process::ExitCode;
 
@@ -33,6 +37,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => Config::load(options).and_then(serve::serve),
         Command::Doctor(doctor) => Config::load(doctor.options).and_then(|config| doctor::doctor(config, doctor.json)),
         Command::Key { command: KeyCommand::New(new) } => key::new(new),
+        Command::Top(top) => top::top(&top),
     };
     ended.unwrap_or_else(|error| {
         cli::complain(&error);

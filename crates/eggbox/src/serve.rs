@@ -9,6 +9,7 @@ use anyhow::Context;
 use eggbox_engine::{Engine, StartError};
 use eggbox_sandbox::cgroup::ControlGroups;
 use eggbox_sandbox::status::{Layer, LayerStatus, State, Status};
+use eggbox_server::Audit;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -16,6 +17,7 @@ use tokio::sync::oneshot;
 use crate::cli;
 use crate::config::Config;
 use crate::host::Facts;
+use crate::log;
 
 /// Tasks that a thread runs before it looks for what has arrived meanwhile; at some 15 us for a request, a quarter of a
 /// millisecond.
@@ -73,8 +75,9 @@ fn go_first() {
 }
 
 pub(crate) fn serve(config: Config) -> anyhow::Result<ExitCode> {
-    cli::log(&config.log_filter);
+    log::start(&config.log_filter, config.log_format);
     allow_descriptors(&config)?;
+    let audit = config.audit_log.as_deref().map(Audit::open).transpose()?;
     go_first();
     std::panic::set_hook(Box::new(log_panic));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -82,10 +85,13 @@ pub(crate) fn serve(config: Config) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
-    runtime.block_on(run(config))
+    let ended = runtime.block_on(run(config, audit));
+    #[cfg(feature = "otel")]
+    crate::traces::end();
+    ended
 }
 
-async fn run(config: Config) -> anyhow::Result<ExitCode> {
+async fn run(config: Config, audit: Option<Audit>) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("failed to listen for signals")?;
     // Before the engine starts, which takes longer than to find the port in use.
     let listener = TcpListener::bind(config.listen)
@@ -114,7 +120,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
 
     let (stop, stopped) = oneshot::channel::<()>();
     let mut server =
-        tokio::spawn(eggbox_server::run(listener, engine.clone(), config.server, async { drop(stopped.await) }));
+        tokio::spawn(eggbox_server::run(listener, engine.clone(), config.server, audit, async { drop(stopped.await) }));
     cli::print(&format!("listening on http://{bound}\n"));
     let order = tokio::select! {
         order = signals.next() => order,

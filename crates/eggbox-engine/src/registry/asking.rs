@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{Claim, InFlight, Manner, Registry, Request};
+use super::{Claim, Manner, Registry};
 use crate::engine::ExecuteError;
 use crate::environment::is_true;
 use crate::executions::{Asked, Executions, LiveExecutions};
@@ -68,8 +68,7 @@ impl Registry {
                 }
                 (Some((number, false)), _) => return Err(AskError::KeyTaken { number }),
                 (None, Some(live)) => {
-                    let (manner, _in_flight) = (Manner::AsMade, InFlight::new(self));
-                    let request = Request { code, number: 0, claim: claim.clone(), manner, reply, _in_flight };
+                    let request = self.request(code, claim.clone(), Manner::AsMade, reply);
                     let before = live.board.last();
                     if self.enqueue(live, request)?.is_some() {
                         return Err(AskError::NoSession);

@@ -9,6 +9,7 @@ use super::{Beginning, InFlight, Manner, Registry, Reply, Request, Shared};
 use crate::board::Board;
 use crate::engine::{ExecuteError, chain};
 use crate::executions::Execution;
+use crate::history::Finished;
 use crate::inheritance::{Ended, keep_end};
 use crate::kept::gone_key;
 use crate::names::Buried;
@@ -36,7 +37,10 @@ impl Registry {
         let (mut session, running) = match inherited {
             Some(inherited) => inherited,
             None => match self.environment.start_session(id.clone(), wanted).await {
-                Ok(session) => (session, None),
+                Ok(session) => {
+                    self.environment.counts.session_started();
+                    (session, None)
+                }
                 Err(error) => return self.fail(&id, creation, queue, &error),
             },
         };
@@ -51,6 +55,9 @@ impl Registry {
             let _ = reply.send(Ok(held));
         }
         let End { death, last } = self.serve_to_end(&mut session, running, &mut queue, &board).await;
+        if let Some(death) = &death {
+            self.environment.counts.session_ended(if session.is_deleted() { &Death::Deleted } else { death });
+        }
         // Whoever reads the answer is told by that, and whoever has deleted it knows.
         let is_deleted = session.is_deleted();
         let is_told = is_deleted || last.as_ref().is_some_and(Last::tells);
@@ -93,13 +100,18 @@ impl Registry {
         queue: &mut mpsc::Receiver<Request>,
         board: &Board,
     ) -> End {
+        let counts = &self.environment.counts;
         let resumed = {
             // It runs already, and others have to wait for that.
             let _turn = self.owners.turn_of_running(session.id.owner(), &self.turns);
+            let _running = session.history.running().map(|_| counts.begin());
             session.resume().await
         };
+        if let Ok(Some(execution)) = &resumed {
+            counts.executed(&execution.outcome, execution.usage);
+        }
         drop(running);
-        match resumed.map(|outcome| outcome.and_then(|outcome| self.outcome(outcome).death())) {
+        match resumed.map(|finished| finished.and_then(|finished| self.outcome(finished.outcome).death())) {
             // What was under way has ended; whoever asked for it has lost the connection, but can still read it.
             Ok(None) => {}
             Ok(Some(death)) => return End { death: Some(death), last: None },
@@ -121,7 +133,7 @@ impl Registry {
                 request = queue.recv() => request,
             };
             // The registry holds a sender while the entry is live.
-            let Some(Request { code, number, claim, manner, reply, _in_flight }) = request else {
+            let Some(Request { code, number, claim, manner, asked, reply, _in_flight }) = request else {
                 return End { death: None, last: None };
             };
             let code_bytes_max = session.code.bytes_max();
@@ -146,20 +158,33 @@ impl Registry {
                     let _ = reply.send(Err(ExecuteError::GivenUp));
                     continue;
                 }
+                counts.waited(asked.elapsed());
+                let _running = counts.begin();
+                if let Some(witness) = &code.witness {
+                    witness.begins(&session.id, number);
+                }
                 session.execute(number, &code).await
             };
             board.leave(number);
             match executed {
                 Err(error) => {
+                    if let Some(witness) = &code.witness {
+                        witness.ended(None);
+                    }
                     let death = self.give_up(session, &error).await;
                     let answer = Err(ExecuteError::Internal(error.into()));
                     return End { death: Some(death), last: Some(Last { reply, answer, manner }) };
                 }
-                Ok(outcome) => {
+                Ok(Finished { outcome, usage, .. }) => {
                     let outcome = self.outcome(outcome);
-                    let (session, history) = (session.id.clone(), Some((Arc::clone(&session.history), number)));
                     let (death, is_lost) = (outcome.death(), outcome.state() == SessionState::Lost);
-                    let answer = Ok(Execution { session, outcome, history });
+                    let history = Some((Arc::clone(&session.history), number));
+                    let execution = Execution { session: session.id.clone(), outcome, usage, history };
+                    counts.executed(&execution.outcome, usage);
+                    if let Some(witness) = &code.witness {
+                        witness.ended(Some(&execution));
+                    }
+                    let answer = Ok(execution);
                     if is_lost {
                         return End { death, last: Some(Last { reply, answer, manner }) };
                     }

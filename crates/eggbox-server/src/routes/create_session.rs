@@ -1,5 +1,6 @@
 //! `POST /v1/sessions`: makes a session, as it is wanted.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -7,17 +8,36 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use eggbox_engine::{CreateError, SessionId};
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::session::SessionAnswer;
 use super::wanted::{self, Most};
+use crate::access_log;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body;
-use crate::error::Error;
+use crate::error::{Error, V1Body};
 use crate::fields::Fields;
+use crate::openapi::{BodyRefusals, V1};
 
 pub(super) const FIELDS: [&str; 6] = ["id", "limits", "labels", "env", "idle_seconds", "ttl_seconds"];
 
+#[utoipa::path(
+    post,
+    path = "/v1/sessions",
+    tag = "sessions",
+    summary = "Make a session",
+    description = "Makes a session that may use what is asked of the operator's limits, ready for code when it is answered.",
+    request_body = CreateSession,
+    responses(
+        (status = 201, description = "The session", body = SessionAnswer<'_>,
+            headers(("location" = String, description = "Its path"))),
+        BodyRefusals<V1>,
+        (status = 409, description = "A session of that name lives", body = V1Body<'_>),
+        (status = 503, description = "There is no room, or the server is ending", body = V1Body<'_>),
+    ),
+)]
 pub(crate) async fn create_session(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -35,6 +55,78 @@ pub(crate) async fn create_session(
     })?;
     let location = HeaderValue::try_from(format!("/v1/sessions/{}", view.id));
     let location = location.map_err(|cause| Error::Internal(cause.into()))?;
-    let answer = super::json(&SessionAnswer::new(view, &app.engine)?)?;
+    let session = access_log::noted(&view.id);
+    let mut answer = super::json(&SessionAnswer::new(view, &app.engine)?)?;
+    access_log::note(&mut answer, session);
     Ok((StatusCode::CREATED, [(LOCATION, location)], answer).into_response())
+}
+
+/// A request as clients are told of it; [`wanted`] reads it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(description = "What a session is to be like. Every field can be left out.")]
+#[expect(dead_code, reason = "a request is read field by field, so that a refusal can name the one at fault")]
+struct CreateSession {
+    /// Its name; without it a new one is made.
+    #[schema(required = false, pattern = "^[A-Za-z0-9._-]{1,128}$")]
+    id: String,
+    #[schema(required = false)]
+    limits: CreateLimits,
+    /// To find it by.
+    #[schema(required = false)]
+    labels: BTreeMap<String, String>,
+    /// Variables beside those that every session has.
+    #[schema(required = false)]
+    env: BTreeMap<String, String>,
+    /// How long it is kept while nobody uses it.
+    #[schema(required = false)]
+    idle_seconds: f64,
+    /// How old it may get.
+    #[schema(required = false)]
+    ttl_seconds: f64,
+}
+
+/// What it may use: no more than the operator's limits, which are also what holds where a field is left out.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "as above")]
+struct CreateLimits {
+    /// Wall time of an execution.
+    #[schema(required = false)]
+    wall_seconds: f64,
+    /// CPU time of an execution, of all its processes together.
+    #[schema(required = false)]
+    cpu_seconds: f64,
+    #[schema(required = false)]
+    memory_bytes: u64,
+    /// Processes and threads.
+    #[schema(required = false)]
+    processes: u32,
+    /// What is kept of either stream of an execution.
+    #[schema(required = false)]
+    output_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema;
+
+    use super::*;
+
+    /// Names of the properties of a schema.
+    fn properties(schema: impl serde::Serialize) -> Vec<String> {
+        let schema = serde_json::to_value(schema).unwrap();
+        schema["properties"].as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn clients_are_told_of_the_fields_that_are_read() {
+        for (told, mut read) in [
+            (properties(CreateSession::schema()), FIELDS.map(str::to_owned).to_vec()),
+            (properties(CreateLimits::schema()), wanted::LIMITS.map(str::to_owned).to_vec()),
+        ] {
+            read.sort_unstable();
+            assert_eq!(told, read);
+        }
+    }
 }

@@ -7,29 +7,52 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use eggbox_engine::{Code, Execution, Outcome, Output, SessionId};
+use eggbox_engine::{Execution, Outcome, Output, SessionId};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
+use crate::access_log;
 use crate::app::App;
+use crate::audit::{self, Asker};
 use crate::auth::Caller;
 use crate::body;
 use crate::config::RENDER_INLINE_BYTES_MAX;
-use crate::error::Error;
+use crate::error::{Error, FlatBody};
 use crate::fields;
+use crate::openapi::{BodyRefusals, Flat};
 
+#[utoipa::path(
+    post,
+    path = "/execute",
+    tag = "code",
+    summary = "Run code",
+    description = "Runs Python in a session, a new one where the name is new, and answers when it is over, whatever the \
+                   code did. Executions of one session run one after the other.",
+    request_body = Fields<'_>,
+    responses(
+        (status = 200, description = "What the code wrote, and what the server has to say of it", body = Answer),
+        BodyRefusals<Flat>,
+        (status = 503, description = "There is no room, or the server is ending", body = FlatBody),
+    ),
+)]
 pub(crate) async fn execute(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Error> {
+    let asker = Asker::of(&request);
     let (body, taken) = body::read_json(request, &app.config, &app.room).await?;
     let ExecuteRequest { id, code } = ExecuteRequest::parse(&body)?;
     drop(body);
     let id = caller.name(id.unwrap_or_else(SessionId::unique));
-    let execution =
-        app.engine.execute(Some(id), Code { text: code, room: taken.into_permit(), ..Code::default() }).await?;
-    if execution.output_bytes() <= RENDER_INLINE_BYTES_MAX as u64 {
-        return super::json(&Answer::of(&execution)?);
-    }
-    super::large_json(&app, move || Answer::of(&execution)).await
+    let code = audit::watched(app.audit.as_ref(), asker, code, taken).await?;
+    let execution = app.engine.execute(Some(id), code).await?;
+    let session = access_log::noted(&execution.session);
+    let mut answer = if execution.output_bytes() <= RENDER_INLINE_BYTES_MAX as u64 {
+        super::json(&Answer::of(&execution)?)?
+    } else {
+        super::large_json(&app, move || Answer::of(&execution)).await?
+    };
+    access_log::note(&mut answer, session);
+    Ok(answer)
 }
 
 /// What the client asked for.
@@ -41,25 +64,36 @@ struct ExecuteRequest {
 
 /// The keys we know, of any type and as they were sent, so that a refusal can name the one at fault without what is in it
 /// being made anything of. Null is as good as missing.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ExecuteRequest, description = "Code to run. Further fields are ignored.")]
 struct Fields<'a> {
+    /// The Python to run.
     #[serde(borrow)]
+    #[schema(value_type = String, required = true)]
     code: Option<&'a RawValue>,
+    /// The session; without it a new one is made. `session_id` is accepted as another name.
     #[serde(borrow)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9._-]{1,128}$")]
     id: Option<&'a RawValue>,
+    /// Who gives both has to give the same, which a schema cannot say.
     #[serde(borrow)]
+    #[schema(ignore)]
     session_id: Option<&'a RawValue>,
 }
 
 /// What the client gets; what is empty is left out.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ExecuteAnswer, description = "What came of it. What is empty is left out.")]
 struct Answer {
+    /// The session that ran the code.
     id: String,
+    /// What was written to standard output.
     #[serde(skip_serializing_if = "String::is_empty")]
     stdout: String,
+    /// What was written to standard error.
     #[serde(skip_serializing_if = "String::is_empty")]
     stderr: String,
+    /// What the server has to say: a refused deletion, a timeout, a session that ended.
     #[serde(skip_serializing_if = "String::is_empty")]
     error: String,
 }

@@ -7,14 +7,17 @@ use axum::response::Response;
 use eggbox_engine::PoolStatus;
 use eggbox_sandbox::status::Status;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::Error;
+use crate::openapi::{self, Flat, Refusals};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Health<'a> {
     status: &'static str,
     version: &'static str,
+    #[schema(value_type = Vec<openapi::LayerSchema>)]
     isolation: &'a Status,
     /// None where there are keys: it would tell everybody how many sessions their owners begin.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,7 +25,7 @@ struct Health<'a> {
 }
 
 /// Sessions that are ready for those who ask for a new one.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Pool {
     parked: usize,
     wanted: usize,
@@ -36,6 +39,14 @@ impl From<PoolStatus> for Pool {
     }
 }
 
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "operations",
+    summary = "Whether the server lives",
+    description = "Answers as long as the server does, with the layers of the wall that its sessions stand behind.",
+    responses((status = 200, description = "It does", body = Health<'_>), Refusals<Flat>),
+)]
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Result<Response, Error> {
     super::json(&Health {
         status: "ok",

@@ -5,49 +5,81 @@ use std::collections::BTreeMap;
 use eggbox_engine::{Engine, SessionFacts, SessionLimits, SessionView, ViewState};
 use eggbox_sandbox::status::Status;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::execute::explain;
 use super::time;
 use crate::error::Error;
+use crate::openapi;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Session, description = "A session as it is now.")]
 pub(super) struct SessionAnswer<'a> {
     id: String,
+    #[schema(schema_with = openapi::session_state)]
     state: &'static str,
     /// Why it has ended, if it has.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<Reason>,
     #[serde(flatten)]
+    #[schema(value_type = Facts<'_>)]
     facts: Option<Facts<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EndReason)]
 struct Reason {
+    #[schema(schema_with = openapi::death)]
     code: &'static str,
     message: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SessionFacts, description = "Of a session that ended long ago, with many others after it, nothing of this is there.")]
 struct Facts<'a> {
+    #[schema(required = false)]
     limits: Limits,
+    /// How long it is kept while nobody uses it.
+    #[schema(required = false)]
     idle_seconds: f64,
+    /// How old it may get.
+    #[schema(required = false)]
     ttl_seconds: f64,
+    #[schema(required = false)]
     labels: BTreeMap<String, String>,
+    /// The number of the one that was begun last.
+    #[schema(required = false)]
     executions: u64,
+    /// How often it was given a fresh interpreter.
+    #[schema(required = false)]
     restarts: u32,
+    #[schema(format = DateTime, required = false)]
     created: String,
+    #[schema(format = DateTime, required = false)]
     last_used: String,
+    /// Null of one that has ended.
+    #[schema(format = DateTime, required = false)]
     expires: Option<String>,
+    /// Null where that is not known.
+    #[schema(required = false)]
     memory_bytes: Option<u64>,
+    /// Null where that is not known.
+    #[schema(required = false)]
     memory_bytes_peak: Option<u64>,
-    /// Only where one session is shown: it is long, and the same for most.
+    /// Only where one session is shown: it is long, and the same for most. Null of one that has ended, or was begun by a
+    /// server with other settings.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<openapi::LayerSchema>>, required = false)]
     isolation: Option<Option<&'a Status>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SessionLimits)]
 struct Limits {
     wall_seconds: f64,
+    /// Null where there is none beside wall time.
+    #[schema(required = true)]
     cpu_seconds: Option<f64>,
     memory_bytes: u64,
     processes: u32,
@@ -59,7 +91,7 @@ impl<'a> SessionAnswer<'a> {
         let state = state_code(&view.state);
         let reason = match &view.state {
             ViewState::Idle | ViewState::Running => None,
-            ViewState::Ended(death) => Some(Reason { code: explain::code(death), message: explain::describe(death) }),
+            ViewState::Ended(death) => Some(Reason { code: death.kind(), message: explain::describe(death) }),
         };
         let facts = view.facts.map(|facts| Facts::new(facts, engine.status())).transpose()?;
         Ok(Self { id: view.id.to_string(), state, reason, facts })

@@ -11,7 +11,7 @@ use crate::fields::{Bound, Fields};
 
 /// Of the variables that a session is to have, names and values together: they go by way of the file with its code.
 const ENVIRONMENT_BYTES_MAX: usize = 64 * 1024;
-const LIMITS: [&str; 5] = ["wall_seconds", "cpu_seconds", "memory_bytes", "processes", "output_bytes"];
+pub(super) const LIMITS: [&str; 5] = ["wall_seconds", "cpu_seconds", "memory_bytes", "processes", "output_bytes"];
 
 /// What a session may have, whoever makes it, and what those of this caller may.
 #[derive(Debug, Clone, Copy)]

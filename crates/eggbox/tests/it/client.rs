@@ -85,6 +85,17 @@ pub(crate) fn post_to(path: &str, body: &str) -> Vec<u8> {
     format!("POST {path} {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
+/// Sends these bytes and reads an answer that may be anything: its head and its body.
+pub(crate) fn send_for_text(address: SocketAddr, request: &[u8]) -> (String, String) {
+    let mut stream = TcpStream::connect(address).expect("the server accepts connections");
+    stream.set_read_timeout(Some(ANSWER_MAX)).expect("a read timeout can be set");
+    stream.write_all(request).expect("it can be sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the answer is text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    (head.to_owned(), body.to_owned())
+}
+
 fn parse(answer: &[u8]) -> Answer {
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("an answer has a head");
     let head = std::str::from_utf8(&answer[..end]).expect("a head is text");

@@ -32,3 +32,8 @@ fn doctor() {
 fn key_new() {
     insta::assert_snapshot!(help(&["key", "new", "--help"]));
 }
+
+#[test]
+fn top_of_sessions() {
+    insta::assert_snapshot!(help(&["top", "--help"]));
+}

@@ -33,6 +33,14 @@ mod limits;
 mod control_groups;
 mod queueing;
 mod pool;
+mod operations;
+mod exposition;
+mod top;
+mod audit_log;
+mod openapi;
+mod clients;
+#[cfg(feature = "otel")]
+mod traces;
 mod programs;
 mod workspace;
 mod files;

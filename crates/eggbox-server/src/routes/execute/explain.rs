@@ -83,33 +83,6 @@ pub(in crate::routes) fn describe(death: &Death) -> String {
     }
 }
 
-/// The same for programs.
-pub(in crate::routes) fn code(death: &Death) -> &'static str {
-    match death {
-        Death::Exited { status } if exit_signal(*status).is_some() => "signal",
-        Death::Exited { .. } => "exited",
-        Death::Signal { .. } => "signal",
-        Death::OutOfMemory { .. } => "out_of_memory",
-        Death::TooManyProcesses { .. } => "too_many_processes",
-        Death::Timeout { limit } => limit_code(limit),
-        Death::Protocol => "protocol",
-        Death::Nest => "nest",
-        Death::Unobserved => "unobserved",
-        Death::Shutdown => "shutdown",
-        Death::Deleted => "deleted",
-        Death::Idle { .. } => "idle",
-        Death::Life { .. } => "life",
-    }
-}
-
-/// The name of reaching it, for programs.
-pub(in crate::routes) fn limit_code(limit: &TimeLimit) -> &'static str {
-    match limit {
-        TimeLimit::Wall(_) => "timeout",
-        TimeLimit::Cpu(_) => "cpu_limit",
-    }
-}
-
 /// The signal that an exit status stands for: 128 and its number.
 fn exit_signal(status: i32) -> Option<&'static signal::Signal> {
     status.checked_sub(128).and_then(signal::find)

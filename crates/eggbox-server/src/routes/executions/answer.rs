@@ -1,6 +1,6 @@
 //! An execution as clients see it.
 
-use eggbox_engine::{ExecutionState, ExecutionView, Executions, Outcome, Output, Progress, SessionState, Usage};
+use eggbox_engine::{ExecutionState, ExecutionView, Executions, Output, Progress, SessionState, Usage};
 use serde::Serialize;
 
 use super::values::Values;
@@ -86,7 +86,7 @@ impl Summary {
             } => {
                 let end = End {
                     ended: time(*ended_at)?,
-                    outcome: outcome_code(outcome),
+                    outcome: outcome.kind(),
                     session_state: match outcome.state() {
                         SessionState::Kept => "kept",
                         SessionState::Lost => "lost",
@@ -120,18 +120,5 @@ impl From<Usage> for UsageAnswer {
     fn from(Usage { wall, cpu, memory_bytes_peak }: Usage) -> Self {
         let millis = |time: std::time::Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
         Self { wall_ms: millis(wall), cpu_ms: cpu.map(millis), memory_bytes_peak }
-    }
-}
-
-/// What it came to, for programs: one word of those that docs/http.md lists.
-fn outcome_code(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Ok => "ok",
-        Outcome::Exception => "exception",
-        Outcome::Denied => "denied",
-        Outcome::Interrupted => "interrupted",
-        Outcome::Timeout { limit, .. } => explain::limit_code(limit),
-        Outcome::OutOfMemory { .. } => "out_of_memory",
-        Outcome::Died(death) | Outcome::Gone(death) => explain::code(death),
     }
 }

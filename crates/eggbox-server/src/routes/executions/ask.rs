@@ -12,6 +12,7 @@ use eggbox_engine::{AskError, Asked, Code, Executions, Outcome, SessionView, ran
 use super::answer::ExecutionAnswer;
 use super::events;
 use crate::app::App;
+use crate::audit::{self, Asker};
 use crate::body;
 use crate::config::{IDEMPOTENCY_KEY_BYTES_MAX, RENDER_INLINE_BYTES_MAX};
 use crate::error::Error;
@@ -34,6 +35,7 @@ pub(crate) async fn ask(
     SessionPath(id): SessionPath,
     request: Request,
 ) -> Result<Response, Error> {
+    let asker = Asker::of(&request);
     let idempotency_key = idempotency_key(request.headers())?;
     let wants_events = wants_events(request.headers());
     let (body, taken) = body::read_json(request, &app.config, &app.room).await?;
@@ -45,13 +47,12 @@ pub(crate) async fn ask(
         (false, true) => Delivery::Events,
         (false, false) => Delivery::Whole,
     };
-    let code = Code {
-        is_interactive: delivery != Delivery::Whole,
-        idempotency_key,
-        room: taken.into_permit(),
-        ..parse(&fields, &view)?
-    };
+    let mut code = parse(&fields, &view)?;
     drop(body);
+    let text = std::mem::take(&mut code.text);
+    let Code { text, room, witness, .. } = audit::watched(app.audit.as_ref(), asker, text, taken).await?;
+    let is_interactive = delivery != Delivery::Whole;
+    let code = Code { text, room, witness, is_interactive, idempotency_key, ..code };
     let asked = app.engine.ask(&id, code).await.map_err(|error| refusal(error, &id.to_string()))?;
     let (number, is_known) = (asked.number, asked.is_known);
     let mut response = match delivery {

@@ -1,0 +1,158 @@
+//! The OpenAPI document, as far as it is not said by the handlers and their types: what all routes have in common, and how
+//! types look that know nothing of it.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use eggbox_engine::{SessionLimits, ranges};
+use serde_json::{Value, json};
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{Content, ObjectBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Type};
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::error::{CODES, FlatBody, V1Body};
+
+pub(crate) const SESSION_ID_PATTERN: &str = "^[A-Za-z0-9._-]{1,128}$";
+
+/// The document without its routes, which the router adds.
+pub(crate) fn document() -> OpenApi {
+    #[derive(utoipa::OpenApi)]
+    #[openapi(
+        info(
+            title = "eggbox",
+            version = env!("CARGO_PKG_VERSION"),
+            description = "Runs Python that nobody has reviewed, in sandboxed sessions.",
+            license(name = "MIT", identifier = "MIT"),
+        ),
+        components(schemas(FlatBody<'_>, V1Body<'_>)),
+        tags(
+            (name = "code", description = "Running code"),
+            (name = "sessions", description = "Sessions as such"),
+            (name = "operations", description = "For whoever keeps the server"),
+        ),
+    )]
+    struct Document;
+    <Document as utoipa::OpenApi>::openapi()
+}
+
+/// Says in the document what this operator lets a session have.
+pub(crate) fn bound(document: &mut Value, limits: SessionLimits) {
+    let SessionLimits { wall_max, cpu_max, memory_bytes_max, processes_max, output_bytes_max, idle_max, life_max } =
+        limits;
+    let cpu_seconds_max = cpu_max.map_or(ranges::CPU_SECONDS[1], |cpu_max| cpu_max.as_secs_f64());
+    for (field, least, most) in [
+        ("CreateLimits/properties/wall_seconds", json!(ranges::WALL_SECONDS[0]), json!(wall_max.as_secs_f64())),
+        ("CreateLimits/properties/cpu_seconds", json!(ranges::CPU_SECONDS[0]), json!(cpu_seconds_max)),
+        ("CreateLimits/properties/memory_bytes", json!(ranges::MEMORY_BYTES[0]), json!(memory_bytes_max)),
+        ("CreateLimits/properties/processes", json!(ranges::PROCESSES[0]), json!(processes_max)),
+        ("CreateLimits/properties/output_bytes", json!(ranges::OUTPUT_BYTES[0]), json!(output_bytes_max)),
+        ("CreateSession/properties/idle_seconds", json!(ranges::IDLE_SECONDS[0]), json!(idle_max.as_secs_f64())),
+        ("CreateSession/properties/ttl_seconds", json!(ranges::LIFE_SECONDS[0]), json!(life_max.as_secs_f64())),
+    ] {
+        if let Some(schema) = document.pointer_mut(&format!("/components/schemas/{field}")) {
+            schema["minimum"] = least;
+            schema["maximum"] = most;
+        }
+    }
+}
+
+/// How a refusal looks.
+pub(crate) trait Form {
+    const SCHEMA: &'static str;
+}
+
+/// A text for people.
+pub(crate) struct Flat;
+/// An object that programs can read.
+pub(crate) struct V1;
+
+impl Form for Flat {
+    const SCHEMA: &'static str = "Refusal";
+}
+
+impl Form for V1 {
+    const SCHEMA: &'static str = "V1Refusal";
+}
+
+/// What every route may answer instead.
+pub(crate) struct Refusals<F>(PhantomData<F>);
+
+/// What every route that takes a body may.
+pub(crate) struct BodyRefusals<F>(PhantomData<F>);
+
+const EVERYWHERE: [(&str, &str); 3] = [
+    ("403", "A foreign Host or Origin"),
+    ("431", "The head is too large"),
+    ("500", "Our fault: the cause is in the log, under the request's id"),
+];
+const WITH_BODY: [(&str, &str); 5] = [
+    ("400", "The body is no JSON, or a field of it cannot be taken"),
+    ("408", "The body took too long to arrive"),
+    ("413", "The body is too large"),
+    ("415", "The content type is not application/json"),
+    ("503", "There is no room for the body"),
+];
+
+impl<F: Form> IntoResponses for Refusals<F> {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refusals::<F>(&EVERYWHERE)
+    }
+}
+
+impl<F: Form> IntoResponses for BodyRefusals<F> {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refusals::<F>(&[&EVERYWHERE[..], &WITH_BODY].concat())
+    }
+}
+
+fn refusals<F: Form>(of: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
+    let response = |(status, why): &(&str, &str)| {
+        let body = Content::new(Some(Ref::from_schema_name(F::SCHEMA)));
+        let response = ResponseBuilder::new().description(*why).content("application/json", body).build();
+        ((*status).to_owned(), RefOr::T(response))
+    };
+    of.iter().map(response).collect()
+}
+
+/// One of these texts.
+fn one_of(values: &[&str]) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values.iter().copied())).build().into()
+}
+
+pub(crate) fn code() -> RefOr<Schema> {
+    one_of(&CODES)
+}
+
+pub(crate) fn session_state() -> RefOr<Schema> {
+    one_of(&["idle", "running", "ended"])
+}
+
+pub(crate) fn execution_state() -> RefOr<Schema> {
+    one_of(&["none", "running", "finished"])
+}
+
+pub(crate) fn death() -> RefOr<Schema> {
+    one_of(&eggbox_engine::DEATHS)
+}
+
+/// A layer of the wall, as a session found it from inside.
+#[derive(ToSchema)]
+#[schema(as = Layer)]
+#[expect(dead_code, reason = "the type that is sent is of a crate that knows nothing of HTTP")]
+pub(crate) struct LayerSchema {
+    layer: String,
+    #[schema(schema_with = layer_state)]
+    state: String,
+    /// What was enforced.
+    detail: String,
+    /// Of a partial one: what does not hold.
+    #[schema(required = false)]
+    missing: String,
+    /// Of an absent one: the cause.
+    #[schema(required = false)]
+    why: String,
+}
+
+fn layer_state() -> RefOr<Schema> {
+    one_of(&["enforced", "partial", "absent"])
+}

@@ -1,0 +1,72 @@
+//! What programs of others make of the server's interfaces: a validator of OpenAPI documents, a fuzzer that goes by one, and
+//! Prometheus's own reader of metrics.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::client;
+use crate::server::Server;
+
+/// The interpreter of the environment with `environments/clients.txt`.
+fn python() -> PathBuf {
+    let named = std::env::var_os("EGGBOX_TEST_CLIENTS_PYTHON").map(PathBuf::from);
+    let python = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv-clients/bin/python3"));
+    assert!(python.exists(), "{} is missing: `make test` makes the environment", python.display());
+    python
+}
+
+/// Runs this program with what the server answers to a GET of this path on its standard input.
+fn read_by(program: &str, server: &Server, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    let body = client::send_for_text(server.address, request.as_bytes()).1;
+    let mut command = Command::new(python());
+    command.args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut reader = command.spawn().expect("python can be run");
+    reader.stdin.take().expect("it is a pipe").write_all(body.as_bytes()).expect("it can be sent");
+    let output = reader.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("it is text")
+}
+
+#[test]
+fn the_document_is_valid() {
+    let program = "import json, sys, openapi_spec_validator as v; v.validate(json.load(sys.stdin)); print('valid')";
+    assert_eq!(read_by(program, &Server::bare(), "/openapi.json"), "valid\n");
+}
+
+const READ_METRICS: &str = "\
+import sys
+from prometheus_client.parser import text_string_to_metric_families
+for family in text_string_to_metric_families(sys.stdin.read()):
+    for sample in family.samples:
+        if sample.name == 'eggbox_executions_total' and sample.value:
+            print(family.type, sample.labels, int(sample.value))
+";
+
+#[test]
+fn metrics_are_read() {
+    let server = Server::with("");
+    server.run("print(1)");
+    server.run("1/0");
+    let expected = "counter {'outcome': 'ok'} 1\ncounter {'outcome': 'exception'} 1\n";
+    assert_eq!(read_by(READ_METRICS, &server, "/metrics"), expected);
+}
+
+/// It makes up requests from the document, valid ones and others, one after the other and in sequences, and looks whether
+/// every answer is as documented, none a 500, and what is valid is taken.
+#[test]
+fn a_fuzzer_that_goes_by_the_document_finds_nothing() {
+    let server = Server::with("--wall-seconds-max 1 --idle-seconds-max 5");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let url = format!("http://{}/openapi.json", server.address);
+    let output = Command::new(python())
+        .args(["-m", "schemathesis.cli", "--no-color", "run", &url, "--max-examples", "25", "--seed", "7"])
+        .args(["--generation-database", ":memory:", "--request-timeout", "20"])
+        // It looks for settings of its own, and leaves what it found.
+        .current_dir(folder.path())
+        .output()
+        .expect("python can be run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("No issues found"), "{said}\n{output:?}");
+}
