@@ -121,7 +121,7 @@ impl Nest {
             code.as_fd(),
         ];
         descriptors.extend(entrances.iter().map(AsFd::as_fd));
-        control::send(self.control.as_fd(), &ToNest::Spawn { slot: 0 }, &descriptors)?;
+        control::send(self.control.as_fd(), &ToNest::Spawn { slot: 0, files: None }, &descriptors)?;
         drop((inner_requests, inner_answers, inner_stdout, inner_stderr, inner_values));
         let mut forked =
             Forked { asked, requests, answers, stdout, _others: [stderr, values], code, received: Vec::new() };

@@ -9,7 +9,7 @@ use crate::histogram::{Distribution, Histogram};
 use crate::outcome::{Death, Outcome, TimeLimit, Usage};
 
 /// Every [`Death::kind`].
-pub const DEATHS: [&str; 13] = [
+pub const DEATHS: [&str; 14] = [
     "exited",
     "signal",
     "out_of_memory",
@@ -21,12 +21,13 @@ pub const DEATHS: [&str; 13] = [
     "unobserved",
     "shutdown",
     "deleted",
+    "restarted",
     "idle",
     "life",
 ];
 
 /// Every [`Outcome::kind`] of code that was run.
-const OUTCOMES: [&str; 15] = [
+const OUTCOMES: [&str; 16] = [
     "ok",
     "exception",
     "denied",
@@ -42,6 +43,7 @@ const OUTCOMES: [&str; 15] = [
     "unobserved",
     "shutdown",
     "deleted",
+    "restarted",
 ];
 
 /// The counters of an engine.
@@ -218,6 +220,7 @@ impl Death {
             Self::Unobserved => "unobserved",
             Self::Shutdown => "shutdown",
             Self::Deleted => "deleted",
+            Self::Restarted => "restarted",
             Self::Idle { .. } => "idle",
             Self::Life { .. } => "life",
         }
@@ -261,6 +264,7 @@ mod tests {
             Death::Unobserved,
             Death::Shutdown,
             Death::Deleted,
+            Death::Restarted,
             Death::Idle { idle_max: Duration::ZERO },
             Death::Life { life_max: Duration::ZERO },
         ];

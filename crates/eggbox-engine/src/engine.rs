@@ -192,6 +192,18 @@ impl Engine {
         self.shared.registry.workspace(id).await
     }
 
+    /// Gives the session `id` a fresh interpreter: its variables are gone, its files, its name and the executions that it has run
+    /// stay. What runs is ended, what waits runs in the new one. None where there is no such session.
+    ///
+    /// # Errors
+    /// Where that fails: a session that was at rest goes on as it was, one that was not has ended.
+    pub async fn restart(&self, id: &SessionId) -> Result<Option<SessionView>, ExecuteError> {
+        if self.shared.closing.load(Ordering::Relaxed) {
+            return Err(ExecuteError::ShuttingDown);
+        }
+        self.shared.registry.restart(id).await
+    }
+
     /// What any session may use at most.
     #[must_use]
     pub fn limits(&self) -> SessionLimits {

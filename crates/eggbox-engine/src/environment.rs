@@ -10,6 +10,7 @@ use eggbox_sandbox::cgroup::Share;
 use eggbox_sandbox::interpreter::{Interpreter, InterpreterError};
 use eggbox_sandbox::leftovers;
 use eggbox_sandbox::plan::{GroupsPlan, Plan};
+use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::prepare::{PrepareError, Wanted, prepare};
 use eggbox_sandbox::status::Status;
 use eggbox_sandbox::wire::NestFailure;
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 use crate::config::{EngineConfig, Preload};
 use crate::counts::Counts;
 use crate::engine::chain;
+use crate::history::Record;
 use crate::inheritance::{Heir, Inherited};
 use crate::keeper::{Keeper, KeeperError};
 use crate::kept::{PLAN_KEY, nest_key};
@@ -31,6 +33,7 @@ use crate::session_limits::SessionLimits;
 use crate::slots::{SLOTS_SPARE, Slots};
 use crate::wanted::WantedSession;
 use crate::watchdog::Watchdog;
+use crate::workspace::{Workers, Workspace, WorkspaceError};
 
 /// What is preloaded where the operator names nothing and the interpreter has it.
 const PRELOAD_AVAILABLE: [&str; 4] = ["numpy", "pandas", "matplotlib", "matplotlib.pyplot"];
@@ -79,6 +82,15 @@ pub enum EnvironmentError {
     Keeper(#[from] KeeperError),
     #[error("failed to start the nest")]
     Nest(#[from] NestError),
+}
+
+/// Why a session has no fresh interpreter.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestartError {
+    #[error("failed to start one")]
+    Session(#[from] SessionError),
+    #[error("failed to bring its files along")]
+    Files(#[from] WorkspaceError),
 }
 
 impl Environment {
@@ -144,7 +156,7 @@ impl Environment {
     /// A session that nobody uses, to prove that the wall can be put up. Returns what it reported.
     pub(crate) async fn prove(&self) -> Result<Status, SessionError> {
         let nest = self.living_nest().await?;
-        let (mut session, status) = self.start_in(&nest, Purpose::Proof).await?;
+        let (mut session, status) = self.start_in(&nest, Purpose::Proof, None).await?;
         session.end(Death::Idle { idle_max: Duration::ZERO }).await;
         Ok(status)
     }
@@ -152,10 +164,7 @@ impl Environment {
     /// A new session from a living nest, which outlives this server and may use what was asked.
     pub(crate) async fn start_session(&self, id: SessionId, wanted: WantedSession) -> Result<Session, SessionError> {
         let nest = self.living_nest().await?;
-        let mut session = match self.pool.take(&nest) {
-            Some(session) => session,
-            None => self.start_in(&nest, Purpose::Use).await?.0,
-        };
+        let mut session = self.unnamed_session(&nest, wanted.files).await?;
         if let Err(error) = session.name(id, wanted, &nest).await {
             session.end(Death::Unobserved).await;
             return Err(error);
@@ -166,9 +175,64 @@ impl Environment {
         Ok(session)
     }
 
+    /// A session with a fresh interpreter and everything else of `other`, which stands still then, and is to be ended; or, where
+    /// there is none, goes on.
+    pub(crate) async fn restart_session(
+        &self,
+        other: &Session,
+        workers: &Arc<Workers>,
+    ) -> Result<Session, RestartError> {
+        other.process.halt(true);
+        let started = self.start_beside(other, workers).await;
+        if started.is_err() {
+            other.process.halt(false);
+        }
+        started
+    }
+
+    async fn start_beside(&self, other: &Session, workers: &Arc<Workers>) -> Result<Session, RestartError> {
+        let Record { asked, labels, files, .. } = other.history.record();
+        let environment = other.history.environment();
+        let wanted = WantedSession { limits: asked, labels, environment, files };
+        let nest = self.living_nest().await?;
+        let mut session = self.unnamed_session(&nest, files).await?;
+        let taken = async {
+            session.name(other.id.clone(), wanted, &nest).await?;
+            session.end_by(Arc::default()).map_err(SessionError::Channel)?;
+            let [from, to] = [other, &session].map(|session| Workspace::new(session.place(), Arc::clone(workers)));
+            from.copy_to(&to).await?;
+            session.take_place_of(other).map_err(SessionError::Channel)?;
+            session.keep().await.map_err(SessionError::Channel)?;
+            Ok(())
+        };
+        match taken.await {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                session.end(Death::Unobserved).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// One that is nobody's yet, whose workspace is to be as it is wanted.
+    async fn unnamed_session(&self, nest: &Arc<Nest>, files: Option<WorkspacePolicy>) -> Result<Session, SessionError> {
+        let is_usual = files.is_none_or(|files| nest.plan().session.trees.workspace_access() == files.into());
+        let parked = if is_usual { self.pool.take(nest) } else { None };
+        match parked {
+            Some(session) => Ok(session),
+            None => Ok(self.start_in(nest, Purpose::Use, files).await?.0),
+        }
+    }
+
     /// One that is nobody's yet.
-    async fn start_in(&self, nest: &Arc<Nest>, purpose: Purpose) -> Result<(Session, Status), SessionError> {
-        Session::start(nest, SessionId::unique(), purpose, Arc::clone(&self.config), &self.watchdog, &self.keeper).await
+    async fn start_in(
+        &self,
+        nest: &Arc<Nest>,
+        purpose: Purpose,
+        files: Option<WorkspacePolicy>,
+    ) -> Result<(Session, Status), SessionError> {
+        let (id, config) = (SessionId::unique(), Arc::clone(&self.config));
+        Session::start(nest, id, purpose, files, config, &self.watchdog, &self.keeper).await
     }
 
     async fn living_nest(&self) -> Result<Arc<Nest>, SessionError> {
@@ -244,7 +308,7 @@ impl Environment {
 
     async fn park_one(&self) -> Result<(), SessionError> {
         let nest = self.living_nest().await?;
-        let (mut session, _) = self.start_in(&nest, Purpose::Park).await?;
+        let (mut session, _) = self.start_in(&nest, Purpose::Park, None).await?;
         session.warm_up().await?;
         session.set_share(Share::Full);
         self.pool.put(session);

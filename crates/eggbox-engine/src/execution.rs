@@ -18,6 +18,7 @@ use crate::outcome::{Death, Outcome, SessionState, TimeLimit, Usage};
 use crate::output::{Collector, discard};
 use crate::publication::Publication;
 use crate::request::Code;
+use crate::restart::Restart;
 use crate::session::{Session, read_some};
 use crate::wish::Wish;
 
@@ -119,6 +120,8 @@ enum Over {
     Code(Ending, Stage),
     Process(Result<Exit, oneshot::error::RecvError>, Stage, bool),
     Protocol,
+    /// Somebody wants another interpreter.
+    Restart,
     /// The server cannot write down what there is.
     Failed(io::Error),
 }
@@ -129,7 +132,7 @@ impl Session {
     ///
     /// # Errors
     /// Where the server lacks what it takes to write things down.
-    pub(crate) async fn execute(&mut self, number: u64, code: &Code) -> io::Result<Finished> {
+    pub(crate) async fn execute(&mut self, number: u64, code: &Code, restart: &Restart) -> io::Result<Finished> {
         discard(&self.process.stdout);
         discard(&self.process.stderr);
         let (began, cpu_before) = (Moment::now(), self.meter.cpu());
@@ -161,28 +164,32 @@ impl Session {
             at: [0; 3],
         })?;
         let is_sent = self.process.ask(&begun.request()?);
-        self.finish(begun, is_sent.then_some(Heard::Yes)).await
+        self.finish(begun, is_sent.then_some(Heard::Yes), restart).await
     }
 
     /// Goes on with what another server has begun; none where nothing runs.
     ///
     /// # Errors
     /// As [`Self::execute`].
-    pub(crate) async fn resume(&mut self) -> io::Result<Option<Finished>> {
+    pub(crate) async fn resume(&mut self, restart: &Restart) -> io::Result<Option<Finished>> {
         let Some(begun) = self.history.running() else { return Ok(None) };
         let asked = Moment::now().nanos();
         let question = numbered_request(KIND_RESUME, asked).map_err(io::Error::other)?;
         let is_sent = self.process.ask(&question);
-        self.finish(begun, is_sent.then_some(Heard::Asked { asked, done: None })).await.map(Some)
+        self.finish(begun, is_sent.then_some(Heard::Asked { asked, done: None }), restart).await.map(Some)
     }
 
     /// `heard` is none where the session takes no requests any more.
-    async fn finish(&mut self, mut running: Begun, heard: Option<Heard>) -> io::Result<Finished> {
+    async fn finish(&mut self, mut running: Begun, heard: Option<Heard>, restart: &Restart) -> io::Result<Finished> {
         let history = Arc::clone(&self.history);
         let mut produced = Produced::new(&history, &running, heard, self.limits.output_bytes_max)?;
         let mut renewed = None;
         let over = match heard {
-            Some(heard) => self.run_to_end(&mut running, heard, &mut renewed, &mut produced).await,
+            Some(heard) => tokio::select! {
+                biased;
+                over = self.run_to_end(&mut running, heard, &mut renewed, &mut produced) => over,
+                () = restart.wanted() => Over::Restart,
+            },
             None => Over::Protocol,
         };
         let mut outcome = self.judge(over).await?;
@@ -253,6 +260,7 @@ impl Session {
         let out_of_memory = |state| Outcome::OutOfMemory { memory_bytes_max, state };
         Ok(match over {
             Over::Failed(error) => return Err(error),
+            Over::Restart => Outcome::Died(Death::Restarted),
             // What the code made of the interrupt is its own affair, unless it let itself be ended by it.
             Over::Code(Ending::Interrupted, Stage::Stopped) => Outcome::Interrupted,
             Over::Code(_, Stage::Interrupted(limit) | Stage::Killed(limit)) => {

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use eggbox_sandbox::policy::WorkspacePolicy;
 use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, memfd_create};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -65,6 +66,10 @@ pub(crate) struct History {
 #[derive(Debug)]
 struct State {
     record: Record,
+    /// Variables that were given to its interpreter, and are to the next.
+    environment: BTreeMap<String, String>,
+    /// Where that stands in the journal.
+    environment_at: u64,
     /// Oldest first; the last may be running.
     executions: Vec<Kept>,
     journal: Span,
@@ -90,11 +95,14 @@ pub(crate) struct Record {
     /// What whoever made it wants to find it by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) labels: BTreeMap<String, String>,
+    /// What code may do to the files of its workspace, where that was asked for.
+    #[serde(default)]
+    pub(crate) files: Option<WorkspacePolicy>,
     /// What its control group had counted of out-of-memory kills before it began.
     pub(crate) kills_before: u64,
     /// The generation of the streams that it writes to.
     pub(crate) generation: u32,
-    /// The executions of an interpreter that it had before this one.
+    /// How often it was given another interpreter.
     #[serde(default)]
     pub(crate) restarts: u32,
 }
@@ -104,6 +112,8 @@ impl History {
         let file = |name| memfd_create(name, MemfdFlags::CLOEXEC).map(File::from);
         let state = State {
             record,
+            environment: BTreeMap::new(),
+            environment_at: 0,
             executions: Vec::new(),
             journal: Span { start: JOURNAL_AT, end: JOURNAL_AT },
             printed_end: [0; 3],
@@ -130,8 +140,14 @@ impl History {
         let start = read_number(&record, START_AT)?.max(JOURNAL_AT);
         let mut bytes = vec![0; usize::try_from(length(&record)?.saturating_sub(start)).map_err(io::Error::other)?];
         record.read_exact_at(&mut bytes, start)?;
-        let mut state =
-            State { record: read, executions: Vec::new(), journal: Span { start, end: start }, printed_end: [0; 3] };
+        let mut state = State {
+            record: read,
+            environment: BTreeMap::new(),
+            environment_at: 0,
+            executions: Vec::new(),
+            journal: Span { start, end: start },
+            printed_end: [0; 3],
+        };
         let mut rest = &bytes[..];
         while let Some((entry, taken)) = Entry::decode(rest)? {
             state.take(entry);
@@ -144,7 +160,10 @@ impl History {
     }
 
     fn hold(record: File, printed: [File; 3], state: State) -> Self {
-        let (state, changed, is_watched) = (Mutex::new(state), Arc::default(), AtomicBool::new(false));
+        // Of what runs already, by a server before this one.
+        let running = state.executions.last().filter(|last| last.finished.is_none());
+        let is_watched = AtomicBool::new(running.is_some_and(|running| running.begun.options != 0));
+        let (state, changed) = (Mutex::new(state), Arc::default());
         Self { record, printed, state, changed, is_watched, watched: Notify::new() }
     }
 
@@ -226,6 +245,14 @@ impl History {
         read_number(&self.record, DROPPED_AT + 8 * which.index() as u64)
     }
 
+    pub(crate) fn set_environment(&self, variables: BTreeMap<String, String>) -> io::Result<()> {
+        self.append(&mut self.state(), [Entry::Environment(variables)])
+    }
+
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
+        self.state().environment.clone()
+    }
+
     /// Writes down that an execution begins, and forgets what is too long ago. Returns where its output goes.
     pub(crate) fn begin(&self, mut begun: Begun) -> io::Result<Begun> {
         self.is_watched.store(begun.options != 0, Ordering::Relaxed);
@@ -301,7 +328,12 @@ impl History {
         }
         state.journal.start = start;
         state.executions.drain(..forgotten);
-        Ok(())
+        if state.environment.is_empty() || state.environment_at >= start {
+            return Ok(());
+        }
+        // It stood before them.
+        let environment = Entry::Environment(state.environment.clone());
+        self.append(state, [environment])
     }
 }
 
@@ -314,6 +346,7 @@ impl Record {
             created_at: SystemTime::now(),
             asked: AskedLimits::default(),
             labels: BTreeMap::new(),
+            files: None,
             kills_before,
             generation: 0,
             restarts: 0,
@@ -333,6 +366,9 @@ impl State {
             Entry::Begun(begun) => {
                 self.printed_end = begun.at;
                 self.executions.push(Kept::new(begun, self.journal.end));
+            }
+            Entry::Environment(environment) => {
+                (self.environment, self.environment_at) = (environment, self.journal.end);
             }
             Entry::Piece { which, bytes } => {
                 let at = self.printed_end[which.index()];

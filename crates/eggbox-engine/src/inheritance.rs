@@ -146,10 +146,10 @@ impl Heir<'_> {
                 ended.push(session);
                 continue;
             };
-            let KeptSession { key, descriptors, code, history, .. } = session;
+            let KeptSession { key, note, descriptors, code, history } = session;
             let id = history.record().id;
             let adopted = SessionProcess::new(slot, descriptors, end)
-                .and_then(|process| Session::adopt(&nest, process, code, history, self));
+                .and_then(|process| Session::adopt(&nest, process, code, history, note, self));
             match adopted {
                 Ok(session) => inherited.living.push(session),
                 Err(error) => {

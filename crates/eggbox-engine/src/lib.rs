@@ -20,6 +20,7 @@ mod registry;
 mod names;
 mod board;
 mod ending;
+mod restart;
 mod session;
 mod execution;
 mod session_process;

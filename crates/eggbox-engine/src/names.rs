@@ -12,6 +12,7 @@ use crate::inheritance::Ended;
 use crate::outcome::Death;
 use crate::owners::Counted;
 use crate::registry::Request;
+use crate::restart::Restart;
 use crate::session_id::SessionId;
 use crate::view::Held;
 
@@ -34,6 +35,7 @@ pub(crate) struct Live {
     /// What there is to be looked at; none until it was started.
     pub(crate) held: watch::Receiver<Option<Held>>,
     pub(crate) ending: Arc<Ending>,
+    pub(crate) restart: Arc<Restart>,
     /// The executions that wait for it.
     pub(crate) board: Arc<Board>,
     pub(crate) _counted: Counted,

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use eggbox_sandbox::cgroup::{Group, Share};
 use eggbox_sandbox::plan::{GroupsPlan, Plan};
+use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::wire::{Exit, FromNest, NestFailure, ToNest, WIRE_VERSION};
 use eggbox_sandbox::{control, leftovers};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -358,7 +359,12 @@ impl Nest {
     }
 
     /// Asks for a session, which will find its code in `code`; it is not yet known to be locked down.
-    pub(crate) async fn spawn(&self, code: OwnedFd, purpose: Purpose) -> Result<SessionProcess, SpawnError> {
+    pub(crate) async fn spawn(
+        &self,
+        code: OwnedFd,
+        purpose: Purpose,
+        files: Option<WorkspacePolicy>,
+    ) -> Result<SessionProcess, SpawnError> {
         let (inner_requests, requests) = io::pipe()?;
         let (answers, inner_answers) = io::pipe()?;
         let (stdout, inner_stdout) = io::pipe()?;
@@ -395,7 +401,7 @@ impl Nest {
         let mut descriptors = vec![inner_requests.into()];
         descriptors.extend(outputs.into_iter().chain([code]).chain(entrances));
         // A nest that cannot be written to is gone, and `hear` tells everybody who waits.
-        let _ = self.shared.send(&ToNest::Spawn { slot }, &descriptors).await;
+        let _ = self.shared.send(&ToNest::Spawn { slot, files }, &descriptors).await;
         drop(descriptors);
         let pidfd = fork.await.map_err(|_| SpawnError::NestGone)??;
         let [answers, stdout, stderr, values] = [answers, stdout, stderr, values].map(OwnedFd::from);

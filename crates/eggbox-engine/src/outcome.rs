@@ -85,6 +85,8 @@ pub enum Death {
     Shutdown,
     /// Somebody has asked for its end.
     Deleted,
+    /// Somebody has asked for another interpreter in its place.
+    Restarted,
     /// Nobody used the session for this long.
     Idle { idle_max: Duration },
     /// The session was this old.

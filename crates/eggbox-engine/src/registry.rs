@@ -27,6 +27,7 @@ use crate::outcome::Death;
 use crate::owner::Owner;
 use crate::owners::Owners;
 use crate::request::Code;
+use crate::restart::Restart;
 use crate::session::Session;
 use crate::session_id::SessionId;
 use crate::session_limits::{AskedLimits, SessionLimits};
@@ -107,6 +108,7 @@ impl Drop for InFlight {
 #[derive(Debug)]
 struct Shared {
     ending: Arc<Ending>,
+    restart: Arc<Restart>,
     board: Arc<Board>,
     watched: watch::Sender<Option<Held>>,
 }
@@ -347,8 +349,14 @@ impl Registry {
         }
         let ending = Arc::new(Ending::default());
         let (watched, held) = watch::channel(None);
-        let live = Live { queue: sender, held, ending, board, _counted: self.owners.count(id) };
-        let shared = Shared { ending: Arc::clone(&live.ending), board: Arc::clone(&live.board), watched };
+        let (restart, _counted) = (Arc::default(), self.owners.count(id));
+        let live = Live { queue: sender, held, ending, restart, board, _counted };
+        let shared = Shared {
+            ending: Arc::clone(&live.ending),
+            restart: Arc::clone(&live.restart),
+            board: Arc::clone(&live.board),
+            watched,
+        };
         tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, shared, receiver));
         live
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use eggbox_sandbox::cgroup::Share;
+use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::status::Status;
 use eggbox_sandbox::wire::{
     Exit, FrameError, FromSession, HEADER_BYTES, KIND_WARM_UP, SESSION_FRAME_BYTES_MAX, environment_request,
@@ -115,6 +116,7 @@ impl Session {
         nest: &Arc<Nest>,
         id: SessionId,
         purpose: Purpose,
+        policy: Option<WorkspacePolicy>,
         config: Arc<EngineConfig>,
         watchdog: &Watchdog,
         keeper: &Arc<Keeper>,
@@ -122,7 +124,7 @@ impl Session {
         let code = CodeFile::new(config.limits.code_bytes_max)?;
         let (spawner, its_code) = (Arc::clone(nest), code.for_session()?);
         // In a task of its own, which tidies up after itself when this gives up.
-        let spawned = tokio::spawn(async move { spawner.spawn(its_code, purpose).await });
+        let spawned = tokio::spawn(async move { spawner.spawn(its_code, purpose, policy).await });
         let spawned = timeout(READY_MAX, spawned).await.map_err(|_| SessionError::Slow)?;
         let process = spawned.map_err(io::Error::other)??;
         let meter = meter(nest, &process, watchdog)?;
@@ -148,11 +150,13 @@ impl Session {
         process: SessionProcess,
         code: CodeFile,
         history: History,
+        note: SessionNote,
         Heir { config, watchdog, keeper, .. }: Heir<'_>,
     ) -> io::Result<Self> {
         let meter = meter(nest, &process, watchdog)?;
         let session = Self::hold(nest, process, code, Arc::new(history), meter, Arc::clone(config), keeper);
-        Ok(Self { kept_by: Some(keeper.generation()), ..session })
+        let late = Late::new(Arc::clone(keeper), note.clone());
+        Ok(Self { kept_by: Some(keeper.generation()), note, late, ..session })
     }
 
     fn hold(
@@ -257,27 +261,39 @@ impl Session {
     /// # Errors
     /// Where a limit cannot be put up, or the environment not set; it must not be used then.
     pub(crate) async fn name(&mut self, id: SessionId, wanted: WantedSession, nest: &Nest) -> Result<(), SessionError> {
-        let WantedSession { limits, labels, environment } = wanted;
+        let WantedSession { limits, labels, environment, files } = wanted;
         let now = Moment::now();
         self.id = id.clone();
         self.history.update(|record| {
             (record.id, record.created, record.created_at) = (id, now, SystemTime::now());
-            (record.asked, record.labels) = (limits, labels);
+            (record.asked, record.labels, record.files) = (limits, labels, files);
         })?;
         self.note.created = now;
         self.late = Late::new(Arc::clone(&self.keeper), self.note.clone());
         self.lower_limits(nest).await?;
-        self.set_environment(&environment).await
+        self.set_environment(environment).await
     }
 
-    async fn set_environment(&mut self, variables: &BTreeMap<String, String>) -> Result<(), SessionError> {
+    /// Goes on as a session of which it has the name, the files and whatever else was wanted.
+    pub(crate) fn take_place_of(&mut self, other: &Self) -> io::Result<()> {
+        let kills_before = self.history.kills_before();
+        other.history.update(|record| {
+            (record.kills_before, record.generation) = (kills_before, 0);
+            record.restarts += 1;
+        })?;
+        self.history = Arc::clone(&other.history);
+        Ok(())
+    }
+
+    async fn set_environment(&mut self, variables: BTreeMap<String, String>) -> Result<(), SessionError> {
         if variables.is_empty() {
             return Ok(());
         }
-        let text = serde_json::to_string(variables).map_err(io::Error::from)?;
+        let text = serde_json::to_string(&variables).map_err(io::Error::from)?;
         if text.len() as u64 > self.code.bytes_max() {
             return Err(SessionError::Environment(io::Error::other("it is longer than its file")));
         }
+        self.history.set_environment(variables)?;
         self.code.write(&[&text])?;
         let asked = Moment::now().nanos();
         self.ask_and_wait(&environment_request(asked, text.len() as u64)?, asked).await
@@ -359,6 +375,7 @@ impl Session {
             wish: self.wish.clone(),
             meter: Arc::clone(&self.meter),
             limits: self.limits,
+            usual_files: self.config.policy.files.workspace,
             is_behind_this_wall: retired.iter().all(|nest| nest.note.name != self.note.nest),
             workspace: self.place(),
         }

@@ -84,6 +84,12 @@ impl SessionProcess {
         let _ = pidfd_send_signal(&self.pidfd, Signal::INT);
     }
 
+    /// Has its first process stand still, or go on.
+    pub(crate) fn halt(&self, stands_still: bool) {
+        let signal = if stands_still { Signal::STOP } else { Signal::CONT };
+        let _ = pidfd_send_signal(&self.pidfd, signal);
+    }
+
     /// Kills pid 1 of the session, and so its whole tree.
     pub(crate) fn kill(&self) {
         kill(self.pidfd.as_fd());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use eggbox_sandbox::policy::WorkspacePolicy;
 use tokio::sync::mpsc;
 
 use crate::clock::Moment;
@@ -40,6 +41,8 @@ pub struct SessionFacts {
     pub labels: BTreeMap<String, String>,
     /// The number of the execution that was begun last.
     pub executions: u64,
+    /// What code may do to the files of its workspace.
+    pub files: WorkspacePolicy,
     /// How often it was given another interpreter.
     pub restarts: u32,
     pub created: SystemTime,
@@ -64,6 +67,8 @@ pub(crate) struct Held {
     pub(crate) limits: SessionLimits,
     pub(crate) is_behind_this_wall: bool,
     pub(crate) workspace: Place,
+    /// What code may do to workspaces where nothing else was asked for.
+    pub(crate) usual_files: WorkspacePolicy,
 }
 
 impl Held {
@@ -78,7 +83,7 @@ impl Held {
             memory_bytes_peak: self.meter.memory_bytes_peak(),
             expires: Some(record.at(expires)),
             is_behind_this_wall: self.is_behind_this_wall,
-            ..facts(&self.history, limits)
+            ..facts(&self.history, limits, self.usual_files)
         };
         let state = if idle_since.is_none() { ViewState::Running } else { ViewState::Idle };
         SessionView { id: record.id, state, facts: Some(facts) }
@@ -86,22 +91,29 @@ impl Held {
 }
 
 /// Of one that has ended; `limits` are the operator's, and its history what is left of it.
-pub(crate) fn of_ended(id: SessionId, death: Death, history: Option<&History>, limits: SessionLimits) -> SessionView {
+pub(crate) fn of_ended(
+    id: SessionId,
+    death: Death,
+    history: Option<&History>,
+    limits: SessionLimits,
+    usual_files: WorkspacePolicy,
+) -> SessionView {
     let facts = history.map(|history| {
         let memory_bytes_peak = match history.last().map(|last| last.state) {
             Some(ExecutionState::Finished { usage, .. }) => usage.memory_bytes_peak,
             _ => None,
         };
-        SessionFacts { memory_bytes_peak, ..facts(history, limits.lowered(&history.record().asked)) }
+        SessionFacts { memory_bytes_peak, ..facts(history, limits.lowered(&history.record().asked), usual_files) }
     });
     SessionView { id, state: ViewState::Ended(death), facts }
 }
 
-fn facts(history: &History, limits: SessionLimits) -> SessionFacts {
+fn facts(history: &History, limits: SessionLimits, usual_files: WorkspacePolicy) -> SessionFacts {
     let record = history.record();
     SessionFacts {
         limits,
         executions: history.last_number(),
+        files: record.files.unwrap_or(usual_files),
         restarts: record.restarts,
         created: record.at(record.created),
         last_used: record.at(history.idle_since().unwrap_or_else(Moment::now)),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use eggbox_sandbox::policy::WorkspacePolicy;
+
 use crate::session_limits::AskedLimits;
 
 /// What a new session is to be; by default as every other.
@@ -13,6 +15,8 @@ pub struct WantedSession {
     pub labels: BTreeMap<String, String>,
     /// Variables beside those that every session has.
     pub environment: BTreeMap<String, String>,
+    /// What code may do to the files of its workspace; as the operator has it where that is none.
+    pub files: Option<WorkspacePolicy>,
 }
 
 /// How many labels a session may have.

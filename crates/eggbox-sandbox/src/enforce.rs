@@ -10,6 +10,7 @@ use rustix::fs::{Dir, Mode, OFlags};
 use crate::cgroup::{GroupPlan, Version};
 use crate::layers::{capabilities, files, folders, identity, mounts, namespaces, network, rlimits};
 use crate::plan::{GroupsPlan, OwnTrees, Plan, SessionNamespaces, SessionPlan};
+use crate::policy::WorkspacePolicy;
 use crate::status::{Layer, LayerStatus, State, Status};
 use crate::steps::{FailStep, SessionStep, made_to_fail};
 use crate::sys;
@@ -49,18 +50,24 @@ impl SessionPlan {
     }
 }
 
-/// Locks this process down as the session of `slot`; afterwards nothing of the nest's is open but memory.
+/// Locks this process down as the session of `slot`, with another policy for its workspace than the plan's where one is
+/// given; afterwards nothing of the nest's is open but memory.
 ///
 /// # Errors
 /// The first step that failed. The process must then end: part of the wall is up, part is not.
-pub fn lock_down(plan: &Plan, slot: u32, descriptors: Descriptors) -> Result<Status, StepError> {
+pub fn lock_down(
+    plan: &Plan,
+    slot: u32,
+    files: Option<WorkspacePolicy>,
+    descriptors: Descriptors,
+) -> Result<Status, StepError> {
     let Plan { session: session_plan, session_steps, fail_step, .. } = plan;
     let own_id = if session_plan.id_is_own { slot } else { 0 };
     let mut session = Session {
         plan: session_plan,
         groups: &plan.groups,
         id: session_plan.id_first + own_id,
-        trees: session_plan.trees.of(slot),
+        trees: session_plan.trees.of(slot).with_policy(files),
         view: None,
         descriptors: Some(descriptors),
     };

@@ -207,7 +207,25 @@ impl Plan {
     }
 }
 
+impl OwnTrees {
+    /// The same where something else than the plan's is to hold for the workspace.
+    #[must_use]
+    pub fn with_policy(mut self, files: Option<WorkspacePolicy>) -> Self {
+        self.workspace.access = files.map_or(self.workspace.access, FileAccess::from);
+        self
+    }
+}
+
 impl TreesPlan {
+    /// What code may do in the workspaces.
+    #[must_use]
+    pub fn workspace_access(&self) -> FileAccess {
+        match self {
+            Self::Mounted { workspace, .. } => workspace.access,
+            Self::Folders { workspace_access, .. } => *workspace_access,
+        }
+    }
+
     /// Those of the session of `slot`.
     #[must_use]
     pub fn of(&self, slot: u32) -> OwnTrees {
@@ -397,9 +415,15 @@ fn rlimits(input: PlanInput<'_>, counts_processes: bool) -> RlimitPlan {
 }
 
 fn workspace_access(policy: &Policy) -> FileAccess {
-    match policy.files.workspace {
-        WorkspacePolicy::Keep => FileAccess::Keep,
-        WorkspacePolicy::Full => FileAccess::Full,
+    policy.files.workspace.into()
+}
+
+impl From<WorkspacePolicy> for FileAccess {
+    fn from(policy: WorkspacePolicy) -> Self {
+        match policy {
+            WorkspacePolicy::Keep => Self::Keep,
+            WorkspacePolicy::Full => Self::Full,
+        }
     }
 }
 

@@ -44,7 +44,7 @@ pub struct FilePolicy {
 }
 
 /// What code may do to existing files of its workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkspacePolicy {
     /// Nothing can be deleted or renamed away.

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::WorkspacePolicy;
 use crate::status::Status;
 use crate::steps::NestStep;
 
@@ -329,8 +330,9 @@ pub fn lower_request(asked: u64, data_bytes_less: u64, processes_max: Option<u32
 pub enum ToNest {
     /// Fork a session. Beside it: the pipe that it reads requests from, the one that it writes answers to, those for
     /// stdout, stderr and values, the file with its code, and the entrances of its control group, if it has one.
-    /// No two living sessions have the same slot; it picks the session's uid.
-    Spawn { slot: u32 },
+    /// No two living sessions have the same slot; it picks the session's uid. `files` is what holds for its workspace, where
+    /// that is not what the plan says.
+    Spawn { slot: u32, files: Option<WorkspacePolicy> },
     /// Say which sessions there are.
     Report,
 }

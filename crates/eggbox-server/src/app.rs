@@ -28,7 +28,7 @@ use crate::routes::executions::{ask, events, get as execution, input, interrupt,
 use crate::routes::files::{delete_file, get_archive, get_file, list_files, move_file, put_file};
 use crate::routes::{
     create_session, delete_session, execute, get_session, health, list_sessions, metrics, patch_session, ready,
-    reference,
+    reference, restart, run,
 };
 
 /// What the routes share.
@@ -46,8 +46,9 @@ pub(crate) struct App {
 }
 
 /// The routes as an error names them.
-pub(crate) const ROUTES: &str = "POST /execute, GET and POST /v1/sessions, GET, PATCH and DELETE /v1/sessions/{id}, \
-                                 POST /v1/sessions/{id}/interrupt, GET and POST /v1/sessions/{id}/executions, \
+pub(crate) const ROUTES: &str = "POST /execute, POST /v1/run, GET and POST /v1/sessions, GET, PATCH and DELETE /v1/sessions/{id}, \
+                                 POST /v1/sessions/{id}/interrupt, POST /v1/sessions/{id}/restart, \
+                                 GET and POST /v1/sessions/{id}/executions, \
                                  GET and DELETE /v1/sessions/{id}/executions/{n}, \
                                  GET /v1/sessions/{id}/executions/{n}/events, \
                                  POST /v1/sessions/{id}/executions/{n}/input, GET /v1/sessions/{id}/files, \
@@ -59,7 +60,9 @@ pub(crate) const ROUTES: &str = "POST /execute, GET and POST /v1/sessions, GET, 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(execute::execute))
+        .routes(routes!(run::run))
         .routes(routes!(create_session::create_session))
+        .routes(routes!(restart::restart))
         .routes(routes!(get_session::get_session, delete_session::delete_session))
         .route("/v1/sessions", get(list_sessions::list_sessions))
         .route("/v1/sessions/{id}", patch(patch_session::patch_session))

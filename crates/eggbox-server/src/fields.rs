@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::Error;
@@ -92,6 +92,13 @@ impl<'a> Fields<'a> {
             Some("true") => Ok(true),
             Some(value) => Err(self.wrong_type(field, "true or false".to_owned(), value)),
         }
+    }
+
+    /// Whatever a field is, read as a whole; `wanted` where it is none of that.
+    pub(crate) fn json<T: DeserializeOwned>(&self, field: &str, wanted: &str) -> Result<Option<T>, Error> {
+        let Some(value) = self.value(field) else { return Ok(None) };
+        let wanted = |_| Error::OutOfRange { field: self.name(field), wanted: wanted.to_owned() };
+        serde_json::from_str(value).map(Some).map_err(wanted)
     }
 
     /// The fields of the object that a field is; none of them where it was left out.

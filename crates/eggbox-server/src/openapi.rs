@@ -115,7 +115,7 @@ fn refusals<F: Form>(of: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
 }
 
 /// One of these texts.
-fn one_of(values: &[&str]) -> RefOr<Schema> {
+pub(crate) fn one_of(values: &[&str]) -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values.iter().copied())).build().into()
 }
 

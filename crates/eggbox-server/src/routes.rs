@@ -12,6 +12,8 @@ pub(crate) mod health;
 pub(crate) mod ready;
 pub(crate) mod metrics;
 pub(crate) mod reference;
+pub(crate) mod restart;
+pub(crate) mod run;
 mod session;
 mod wanted;
 

@@ -1,5 +1,6 @@
 //! What is written down of executions as they go: entries one behind the other, each there as a whole or not at all.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +14,7 @@ use crate::request::Digest;
 const HEADER_BYTES: usize = 5;
 const KIND_BEGUN: u8 = 16;
 const KIND_FINISHED: u8 = 17;
+const KIND_ENVIRONMENT: u8 = 18;
 
 /// What an execution produces, each in a file of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(super) enum Entry {
         bytes: u32,
     },
     Finished(Finished),
+    /// Variables that the interpreter was given.
+    Environment(BTreeMap<String, String>),
 }
 
 /// An execution that has begun.
@@ -90,6 +94,7 @@ impl Entry {
             }
             Self::Begun(begun) => (KIND_BEGUN, serde_json::to_vec(begun)?),
             Self::Finished(finished) => (KIND_FINISHED, serde_json::to_vec(finished)?),
+            Self::Environment(variables) => (KIND_ENVIRONMENT, serde_json::to_vec(variables)?),
         };
         bytes.extend(u32::try_from(body.len()).map_err(io::Error::other)?.to_le_bytes());
         bytes.push(kind);
@@ -108,6 +113,7 @@ impl Entry {
         let entry = match kind {
             KIND_BEGUN => Self::Begun(serde_json::from_slice(body)?),
             KIND_FINISHED => Self::Finished(serde_json::from_slice(body)?),
+            KIND_ENVIRONMENT => Self::Environment(serde_json::from_slice(body)?),
             _ => return Err(io::Error::other(format!("an entry of unknown kind {kind}"))),
         };
         Ok(Some((entry, HEADER_BYTES + body.len())))
@@ -138,7 +144,8 @@ mod tests {
         let (usage, ended) = (Usage::default(), Moment::now());
         let finished = Finished { outcome: Outcome::Interrupted, usage, ended, dropped_bytes: [0, 1, 2] };
         let piece = Entry::Piece { which: Which::Values, bytes: u32::MAX };
-        for entry in [Entry::Begun(begun), piece, Entry::Finished(finished)] {
+        let environment = Entry::Environment(BTreeMap::from([("A".to_owned(), "b".to_owned())]));
+        for entry in [Entry::Begun(begun), piece, Entry::Finished(finished), environment] {
             let mut bytes = Vec::new();
             entry.encode(&mut bytes).unwrap();
             for cut in 0..bytes.len() {

@@ -36,7 +36,7 @@ impl Registry {
         }
         let gone = self.names().gone.get(id).map(|Gone { death, history, .. }| (death.clone(), history.clone()));
         let (death, history) = gone?;
-        Some(view::of_ended(id.clone(), death, history.as_deref(), self.limits()))
+        Some(view::of_ended(id.clone(), death, history.as_deref(), self.limits(), self.config.policy.files.workspace))
     }
 
     /// Sessions of `owner` after that id, in the order of their ids, that `takes` takes: at most `count`.
@@ -66,7 +66,9 @@ impl Registry {
         };
         match live {
             Some(held) => held.map(|held| held.view()),
-            None => gone.map(|(death, history)| view::of_ended(id.clone(), death, history.as_deref(), self.limits())),
+            None => gone.map(|(death, history)| {
+                view::of_ended(id.clone(), death, history.as_deref(), self.limits(), self.config.policy.files.workspace)
+            }),
         }
     }
 
@@ -92,6 +94,22 @@ impl Registry {
         // An error where it could not be started.
         let held = live.wait_for(Option::is_some).await.ok()?;
         held.as_ref().map(|held| Workspace::new(held.workspace.clone(), Arc::clone(&self.workers)))
+    }
+
+    /// Gives the session of that name another interpreter, and returns it as it is then; none where there is none. What runs in
+    /// it is ended with that, what waits goes on.
+    pub(crate) async fn restart(&self, id: &SessionId) -> Result<Option<SessionView>, ExecuteError> {
+        let (reply, restarted) = oneshot::channel();
+        match self.names().live.get(id) {
+            Some(live) => live.restart.want(reply),
+            None => return Ok(None),
+        }
+        match restarted.await {
+            Ok(restarted) => restarted?,
+            // It has ended meanwhile.
+            Err(_) => return Ok(None),
+        }
+        Ok(self.view(id).await)
     }
 
     /// Makes a session of that name, which may use what is asked, and returns when it is there. The end of an earlier one

@@ -6,7 +6,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::creation::Creation;
 use super::{Beginning, InFlight, Manner, Registry, Reply, Request, Shared};
-use crate::board::Board;
 use crate::engine::{ExecuteError, chain};
 use crate::executions::Execution;
 use crate::history::Finished;
@@ -25,7 +24,7 @@ impl Registry {
         self: Arc<Self>,
         id: SessionId,
         beginning: Beginning,
-        Shared { ending, board, watched }: Shared,
+        shared: Shared,
         mut queue: mpsc::Receiver<Request>,
     ) {
         let (mut wanted, creation, inherited) = match beginning {
@@ -44,17 +43,17 @@ impl Registry {
                 Err(error) => return self.fail(&id, creation, queue, &error),
             },
         };
-        if let Err(error) = session.end_by(ending) {
+        if let Err(error) = session.end_by(Arc::clone(&shared.ending)) {
             self.give_up(&mut session, &error).await;
         }
         let held = session.held(&self.environment.retired);
-        watched.send_replace(Some(held.clone()));
+        shared.watched.send_replace(Some(held.clone()));
         if let Some(Creation { reply, untold, _in_flight }) = creation {
             self.forget_end(&id, untold).await;
             // Who has gone away leaves a session that nobody uses.
             let _ = reply.send(Ok(held));
         }
-        let End { death, last } = self.serve_to_end(&mut session, running, &mut queue, &board).await;
+        let End { death, last } = self.serve_to_end(&mut session, running, &mut queue, &shared).await;
         if let Some(death) = &death {
             self.environment.counts.session_ended(if session.is_deleted() { &Death::Deleted } else { death });
         }
@@ -98,14 +97,15 @@ impl Registry {
         session: &mut Session,
         running: Option<InFlight>,
         queue: &mut mpsc::Receiver<Request>,
-        board: &Board,
+        shared: &Shared,
     ) -> End {
+        let Shared { board, restart, .. } = shared;
         let counts = &self.environment.counts;
         let resumed = {
             // It runs already, and others have to wait for that.
             let _turn = self.owners.turn_of_running(session.id.owner(), &self.turns);
             let _running = session.history.running().map(|_| counts.begin());
-            session.resume().await
+            session.resume(restart).await
         };
         if let Ok(Some(execution)) = &resumed {
             counts.executed(&execution.outcome, execution.usage);
@@ -114,6 +114,11 @@ impl Registry {
         match resumed.map(|finished| finished.and_then(|finished| self.outcome(finished.outcome).death())) {
             // What was under way has ended; whoever asked for it has lost the connection, but can still read it.
             Ok(None) => {}
+            Ok(Some(Death::Restarted)) => {
+                if let Some(death) = self.replace_interpreter(session, shared, true).await {
+                    return End { death: Some(death), last: None };
+                }
+            }
             Ok(Some(death)) => return End { death: Some(death), last: None },
             Err(error) => return End { death: Some(self.give_up(session, &error).await), last: None },
         }
@@ -124,6 +129,12 @@ impl Registry {
                 biased;
                 // Looked at first: code is not given to a session that is known to have ended.
                 death = session.watch_idle() => return End { death: Some(death), last: None },
+                () = restart.wanted() => {
+                    if let Some(death) = self.replace_interpreter(session, shared, false).await {
+                        return End { death: Some(death), last: None };
+                    }
+                    continue;
+                }
                 () = is_unkept => {
                     if let Err(error) = session.keep().await {
                         tracing::error!(%error, "a session is not kept: it would end with this server");
@@ -163,7 +174,7 @@ impl Registry {
                 if let Some(witness) = &code.witness {
                     witness.begins(&session.id, number);
                 }
-                session.execute(number, &code).await
+                session.execute(number, &code, restart).await
             };
             board.leave(number);
             match executed {
@@ -185,7 +196,11 @@ impl Registry {
                         witness.ended(Some(&execution));
                     }
                     let answer = Ok(execution);
-                    if is_lost {
+                    let death = match death {
+                        Some(Death::Restarted) => self.replace_interpreter(session, shared, true).await,
+                        death => death,
+                    };
+                    if is_lost && death.is_some() {
                         return End { death, last: Some(Last { reply, answer, manner }) };
                     }
                     // A client that went away can still read it.
@@ -193,6 +208,37 @@ impl Registry {
                 }
             }
         }
+    }
+
+    /// Gives the session another interpreter, whose place what `was_running` in it can never take again. Returns why the session
+    /// has ended, if it has.
+    async fn replace_interpreter(&self, session: &mut Session, shared: &Shared, was_running: bool) -> Option<Death> {
+        let replies = shared.restart.take();
+        let started = self.environment.restart_session(session, &self.workers).await;
+        let failed = match started {
+            Ok(successor) => {
+                let mut other = std::mem::replace(session, successor);
+                other.process.kill();
+                other.forget().await;
+                let bound = session.end_by(Arc::clone(&shared.ending));
+                shared.watched.send_replace(Some(session.held(&self.environment.retired)));
+                match bound {
+                    Ok(()) => None,
+                    Err(error) => Some((self.give_up(session, &error).await, chain(&error))),
+                }
+            }
+            Err(error) => {
+                tracing::error!(session = %session.id, error = chain(&error), "failed to start another interpreter");
+                let death = if was_running { session.end(Death::Restarted).await } else { Death::Restarted };
+                Some((death, chain(&error)))
+            }
+        };
+        for reply in replies {
+            let answer = failed.as_ref().map_or(Ok(()), |(_, why)| Err(ExecuteError::Internal(why.clone().into())));
+            // Whoever asked may have gone.
+            let _ = reply.send(answer);
+        }
+        failed.filter(|_| was_running || session.process.has_ended()).map(|(death, _)| death)
     }
 
     /// The server cannot go on with a session: it has run out of something.

@@ -18,6 +18,7 @@ use crate::control;
 use crate::enforce::{Descriptors, lock_down};
 use crate::layers::{folders, namespaces, rlimits};
 use crate::plan::{GroupsPlan, OwnTrees, Plan, TreesPlan};
+use crate::policy::WorkspacePolicy;
 use crate::status::Status;
 use crate::sys;
 use crate::wire::{Exit, FromNest, FromSession, NEST_CONTROL_FD, NEST_PLAN_FD, NestFailure, ToNest};
@@ -140,15 +141,15 @@ impl Nest {
             for event in ready {
                 let tag = event.data.u64();
                 if tag == CONTROL {
-                    let (slot, descriptors) = match control::receive(self.control.as_fd())? {
+                    let (slot, files, descriptors) = match control::receive(self.control.as_fd())? {
                         None => return Ok(None),
-                        Some((ToNest::Spawn { slot }, descriptors)) => (slot, descriptors),
+                        Some((ToNest::Spawn { slot, files }, descriptors)) => (slot, files, descriptors),
                         Some((ToNest::Report, _)) => {
                             self.report(children)?;
                             continue;
                         }
                     };
-                    match self.spawn(slot, descriptors) {
+                    match self.spawn(slot, files, descriptors) {
                         Ok(Spawned::Session(session)) => {
                             std::mem::forget(events);
                             return Ok(Some(*session));
@@ -222,7 +223,7 @@ impl Nest {
         folders::remove(beneath)
     }
 
-    fn spawn(&self, slot: u32, descriptors: Vec<OwnedFd>) -> io::Result<Spawned> {
+    fn spawn(&self, slot: u32, files: Option<WorkspacePolicy>, descriptors: Vec<OwnedFd>) -> io::Result<Spawned> {
         let mut descriptors = descriptors.into_iter();
         let [Some(requests), Some(answers), Some(stdout), Some(stderr), Some(values), Some(code)] =
             std::array::from_fn(|_| descriptors.next())
@@ -246,17 +247,19 @@ impl Nest {
             sys::Forked::Parent { child, pid } => {
                 Ok(Spawned::Child(Child { pidfd: child, pid, slot, role: Role::Session }))
             }
-            sys::Forked::Child => Ok(Spawned::Session(Box::new(
-                self.become_session(slot, Descriptors { requests, answers, stdout, stderr, values, code, entrances }),
-            ))),
+            sys::Forked::Child => Ok(Spawned::Session(Box::new(self.become_session(
+                slot,
+                files,
+                Descriptors { requests, answers, stdout, stderr, values, code, entrances },
+            )))),
         }
     }
 
-    fn become_session(&self, slot: u32, descriptors: Descriptors) -> Session {
+    fn become_session(&self, slot: u32, files: Option<WorkspacePolicy>, descriptors: Descriptors) -> Session {
         let plan = &self.plan.session;
         // Should the channel not get to its place, this is what is left to say so.
         let spare = descriptors.answers.try_clone();
-        let locked = lock_down(&self.plan, slot, descriptors);
+        let locked = lock_down(&self.plan, slot, files, descriptors);
         if let (Err(failure), Ok(spare)) = (&locked, &spare)
             && !failure.channel_is_placed
         {
@@ -273,7 +276,7 @@ impl Nest {
         match locked {
             Ok(status) => {
                 sys::inside::mark_session_process();
-                Session { channel, status, trees: plan.trees.of(slot) }
+                Session { channel, status, trees: plan.trees.of(slot).with_policy(files) }
             }
             Err(failure) => {
                 // The server hears of it by the exit where even this fails.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::session::SessionAnswer;
-use super::wanted::{self, Most};
+use super::wanted::{self, Most, PolicySchema};
 use crate::access_log;
 use crate::app::App;
 use crate::auth::Caller;
@@ -21,7 +21,7 @@ use crate::error::{Error, V1Body};
 use crate::fields::Fields;
 use crate::openapi::{BodyRefusals, V1};
 
-pub(super) const FIELDS: [&str; 6] = ["id", "limits", "labels", "env", "idle_seconds", "ttl_seconds"];
+const FIELDS: [&str; 7] = ["id", "limits", "labels", "env", "policy", "idle_seconds", "ttl_seconds"];
 
 #[utoipa::path(
     post,
@@ -78,6 +78,8 @@ struct CreateSession {
     /// Variables beside those that every session has.
     #[schema(required = false)]
     env: BTreeMap<String, String>,
+    #[schema(required = false)]
+    policy: PolicySchema,
     /// How long it is kept while nobody uses it.
     #[schema(required = false)]
     idle_seconds: f64,
@@ -90,7 +92,7 @@ struct CreateSession {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "as above")]
-struct CreateLimits {
+pub(super) struct CreateLimits {
     /// Wall time of an execution.
     #[schema(required = false)]
     wall_seconds: f64,

@@ -59,7 +59,7 @@ async fn workspace(app: &App, session: &SessionId) -> Result<Workspace, Error> {
 }
 
 /// What a client gets to hear of an error in that session's workspace.
-fn refused(session: &SessionId) -> impl Fn(WorkspaceError) -> Error {
+pub(super) fn refused(session: &SessionId) -> impl Fn(WorkspaceError) -> Error {
     move |error| match error {
         WorkspaceError::Gone => Error::NoSession { id: session.to_string() },
         WorkspaceError::Internal(_) => Error::Internal(error.into()),

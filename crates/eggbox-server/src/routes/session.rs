@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use eggbox_engine::{Engine, SessionFacts, SessionLimits, SessionView, ViewState};
+use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::status::Status;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -48,6 +49,8 @@ struct Facts<'a> {
     ttl_seconds: f64,
     #[schema(required = false)]
     labels: BTreeMap<String, String>,
+    #[schema(required = false)]
+    policy: Policy,
     /// The number of the one that was begun last.
     #[schema(required = false)]
     executions: u64,
@@ -72,6 +75,14 @@ struct Facts<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<openapi::LayerSchema>>, required = false)]
     isolation: Option<Option<&'a Status>>,
+}
+
+/// What its code may do.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SessionPolicy)]
+struct Policy {
+    /// To the files of its workspace.
+    files: &'static str,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -120,6 +131,12 @@ impl<'a> Facts<'a> {
             idle_seconds: idle_max.as_secs_f64(),
             ttl_seconds: life_max.as_secs_f64(),
             labels: facts.labels,
+            policy: Policy {
+                files: match facts.files {
+                    WorkspacePolicy::Keep => "keep",
+                    WorkspacePolicy::Full => "full",
+                },
+            },
             executions: facts.executions,
             restarts: facts.restarts,
             created: time(facts.created)?,

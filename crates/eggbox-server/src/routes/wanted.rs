@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use eggbox_engine::{AskedLimits, Engine, LABELS_BYTES_MAX, LABELS_MAX, SessionLimits, WantedSession, ranges};
+use eggbox_sandbox::policy::WorkspacePolicy;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 
 use crate::auth::Caller;
 use crate::error::Error;
 use crate::fields::{Bound, Fields};
+use crate::openapi;
 
 /// Of the variables that a session is to have, names and values together: they go by way of the file with its code.
 const ENVIRONMENT_BYTES_MAX: usize = 64 * 1024;
@@ -32,6 +38,11 @@ impl Most {
         Bound { least, most, setting: Some(setting) }
     }
 
+    /// What an execution of such a session may take.
+    pub(super) fn wall_max(&self, wanted: &WantedSession) -> Duration {
+        self.callers.lowered(&wanted.limits).wall_max
+    }
+
     fn seconds(&self, least: f64, limit: fn(&SessionLimits) -> Duration, setting: &'static str) -> Bound<f64> {
         self.bound(least, |limits| limit(limits).as_secs_f64(), setting)
     }
@@ -48,7 +59,35 @@ impl Most {
 /// All of it, but for its id.
 pub(super) fn session(fields: &Fields<'_>, most: &Most) -> Result<WantedSession, Error> {
     let (limits, labels) = (limits(fields, most)?, labels(fields)?.unwrap_or_default());
-    Ok(WantedSession { limits, labels, environment: environment(fields)? })
+    Ok(WantedSession { limits, labels, environment: environment(fields)?, files: files(fields)? })
+}
+
+/// What code may do to the files of its workspace; none where nothing is said of it.
+fn files(fields: &Fields<'_>) -> Result<Option<WorkspacePolicy>, Error> {
+    let wanted = || "`keep` or `full`".to_owned();
+    let policy = fields.object("policy", &["files"])?;
+    let files = policy.string("files")?;
+    let known = files.map(|files| match files.as_str() {
+        "keep" => Ok(WorkspacePolicy::Keep),
+        "full" => Ok(WorkspacePolicy::Full),
+        _ => Err(Error::OutOfRange { field: "policy.files".to_owned(), wanted: wanted() }),
+    });
+    known.transpose()
+}
+
+/// A policy as clients are told of it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Policy)]
+#[expect(dead_code, reason = "a request is read field by field, so that a refusal can name the one at fault")]
+pub(super) struct PolicySchema {
+    /// What code may do to the files of its workspace: with `keep` nothing is deleted or renamed away.
+    #[schema(required = false, schema_with = files_policy)]
+    files: String,
+}
+
+fn files_policy() -> RefOr<Schema> {
+    openapi::one_of(&["keep", "full"])
 }
 
 /// None where nothing is said of them.

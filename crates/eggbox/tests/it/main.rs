@@ -26,6 +26,8 @@ mod delete_session;
 mod v1_refusals;
 mod executions;
 mod events;
+mod input;
+mod restart;
 mod keys;
 mod timeouts;
 mod late_output;

@@ -78,6 +78,7 @@ pub(in crate::routes) fn describe(death: &Death) -> String {
         Death::Protocol => "it broke the server's protocol or closed its channel, and was killed".to_owned(),
         Death::Nest => "the process that all sessions come from ended, and they with it".to_owned(),
         Death::Deleted => "it was deleted".to_owned(),
+        Death::Restarted => "it was given a fresh interpreter".to_owned(),
         Death::Shutdown => "the server was shut down".to_owned(),
         Death::Idle { idle_max } => format!("nobody had used it for {} s", idle_max.as_secs_f64()),
     }

@@ -2,12 +2,13 @@
 //! as they happen, or at once that it is on its way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use eggbox_engine::{AskError, Asked, Code, Executions, Outcome, SessionView, ranges};
+use eggbox_engine::{AskError, Asked, Code, Executions, Outcome, ranges};
 
 use super::answer::ExecutionAnswer;
 use super::events;
@@ -47,7 +48,8 @@ pub(crate) async fn ask(
         (false, true) => Delivery::Events,
         (false, false) => Delivery::Whole,
     };
-    let mut code = parse(&fields, &view)?;
+    let facts = view.facts.as_ref();
+    let mut code = parse(&fields, facts.map_or(Duration::MAX, |facts| facts.limits.wall_max))?;
     drop(body);
     let text = std::mem::take(&mut code.text);
     let Code { text, room, witness, .. } = audit::watched(app.audit.as_ref(), asker, text, taken).await?;
@@ -70,9 +72,9 @@ pub(crate) async fn ask(
     Ok(response)
 }
 
-/// What a body says of the code, within what its session may use.
-pub(crate) fn parse(fields: &Fields<'_>, view: &SessionView) -> Result<Code, Error> {
-    let wall_max = view.facts.as_ref().map_or(ranges::WALL_SECONDS[1], |facts| facts.limits.wall_max.as_secs_f64());
+/// What a body says of the code, which may take no longer than that.
+pub(crate) fn parse(fields: &Fields<'_>, wall_max: Duration) -> Result<Code, Error> {
+    let wall_max = wall_max.as_secs_f64().min(ranges::WALL_SECONDS[1]);
     let bound = Bound { least: ranges::WALL_SECONDS[0], most: wall_max, setting: Some("the session's wall_seconds") };
     Ok(Code {
         text: fields.string("code")?.ok_or(Error::CodeMissing)?,
@@ -93,7 +95,7 @@ pub(crate) async fn whole(app: &App, Asked { number, executions, end, .. }: Aske
             }
         }
         // Somebody has asked for it before.
-        None => executions.wait(number, std::time::Duration::MAX).await,
+        None => executions.wait(number, Duration::MAX).await,
     }
     finished(app, executions, number).await
 }
