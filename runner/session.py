@@ -326,15 +326,6 @@ def exercise(native, programs, is_collected=False):
             print(f"failed to exercise {program!r}; what was shown: {shown}", file=sys.stderr)
 
 
-def warm_up(native, program):
-    """Runs what a first execution runs, so that the pages it writes to are this session's own already."""
-    with unseen():
-        interpreter = Interpreter()
-        sys.modules["__main__"] = interpreter.main
-        interpreter.run(program, native)
-    flush()
-
-
 class Beginning:
     """What every session begins with, made once in the nest."""
 
@@ -383,6 +374,19 @@ class Beginning:
                 stack.enter_context(rich.collected(native, written, is_past_thread))
             return interpreter.run(source, native, bool(options & RICH))
 
+    def warm_up(self):
+        """Runs what a first execution runs, so that the pages it writes to are this session's own already."""
+        interpreter = self.interpreter
+        try:
+            with unseen():
+                self.interpreter = Interpreter()
+                sys.modules["__main__"] = self.interpreter.main
+                self.run(self.warm_up_program, 0, None)
+        finally:
+            self.interpreter = interpreter
+        flush()
+        note_past_threads()
+
     def serve(self, workspace, scratch):
         """Runs one request after another; never returns."""
         native, interpreter = self.native, self.interpreter
@@ -392,7 +396,7 @@ class Beginning:
             try:
                 request = native.receive()
                 if not isinstance(request, tuple):
-                    warm_up(native, self.warm_up_program)
+                    self.warm_up()
                     native.warm(request)
                     continue
                 if len(request) == 2:

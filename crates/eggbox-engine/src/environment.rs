@@ -169,7 +169,9 @@ impl Environment {
             session.end(Death::Unobserved).await;
             return Err(error);
         }
-        if let Err(error) = session.keep().await {
+        if !session.is_kept()
+            && let Err(error) = session.keep().await
+        {
             tracing::error!(%error, "a session is not kept: it would end with this server");
         }
         Ok(session)
@@ -197,11 +199,13 @@ impl Environment {
         let nest = self.living_nest().await?;
         let mut session = self.unnamed_session(&nest, files).await?;
         let taken = async {
-            session.name(other.id.clone(), wanted, &nest).await?;
+            // By a name of its own, until it has everything.
+            session.name(SessionId::unique(), wanted, &nest).await?;
             session.end_by(Arc::default()).map_err(SessionError::Channel)?;
             let [from, to] = [other, &session].map(|session| Workspace::new(session.place(), Arc::clone(workers)));
             from.copy_to(&to).await?;
             session.take_place_of(other).map_err(SessionError::Channel)?;
+            // What it is kept with is another's now.
             session.keep().await.map_err(SessionError::Channel)?;
             Ok(())
         };
@@ -311,6 +315,8 @@ impl Environment {
         let (mut session, _) = self.start_in(&nest, Purpose::Park, None).await?;
         session.warm_up().await?;
         session.set_share(Share::Full);
+        // Now, so that nobody has to wait for it later.
+        session.keep().await.map_err(SessionError::Channel)?;
         self.pool.put(session);
         Ok(())
     }

@@ -105,6 +105,9 @@ pub(crate) struct Record {
     /// How often it was given another interpreter.
     #[serde(default)]
     pub(crate) restarts: u32,
+    /// When the process was forked that it is of; none of one that was made ahead and is nobody's.
+    #[serde(default)]
+    pub(crate) process: Option<Moment>,
 }
 
 impl History {
@@ -350,6 +353,7 @@ impl Record {
             kills_before,
             generation: 0,
             restarts: 0,
+            process: None,
         }
     }
 }

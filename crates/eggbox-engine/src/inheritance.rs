@@ -151,6 +151,8 @@ impl Heir<'_> {
             let adopted = SessionProcess::new(slot, descriptors, end)
                 .and_then(|process| Session::adopt(&nest, process, code, history, note, self));
             match adopted {
+                // One that was made ahead, or whose place another has taken.
+                Ok(session) if !session.is_current() => session.dismiss(),
                 Ok(session) => inherited.living.push(session),
                 Err(error) => {
                     tracing::error!(%error, session = %id, "a session of the server before this one cannot be taken over");
@@ -164,7 +166,8 @@ impl Heir<'_> {
         for session in ended {
             let record = session.history.record();
             let id = record.id;
-            if living.contains(&id) || known.contains(&id) {
+            let is_current = record.process == Some(session.note.created);
+            if living.contains(&id) || known.contains(&id) || !is_current {
                 self.keeper.remove(&session.key).await;
                 continue;
             }

@@ -113,11 +113,18 @@ impl Pool {
 
     /// One of this nest, if there is one. Those of others, and those that have ended, are let go.
     pub(crate) fn take(&self, nest: &Nest) -> Option<Session> {
+        let mut others = Vec::new();
         let taken = {
             let mut state = self.state();
             state.demand.count_one(Instant::now());
             let parked = &mut state.parked;
-            let taken = std::iter::from_fn(|| parked.pop_front()).find(|session| session.is_living_in(nest));
+            let taken = std::iter::from_fn(|| parked.pop_front()).find_map(|session| {
+                if session.is_living_in(nest) {
+                    return Some(session);
+                }
+                others.push(session);
+                None
+            });
             match taken {
                 Some(_) => state.hits += 1,
                 None => state.misses += 1,
@@ -125,6 +132,7 @@ impl Pool {
             taken
         };
         self.taken.notify_one();
+        others.into_iter().for_each(Session::dismiss);
         taken
     }
 
@@ -141,7 +149,7 @@ impl Pool {
     pub(crate) fn drop_one(&self) {
         let dropped = self.state().parked.pop_front();
         // Outside of the lock: it takes system calls.
-        drop(dropped);
+        dropped.into_iter().for_each(Session::dismiss);
     }
 
     /// Returns when there is something to do.
@@ -174,7 +182,11 @@ impl Pool {
     fn need_now(&self) -> Need {
         let mut state = self.state();
         // With their nest, or by themselves.
-        state.parked.retain(|session| !session.process.has_ended());
+        let (over, parked) =
+            std::mem::take(&mut state.parked).into_iter().partition(|session| session.process.has_ended());
+        state.parked = parked;
+        let over: VecDeque<Session> = over;
+        over.into_iter().for_each(Session::dismiss);
         match state.parked.len().cmp(&self.wanted(&state)) {
             std::cmp::Ordering::Less => Need::One,
             std::cmp::Ordering::Greater => Need::OneLess,
@@ -185,7 +197,7 @@ impl Pool {
     /// Lets all of them go.
     pub(crate) fn clear(&self) {
         let all = std::mem::take(&mut self.state().parked);
-        drop(all);
+        all.into_iter().for_each(Session::dismiss);
     }
 }
 

@@ -210,6 +210,25 @@ impl Session {
         self.keeper.put(&session_key(&self.note), note, &descriptors).await
     }
 
+    /// Ends one that is nobody's.
+    pub(crate) fn dismiss(mut self) {
+        self.process.kill();
+        // By now the runtime may be on its way down, and with it everything that there is to forget.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { self.forget().await });
+        }
+    }
+
+    /// Whether it is what stands behind its name.
+    pub(crate) fn is_current(&self) -> bool {
+        self.history.record().process == Some(self.note.created)
+    }
+
+    /// Whether this keeper has it.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept_by == Some(self.keeper.generation())
+    }
+
     /// Returns when there is a keeper that has to be given it.
     pub(crate) fn is_unkept(&self) -> impl Future<Output = ()> + use<> {
         let (keeper, kept_by) = (Arc::clone(&self.keeper), self.kept_by);
@@ -262,25 +281,26 @@ impl Session {
     /// Where a limit cannot be put up, or the environment not set; it must not be used then.
     pub(crate) async fn name(&mut self, id: SessionId, wanted: WantedSession, nest: &Nest) -> Result<(), SessionError> {
         let WantedSession { limits, labels, environment, files } = wanted;
-        let now = Moment::now();
+        let (now, process) = (Moment::now(), self.note.created);
         self.id = id.clone();
         self.history.update(|record| {
             (record.id, record.created, record.created_at) = (id, now, SystemTime::now());
             (record.asked, record.labels, record.files) = (limits, labels, files);
+            record.process = Some(process);
         })?;
-        self.note.created = now;
-        self.late = Late::new(Arc::clone(&self.keeper), self.note.clone());
         self.lower_limits(nest).await?;
         self.set_environment(environment).await
     }
 
     /// Goes on as a session of which it has the name, the files and whatever else was wanted.
     pub(crate) fn take_place_of(&mut self, other: &Self) -> io::Result<()> {
-        let kills_before = self.history.kills_before();
+        let (kills_before, process) = (self.history.kills_before(), self.note.created);
         other.history.update(|record| {
             (record.kills_before, record.generation) = (kills_before, 0);
+            record.process = Some(process);
             record.restarts += 1;
         })?;
+        self.id = other.id.clone();
         self.history = Arc::clone(&other.history);
         Ok(())
     }
