@@ -3,7 +3,9 @@
 
 #![no_main]
 
-use eggbox_sandbox::wire::{FrameError, FromSession, HEADER_BYTES, SESSION_FRAME_BYTES_MAX};
+use eggbox_sandbox::wire::{
+    FrameError, FromSession, HEADER_BYTES, SESSION_FRAME_BYTES_MAX, VALUE_BYTES_MAX, ValueHeader,
+};
 use libfuzzer_sys::fuzz_target;
 
 /// Reads frames as the server does: what has arrived is tried, and only then more is read.
@@ -32,6 +34,10 @@ fn frames(bytes: &[u8], piece: usize) -> (Vec<FromSession>, Option<FrameError>) 
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&piece, bytes)) = bytes.split_first() else { return };
+    if let Some(header) = bytes.first_chunk().copied().and_then(ValueHeader::decode) {
+        assert!(header.length <= VALUE_BYTES_MAX);
+        assert!(header.encode().is_ok_and(|again| bytes.starts_with(&again)));
+    }
     let whole = frames(bytes, usize::MAX);
     let cut = frames(bytes, usize::from(piece).max(1));
     assert_eq!(whole, cut);

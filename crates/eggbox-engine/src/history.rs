@@ -436,26 +436,39 @@ mod tests {
     use super::*;
     use crate::outcome::{Outcome, Usage};
 
-    impl History {
-        pub(crate) fn of_nothing(id: SessionId) -> Self {
-            Self::new(Record::new(id, 0)).unwrap()
+    impl Begun {
+        pub(crate) fn of_test(number: u64) -> Self {
+            Self {
+                number,
+                began: Moment::now(),
+                began_at: SystemTime::now(),
+                code_bytes: 1,
+                stdin_bytes: None,
+                options: 1,
+                wall_max: Duration::from_secs(1),
+                cpu_max: None,
+                cpu_before: None,
+                kills_before: 0,
+                idempotency: None,
+                at: [0; 3],
+            }
         }
     }
 
-    fn begun(number: u64) -> Begun {
-        Begun {
-            number,
-            began: Moment::now(),
-            began_at: SystemTime::now(),
-            code_bytes: 1,
-            stdin_bytes: None,
-            options: 1,
-            wall_max: Duration::from_secs(1),
-            cpu_max: None,
-            cpu_before: None,
-            kills_before: 0,
-            idempotency: None,
-            at: [0; 3],
+    impl History {
+        /// The files, places and lengths of what events were made of.
+        pub(crate) fn events_of_test(&self, number: u64) -> Vec<(Which, u64, u32)> {
+            let pieces = self.with(number, |kept| kept.pieces.clone()).unwrap();
+            pieces.into_iter().map(|Piece { which, at, bytes }| (which, at, bytes)).collect()
+        }
+
+        pub(crate) fn texts_of_test(&self, number: u64, which: Which) -> Vec<Vec<u8>> {
+            let of_file = self.events_of_test(number).into_iter().filter(|(of, ..)| *of == which);
+            of_file.map(|(_, at, bytes)| read_range(self.file(which), at, bytes.into()).unwrap()).collect()
+        }
+
+        pub(crate) fn of_nothing(id: SessionId) -> Self {
+            Self::new(Record::new(id, 0)).unwrap()
         }
     }
 
@@ -466,7 +479,7 @@ mod tests {
 
     /// Runs one that prints this, as a collector and a publication would write it down.
     fn run(history: &History, number: u64, printed: &str) {
-        let at = history.begin(begun(number)).unwrap().at[0];
+        let at = history.begin(Begun::of_test(number)).unwrap().at[0];
         history.file(Which::Stdout).write_all_at(printed.as_bytes(), at).unwrap();
         history.go_on(&[(Which::Stdout, u32::try_from(printed.len()).unwrap())], Some(finished())).unwrap();
     }
@@ -496,7 +509,7 @@ mod tests {
         let history = History::of_nothing(SessionId::unique());
         run(&history, 1, "one");
         let whole = length(&history.record).unwrap();
-        history.begin(begun(2)).unwrap();
+        history.begin(Begun::of_test(2)).unwrap();
         history.record.set_len(length(&history.record).unwrap() - 1).unwrap();
         let again = reopened(&history);
         assert_eq!(again.last_number(), 1);

@@ -109,7 +109,7 @@ impl<'a> Publication<'a> {
             };
             // What was printed before it; what it says of that cannot go beyond what there is.
             let before = self.stdout_at.saturating_add(header.stdout_bytes).clamp(stdout, stdout_end);
-            self.take(Which::Stdout, before, true, &mut pieces)?;
+            self.take(Which::Stdout, before, false, &mut pieces)?;
             self.take(Which::Stderr, stderr_end, is_last, &mut pieces)?;
             let length = (VALUE_HEADER_BYTES + header.length) as u64;
             self.ends[2] += length;
@@ -137,5 +137,113 @@ impl<'a> Publication<'a> {
             pieces.push((which, u32::try_from(bytes).map_err(io::Error::other)?));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::FileExt;
+
+    use eggbox_sandbox::wire::ValueHeader;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::history::{Finished, Record};
+    use crate::outcome::{Outcome, Usage};
+    use crate::session_id::SessionId;
+
+    /// What happens to an execution.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Print(bool, Vec<u8>),
+        Show {
+            length: usize,
+            mark: u64,
+        },
+        /// Bytes that are no value.
+        Junk(Vec<u8>),
+        Publish,
+        /// The server is killed, and another one goes on.
+        Kill,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let text =
+            prop_oneof!["[aé€🥚\n]{0,8}".prop_map(String::into_bytes), proptest::collection::vec(any::<u8>(), 0..6),];
+        prop_oneof![
+            4 => (any::<bool>(), text).prop_map(|(is_stderr, text)| Step::Print(is_stderr, text)),
+            2 => (0..40_usize, 0..60_u64).prop_map(|(length, mark)| Step::Show { length, mark }),
+            1 => proptest::collection::vec(any::<u8>(), 1..20).prop_map(Step::Junk),
+            3 => Just(Step::Publish),
+            1 => Just(Step::Kill),
+        ]
+    }
+
+    fn reopened(history: &History) -> History {
+        History::from_array(history.as_array().map(|file| OwnedFd::from(file.try_clone().unwrap()))).unwrap()
+    }
+
+    fn append(history: &History, which: Which, bytes: &[u8], ends: &mut [u64; 3]) {
+        history.file(which).write_all_at(bytes, ends[which.index()]).unwrap();
+        ends[which.index()] += bytes.len() as u64;
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_or_told_twice_whatever_happens(steps in proptest::collection::vec(step(), 0..40)) {
+            let mut history = History::new(Record::new(SessionId::unique(), 0)).unwrap();
+            let begun = history.begin(Begun::of_test(1)).unwrap();
+            let (mut printed, mut shown, mut is_broken) = ([Vec::new(), Vec::new()], Vec::new(), false);
+            let mut ends = [0; 3];
+            let mut told = Vec::new();
+            for step in &steps {
+                match step {
+                    Step::Print(is_stderr, text) => {
+                        printed[usize::from(*is_stderr)].extend_from_slice(text);
+                        append(&history, if *is_stderr { Which::Stderr } else { Which::Stdout }, text, &mut ends);
+                    }
+                    Step::Show { length, mark } => {
+                        let header = ValueHeader { kind: ValueKind::Display, length: *length, stdout_bytes: *mark };
+                        let value = [&header.encode().unwrap()[..], &vec![b'v'; *length]].concat();
+                        append(&history, Which::Values, &value, &mut ends);
+                        shown.extend((!is_broken).then_some(*length));
+                    }
+                    Step::Junk(bytes) => {
+                        append(&history, Which::Values, &[&[255; 5], &bytes[..]].concat(), &mut ends);
+                        is_broken = true;
+                    }
+                    Step::Publish => {
+                        // Whatever the pauses are; one that goes on knows no more than the journal.
+                        let pieces = Publication::new(&history, &begun).pieces(ends, false).unwrap();
+                        history.go_on(&pieces, None).unwrap();
+                    }
+                    Step::Kill => {
+                        told = history.events_of_test(1);
+                        history = reopened(&history);
+                        // What was told stays so.
+                        prop_assert_eq!(&history.events_of_test(1)[..], &told[..]);
+                    }
+                }
+            }
+            let mut last = Publication::new(&history, &begun);
+            let rest = last.rest(ends).unwrap();
+            let (outcome, usage, ended) = (Outcome::Ok, Usage::default(), Moment::now());
+            history.go_on(&rest, Some(Finished { outcome, usage, ended, dropped_bytes: [0; 3] })).unwrap();
+            prop_assert_eq!(&history.events_of_test(1)[..told.len()], &told[..]);
+            let output = history.output(1).unwrap();
+            prop_assert_eq!(output.map(|output| output.bytes), printed);
+            let lengths: Vec<_> = history.values(1).unwrap().iter().map(|value| value.body.len()).collect();
+            prop_assert_eq!(lengths, shown);
+            // No character is cut by what is told of a text.
+            for which in [Which::Stdout, Which::Stderr] {
+                let pieces = history.texts_of_test(1, which);
+                let whole = String::from_utf8_lossy(&pieces.concat()).into_owned();
+                let cut: String = pieces.iter().map(|piece| String::from_utf8_lossy(piece).into_owned()).collect();
+                if std::str::from_utf8(&pieces.concat()).is_ok() {
+                    prop_assert_eq!(cut, whole);
+                }
+            }
+        }
     }
 }
