@@ -26,7 +26,7 @@ pub const DEATHS: [&str; 13] = [
 ];
 
 /// Every [`Outcome::kind`] of code that was run.
-const OUTCOMES: [&str; 15] = [
+pub const OUTCOMES: [&str; 15] = [
     "ok",
     "exception",
     "denied",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::client;
+use crate::keys::Keys;
 use crate::server::Server;
 
 /// The interpreter of the environment with `environments/clients.txt`.
@@ -57,11 +58,14 @@ fn metrics_are_read() {
 /// every answer is as documented, none a 500, and what is valid is taken.
 #[test]
 fn a_fuzzer_that_goes_by_the_document_finds_nothing() {
-    let server = Server::with("--wall-seconds-max 1 --idle-seconds-max 5");
+    let keys = Keys::new(["ann --metrics"]);
+    let server = keys.setup("--wall-seconds-max 0.5 --idle-seconds-max 5").start();
+    let authorization = format!("Authorization: Bearer {}", keys.text(0));
     let folder = tempfile::tempdir().expect("a folder can be made");
     let url = format!("http://{}/openapi.json", server.address);
     let output = Command::new(python())
-        .args(["-m", "schemathesis.cli", "--no-color", "run", &url, "--max-examples", "25", "--seed", "7"])
+        .args(["-m", "schemathesis.cli", "--no-color", "run", &url, "--max-examples", "15", "--seed", "7"])
+        .args(["-H", &authorization])
         .args(["--generation-database", ":memory:", "--request-timeout", "20"])
         // It looks for settings of its own, and leaves what it found.
         .current_dir(folder.path())

@@ -4,18 +4,26 @@ use axum::http::HeaderValue;
 use eggbox_engine::{Entry, EntryKind};
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::Error;
+use crate::openapi;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Entry, description = "A file, a folder or whatever else there is.")]
 pub(super) struct EntryAnswer {
+    /// Where it is in /workspace.
     path: String,
     #[serde(rename = "type")]
+    #[schema(schema_with = openapi::entry_type)]
     kind: &'static str,
+    /// Bytes of a file, or of the text of a link.
     size: u64,
+    #[schema(format = DateTime)]
     modified: String,
     /// The path is not the true one, which is no UTF-8.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
     lossy: bool,
 }
 
