@@ -170,6 +170,10 @@ pub(crate) fn state_after() -> RefOr<Schema> {
     one_of(&["kept", "lost"])
 }
 
+pub(crate) fn event() -> RefOr<Schema> {
+    one_of(&["started", "stdout", "stderr", "display", "result", "input_request", "exception", "finished", "error"])
+}
+
 pub(crate) fn entry_type() -> RefOr<Schema> {
     one_of(&["file", "folder", "link", "other"])
 }

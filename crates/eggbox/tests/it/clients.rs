@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::json;
+
 use crate::client;
 use crate::keys::Keys;
 use crate::server::Server;
@@ -54,23 +56,51 @@ fn metrics_are_read() {
     assert_eq!(read_by(READ_METRICS, &server, "/metrics"), expected);
 }
 
-/// It makes up requests from the document, valid ones and others, one after the other and in sequences, and looks whether
-/// every answer is as documented, none a 500, and what is valid is taken.
-#[test]
-fn a_fuzzer_that_goes_by_the_document_finds_nothing() {
-    let keys = Keys::new(["ann --metrics"]);
-    let server = keys.setup("--wall-seconds-max 0.5 --idle-seconds-max 5").start();
-    let authorization = format!("Authorization: Bearer {}", keys.text(0));
+/// Runs the fuzzer on a server with these further options. It makes up requests from the document, valid ones and others, one
+/// after the other and in sequences, and looks whether every answer is as documented, none a 500, what is valid is taken and
+/// what is not is refused.
+fn fuzz(server: &Server, key: &str, config: &str, options: &[&str]) {
+    // So that a run can be repeated.
+    let seed = std::env::var("EGGBOX_TEST_FUZZ_SEED").unwrap_or("7".to_owned());
     let folder = tempfile::tempdir().expect("a folder can be made");
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients");
     let url = format!("http://{}/openapi.json", server.address);
     let output = Command::new(python())
-        .args(["-m", "schemathesis.cli", "--no-color", "run", &url, "--max-examples", "15", "--seed", "7"])
-        .args(["-H", &authorization])
+        .args(["-m", "schemathesis.cli", "--no-color", "--config-file"])
+        .arg(files.join(config))
+        .args(["run", &url, "-H", &format!("Authorization: Bearer {key}"), "--seed", &seed])
         .args(["--generation-database", ":memory:", "--request-timeout", "20"])
-        // It looks for settings of its own, and leaves what it found.
+        .args(options)
+        .env("SCHEMATHESIS_HOOKS", files.join("checks.py"))
+        // It leaves what it found.
         .current_dir(folder.path())
         .output()
         .expect("python can be run");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("No issues found"), "{said}\n{output:?}");
+    assert!(output.status.success() && said.contains("generated, "), "{said}\n{output:?}");
+}
+
+#[test]
+fn a_fuzzer_that_goes_by_the_document_finds_nothing() {
+    let keys = Keys::new(["ann --metrics"]);
+    let server = keys.setup("--wall-seconds-max 0.5 --idle-seconds-max 5").start();
+    fuzz(&server, keys.text(0), "schemathesis.toml", &["--max-examples", "15"]);
+}
+
+/// Sessions that it makes itself have seldom what it asks for next.
+#[test]
+fn nor_does_it_in_a_session_with_files_and_executions() {
+    let keys = Keys::new(["ann"]);
+    let server = keys.setup("--wall-seconds-max 0.5 --sessions-max 1").start();
+    let key = keys.text(0);
+    let code = json!({ "id": "kept", "code": "open('a', 'w').write('egg' * 100)" });
+    let head = format!("host: localhost\r\nconnection: close\r\nauthorization: Bearer {key}");
+    let body = code.to_string();
+    let length = body.len();
+    let head = format!("{head}\r\ncontent-type: application/json\r\ncontent-length: {length}");
+    let request = format!("POST /execute HTTP/1.1\r\n{head}\r\n\r\n{body}");
+    assert_eq!(client::send(server.address, request.as_bytes()).status, 200);
+    let options =
+        ["--phases", "fuzzing", "--max-examples", "25", "--include-path-regex", "/(executions|file|interrupt)"];
+    fuzz(&server, key, "kept.toml", &options);
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::answer::ExecutionAnswer;
-use super::events;
+use super::events::{self, SentEvent};
 use crate::app::App;
 use crate::audit::{self, Asker};
 use crate::body;
@@ -48,7 +48,7 @@ enum Delivery {
     request_body = AskExecution,
     responses(
         (status = 200, description = "The execution, or its events",
-            content((ExecutionAnswer = "application/json"), (String = "text/event-stream")),
+            content((ExecutionAnswer = "application/json"), (SentEvent = "text/event-stream")),
             headers(
                 ("location" = String, description = "Its path"),
                 ("idempotent-replayed" = String, description = "`true` where it was asked for before, under the same key"),
@@ -161,7 +161,8 @@ fn wants_events(headers: &HeaderMap) -> bool {
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
+    let is_key = |key: &&str| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && !key.contains('\t');
+    let key = value.to_str().ok().filter(is_key);
     key.map(|key| Some(key.to_owned())).ok_or(Error::IdempotencyKey)
 }
 
@@ -189,7 +190,7 @@ struct AskExecution {
 #[expect(dead_code, reason = "headers are read by their names")]
 struct AskHeaders {
     /// A request that is sent again under the same one is answered with the same execution, which does not run again.
-    #[param(rename = "Idempotency-Key", required = false, pattern = "^[!-~]([ -~]{0,253}[!-~])?$")]
+    #[param(rename = "Idempotency-Key", required = false, max_length = 255, pattern = "^[ -~]*[!-~][ -~]*$")]
     idempotency_key: String,
 }
 

@@ -15,12 +15,13 @@ use futures_util::stream;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use super::answer::Summary;
 use super::{ExecutionPath, values};
 use crate::app::App;
 use crate::error::{Error, V1Body};
-use crate::openapi::{Refusals, V1};
+use crate::openapi::{self, Refusals, V1};
 use crate::query::Query;
 use crate::routes::execute::text;
 
@@ -56,7 +57,7 @@ struct Since {
                    `input_request` and `finished`, each with a number. They are the same for everybody, at any time.",
     params(ExecutionPath, SinceHeader, Since),
     responses(
-        (status = 200, description = "Its events, up to its end", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Its events, up to its end", body = SentEvent, content_type = "text/event-stream"),
         Refusals<V1>,
         (status = 400, description = "What is no name of a session or no number of an event", body = V1Body<'_>),
         (status = 404, description = "There is no such session, or no such execution in it", body = V1Body<'_>),
@@ -78,6 +79,22 @@ pub(crate) async fn events(
         return Err(super::no_execution(&executions, number));
     }
     Ok(response(executions, number, from))
+}
+
+/// What a stream has one of after the other.
+#[derive(ToSchema)]
+#[schema(as = Event, description = "A server-sent event.")]
+#[expect(dead_code, reason = "events are written as the text that they are")]
+pub(super) struct SentEvent {
+    /// Its number in the execution, from 0; not there where the stream ends before the execution does.
+    #[schema(required = false, pattern = "^[0-9]{1,20}$")]
+    id: String,
+    #[schema(schema_with = openapi::event)]
+    event: String,
+    /// A JSON object, on one line: of `started` and `finished` an ExecutionSummary, of `display` and `result` a Bundle, of
+    /// `exception` an Exception, of `input_request` an InputRequest, of `stdout` and `stderr` one with `text`.
+    #[schema(content_media_type = "application/json")]
+    data: String,
 }
 
 /// The number of the event after the one that a client has.

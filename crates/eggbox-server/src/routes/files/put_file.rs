@@ -41,7 +41,7 @@ struct PutFile {
     description = "Makes a file of the body, and the folders on the way to it. It takes the place of what is there, but for a \
                    folder. Before it is whole nobody sees any of it.",
     params(FilePath, PutFile),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "What is to be in it"),
+    request_body(content = Option<Vec<u8>>, content_type = "application/octet-stream", description = "What is to be in it"),
     responses(
         (status = 200, description = "It took the place of another", body = EntryAnswer,
             headers(("etag" = String, description = "The mark of this state of it"))),
