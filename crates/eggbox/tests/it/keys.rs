@@ -198,6 +198,7 @@ fn whatever_is_asked_for_without_a_key_is_401_and_says_nothing_else() {
         let header = format!("authorization: {scheme} {ann}\r\n");
         assert_eq!(ask_with(&server, &header, "GET /v1/sessions/a", "").status, 200, "{scheme}");
     }
+    assert_eq!(look_at(&server, ann, "none").status, 404);
     let log = server.log();
     let secret = |text: &str| text.rsplit('_').next().unwrap_or_default().to_owned();
     for text in [secret(ann), secret(&other), keys.keys[0].hash()[..16].to_owned()] {
