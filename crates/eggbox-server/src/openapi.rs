@@ -9,8 +9,11 @@ use std::marker::PhantomData;
 
 use eggbox_engine::{SessionLimits, ranges};
 use serde_json::{Value, json};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::Schema;
-use utoipa::openapi::{ArrayBuilder, Content, ObjectBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Type};
+use utoipa::openapi::{
+    ArrayBuilder, Content, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Type,
+};
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::error::{CODES, FlatBody, V1Body};
@@ -43,6 +46,12 @@ pub(crate) fn complete(document: &mut OpenApi) {
     // The router marks what may have slashes in it.
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    for item in document.paths.paths.values_mut() {
+        if let Some(Operation { request_body: Some(RefOr::T(body)), .. }) = &mut item.put {
+            // A file may be empty, as a request without a body is.
+            body.required = Some(Required::False);
+        }
+    }
     keys::add(document);
 }
 
@@ -69,6 +78,12 @@ pub(crate) fn bound(document: &mut Value, limits: SessionLimits) {
         }
     }
 }
+
+/// Bytes as they are.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "bodies of bytes have no type")]
+pub(crate) struct Binary(Vec<u8>);
 
 /// How a refusal looks.
 pub(crate) trait Form {
@@ -190,10 +205,6 @@ pub(crate) fn only_false() -> RefOr<Schema> {
     only(json!(false), Type::Boolean)
 }
 
-pub(crate) fn only_star() -> RefOr<Schema> {
-    only(json!("*"), Type::String)
-}
-
 fn only(value: Value, kind: Type) -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(kind).enum_values(Some([value])).build().into()
 }
@@ -206,6 +217,7 @@ pub(crate) fn labels() -> RefOr<Schema> {
         .property_names(Some(plain().min_length(Some(1))))
         .additional_properties(Some(plain()))
         .max_properties(Some(eggbox_engine::LABELS_MAX))
+        .description(Some("What it is found by."))
         .build()
         .into()
 }
@@ -217,6 +229,7 @@ pub(crate) fn variables() -> RefOr<Schema> {
         .schema_type(Type::Object)
         .property_names(Some(text(r"^[^=\u0000]+$")))
         .additional_properties(Some(text(r"^[^\u0000]*$")))
+        .description(Some("Variables beside those that every session has."))
         .build()
         .into()
 }
@@ -224,7 +237,8 @@ pub(crate) fn variables() -> RefOr<Schema> {
 /// Labels as a list is filtered by them.
 pub(crate) fn label_filters() -> RefOr<Schema> {
     let label = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[^=]*=.*$"));
-    ArrayBuilder::new().items(label).build().into()
+    let description = "Only those with this label, as `name=value`; with all of them where it is there more than once";
+    ArrayBuilder::new().items(label).description(Some(description)).build().into()
 }
 
 /// Names of the properties of a schema, in order.

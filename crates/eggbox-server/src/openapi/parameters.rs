@@ -42,7 +42,15 @@ pub(crate) fn file_path() -> RefOr<Schema> {
 
 /// The path of a folder, which is the workspace itself where it is empty.
 pub(crate) fn folder_path() -> RefOr<Schema> {
-    text(&FILE_PATTERN.replacen("^(", "^$|^(", 1))
+    let pattern = FILE_PATTERN.replacen("^(", "^$|^(", 1);
+    let folder = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+    folder.description(Some("The folder; all of /workspace where it is left out")).build().into()
+}
+
+/// Nothing but a star.
+pub(crate) fn star() -> RefOr<Schema> {
+    let star = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["*"]));
+    star.description(Some("Only where there is nothing yet")).build().into()
 }
 
 fn text(pattern: &str) -> RefOr<Schema> {

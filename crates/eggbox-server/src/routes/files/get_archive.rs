@@ -17,7 +17,7 @@ use super::query::Query;
 use super::{refused, set_download_headers, workspace};
 use crate::app::App;
 use crate::error::Error;
-use crate::openapi::{FileRefusals, parameters};
+use crate::openapi::{Binary, FileRefusals, parameters};
 use crate::routes::SessionPath;
 
 /// What may stand behind the question mark, as clients are told of it.
@@ -37,7 +37,7 @@ struct GetArchive {
     summary = "Get a folder",
     description = "A folder as a tar archive of regular files, folders and links. One that ends without its last piece has failed.",
     params(SessionPath, GetArchive),
-    responses((status = 200, description = "The archive", body = Vec<u8>, content_type = "application/x-tar"), FileRefusals),
+    responses((status = 200, description = "The archive", body = inline(Binary), content_type = "application/x-tar"), FileRefusals),
 )]
 pub(crate) async fn get_archive(
     State(app): State<Arc<App>>,

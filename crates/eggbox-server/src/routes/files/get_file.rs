@@ -18,7 +18,7 @@ use super::range::Wanted;
 use super::{FilePath, entry, refused, set_download_headers, workspace};
 use crate::app::App;
 use crate::error::{Error, V1Body};
-use crate::openapi::FileRefusals;
+use crate::openapi::{Binary, FileRefusals};
 
 /// What is read of a file at once, and so what an answer has in memory.
 const PIECE_BYTES: usize = 128 * 1024;
@@ -48,9 +48,9 @@ struct GetFile {
                    has become shorter meanwhile.",
     params(FilePath, GetFile),
     responses(
-        (status = 200, description = "All of it", body = Vec<u8>, content_type = "application/octet-stream",
+        (status = 200, description = "All of it", body = inline(Binary), content_type = "application/octet-stream",
             headers(("etag" = String, description = "Another one after every change"))),
-        (status = 206, description = "The bytes that were asked for", body = Vec<u8>,
+        (status = 206, description = "The bytes that were asked for", body = inline(Binary),
             content_type = "application/octet-stream",
             headers(
                 ("etag" = String, description = "As of a 200"),

@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::body::announced_bytes;
 use crate::config::{DISCARD_BYTES_MAX, ServerConfig, UPLOAD_READ_MAX};
 use crate::error::{Error, V1Body};
-use crate::openapi::{self, FileRefusals};
+use crate::openapi::{Binary, FileRefusals, parameters};
 use crate::routes;
 
 /// What is collected of a body before it is written, and so what an upload has in memory, beside one frame.
@@ -29,7 +29,7 @@ const PIECE_BYTES: usize = 128 * 1024;
 #[expect(dead_code, reason = "headers are read by their names")]
 struct PutFile {
     /// Only where there is nothing yet.
-    #[param(rename = "If-None-Match", required = false, schema_with = openapi::only_star)]
+    #[param(rename = "If-None-Match", required = false, schema_with = parameters::star)]
     if_none_match: String,
 }
 
@@ -41,7 +41,7 @@ struct PutFile {
     description = "Makes a file of the body, and the folders on the way to it. It takes the place of what is there, but for a \
                    folder. Before it is whole nobody sees any of it.",
     params(FilePath, PutFile),
-    request_body(content = Option<Vec<u8>>, content_type = "application/octet-stream", description = "What is to be in it"),
+    request_body(content = inline(Binary), content_type = "application/octet-stream", description = "What is to be in it"),
     responses(
         (status = 200, description = "It took the place of another", body = EntryAnswer,
             headers(("etag" = String, description = "The mark of this state of it"))),
