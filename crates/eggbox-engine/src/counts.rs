@@ -27,7 +27,7 @@ pub const DEATHS: [&str; 14] = [
 ];
 
 /// Every [`Outcome::kind`] of code that was run.
-const OUTCOMES: [&str; 16] = [
+pub const OUTCOMES: [&str; 16] = [
     "ok",
     "exception",
     "denied",

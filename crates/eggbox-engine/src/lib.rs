@@ -45,7 +45,7 @@ mod state_dir;
 mod clock;
 
 pub use config::{EngineConfig, EnvironmentConfig, Limits, Preload};
-pub use counts::{Counts, DEATHS, Gauges};
+pub use counts::{Counts, DEATHS, Gauges, OUTCOMES};
 pub use eggbox_sandbox::wire::ValueKind;
 pub use engine::{CreateError, Engine, ExecuteError, StartError, Unready};
 pub use environment::EnvironmentError;

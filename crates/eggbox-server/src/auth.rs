@@ -16,20 +16,28 @@ use crate::keys::{Keys, TooOften};
 
 /// Paths that are answered without a key: whether a server lives, and how it is talked to, is no secret. They tell nothing of
 /// sessions.
-const OPEN: [&str; 4] = ["/health", "/ready", "/openapi.json", "/docs"];
+pub(crate) const OPEN: [&str; 4] = ["/health", "/ready", "/openapi.json", "/docs"];
 
 /// Who sends a request: the owner of its key, or nobody where there are no keys. Sessions are looked for among theirs only.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(crate) Option<Owner>);
 
+/// Whoever may read what the server counts. To everybody else there is no such route: how much others do is not theirs to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MetricsReader;
+
 pub(crate) async fn check(State(keys): State<Arc<Keys>>, mut request: Request, next: Next) -> Result<Response, Error> {
     if keys.is_empty() {
         request.extensions_mut().insert(Caller(None));
+        request.extensions_mut().insert(MetricsReader);
     } else if !OPEN.contains(&request.uri().path()) {
         let key = keys.find(bearer(request.headers())).ok_or(Error::Unauthorized)?;
         tracing::Span::current().record("key", key.owner.as_str());
         key.count_request().map_err(|TooOften { per_minute, wait }| Error::TooOften { per_minute, wait })?;
         let caller = Caller(Some(key.owner.clone()));
+        if key.metrics {
+            request.extensions_mut().insert(MetricsReader);
+        }
         request.extensions_mut().insert(caller);
     }
     request.headers_mut().remove(AUTHORIZATION);
@@ -57,6 +65,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         parts.extensions.get().cloned().ok_or_else(|| Error::Internal("nobody has asked who sends this".into()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for MetricsReader {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let reader = parts.extensions.get().copied();
+        reader.ok_or_else(|| Error::NotFound { path: parts.uri.path().to_owned() })
     }
 }
 

@@ -27,12 +27,15 @@ pub struct KeyConfig {
     pub hash: KeyHash,
     /// Requests that may be sent with it, so many at once where none were sent for a minute; none for no limit.
     pub rate_per_minute: Option<NonZeroU32>,
+    /// Whether it may read what the server counts, which tells of what everybody does.
+    pub metrics: bool,
 }
 
 /// A key, and how often it was used of late.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) owner: Owner,
+    pub(crate) metrics: bool,
     hash: KeyHash,
     rate: Option<Rate>,
 }
@@ -79,12 +82,12 @@ impl Keys {
 }
 
 impl Key {
-    fn new(KeyConfig { owner, hash, rate_per_minute }: &KeyConfig) -> Self {
+    fn new(KeyConfig { owner, hash, rate_per_minute, metrics }: &KeyConfig) -> Self {
         let rate = rate_per_minute.map(|per_minute| Rate {
             per_minute,
             limiter: RateLimiter::direct_with_clock(Quota::per_minute(per_minute), MonotonicClock),
         });
-        Self { owner: owner.clone(), hash: *hash, rate }
+        Self { owner: owner.clone(), metrics: *metrics, hash: *hash, rate }
     }
 
     /// Counts a request, unless it is one too many.
@@ -107,8 +110,9 @@ mod tests {
         let texts: Vec<_> = owners.iter().map(|owner| KeyText::new(owner).unwrap()).collect();
         let rate_per_minute = NonZeroU32::new(2);
         let configs = owners.into_iter().zip(&texts);
-        let configs: Vec<_> =
-            configs.map(|(owner, text)| KeyConfig { owner, hash: text.hash(), rate_per_minute }).collect();
+        let configs: Vec<_> = configs
+            .map(|(owner, text)| KeyConfig { owner, hash: text.hash(), rate_per_minute, metrics: false })
+            .collect();
         let keys = Keys::new(&configs);
         (texts, keys)
     }
@@ -132,10 +136,11 @@ mod tests {
     fn the_hash_of_what_is_no_key_opens_nothing() {
         let owner = Owner::try_from("ann").unwrap();
         for text in ["", "password", NO_KEY] {
-            let config = KeyConfig { owner: owner.clone(), hash: KeyHash::of(text), rate_per_minute: None };
+            let owner = owner.clone();
+            let config = KeyConfig { owner, hash: KeyHash::of(text), rate_per_minute: None, metrics: false };
             assert!(Keys::new(&[config]).find(None).is_none());
         }
-        let config = KeyConfig { owner, hash: KeyHash::of("password"), rate_per_minute: None };
+        let config = KeyConfig { owner, hash: KeyHash::of("password"), rate_per_minute: None, metrics: false };
         assert!(Keys::new(&[config]).find(Some("password")).is_none());
     }
 

@@ -1,18 +1,22 @@
 //! The OpenAPI document, as far as it is not said by the handlers and their types: what all routes have in common, and how
 //! types look that know nothing of it.
 
+mod keys;
+pub(crate) mod parameters;
+
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use eggbox_engine::{SessionLimits, ranges};
 use serde_json::{Value, json};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::Schema;
-use utoipa::openapi::{Content, ObjectBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Type};
+use utoipa::openapi::{
+    ArrayBuilder, Content, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Type,
+};
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::error::{CODES, FlatBody, V1Body};
-
-pub(crate) const SESSION_ID_PATTERN: &str = "^[A-Za-z0-9._-]{1,128}$";
 
 /// The document without its routes, which the router adds.
 pub(crate) fn document() -> OpenApi {
@@ -28,11 +32,27 @@ pub(crate) fn document() -> OpenApi {
         tags(
             (name = "code", description = "Running code"),
             (name = "sessions", description = "Sessions as such"),
+            (name = "executions", description = "What runs in a session"),
+            (name = "files", description = "The files of a session"),
             (name = "operations", description = "For whoever keeps the server"),
         ),
     )]
     struct Document;
     <Document as utoipa::OpenApi>::openapi()
+}
+
+/// Says what all routes have in common, and writes their paths as the document has them.
+pub(crate) fn complete(document: &mut OpenApi) {
+    // The router marks what may have slashes in it.
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    for item in document.paths.paths.values_mut() {
+        if let Some(Operation { request_body: Some(RefOr::T(body)), .. }) = &mut item.put {
+            // A file may be empty, as a request without a body is.
+            body.required = Some(Required::False);
+        }
+    }
+    keys::add(document);
 }
 
 /// Says in the document what this operator lets a session have.
@@ -48,6 +68,10 @@ pub(crate) fn bound(document: &mut Value, limits: SessionLimits) {
         ("CreateLimits/properties/output_bytes", json!(ranges::OUTPUT_BYTES[0]), json!(output_bytes_max)),
         ("CreateSession/properties/idle_seconds", json!(ranges::IDLE_SECONDS[0]), json!(idle_max.as_secs_f64())),
         ("CreateSession/properties/ttl_seconds", json!(ranges::LIFE_SECONDS[0]), json!(life_max.as_secs_f64())),
+        ("ChangeSession/properties/idle_seconds", json!(ranges::IDLE_SECONDS[0]), json!(idle_max.as_secs_f64())),
+        ("ChangeSession/properties/ttl_seconds", json!(ranges::LIFE_SECONDS[0]), json!(life_max.as_secs_f64())),
+        ("AskExecution/properties/timeout_seconds", json!(ranges::WALL_SECONDS[0]), json!(wall_max.as_secs_f64())),
+        ("Run/properties/timeout_seconds", json!(ranges::WALL_SECONDS[0]), json!(wall_max.as_secs_f64())),
     ] {
         if let Some(schema) = document.pointer_mut(&format!("/components/schemas/{field}")) {
             schema["minimum"] = least;
@@ -55,6 +79,12 @@ pub(crate) fn bound(document: &mut Value, limits: SessionLimits) {
         }
     }
 }
+
+/// Bytes as they are.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "bodies of bytes have no type")]
+pub(crate) struct Binary(Vec<u8>);
 
 /// How a refusal looks.
 pub(crate) trait Form {
@@ -80,6 +110,9 @@ pub(crate) struct Refusals<F>(PhantomData<F>);
 /// What every route that takes a body may.
 pub(crate) struct BodyRefusals<F>(PhantomData<F>);
 
+/// What every route to the files of a session may.
+pub(crate) struct FileRefusals;
+
 const EVERYWHERE: [(&str, &str); 3] = [
     ("403", "A foreign Host or Origin"),
     ("431", "The head is too large"),
@@ -92,6 +125,20 @@ const WITH_BODY: [(&str, &str); 5] = [
     ("415", "The content type is not application/json"),
     ("503", "There is no room for the body"),
 ];
+
+const WITH_FILES: [(&str, &str); 5] = [
+    ("400", "What is no name of a session, no path in a workspace, or a parameter that cannot be taken"),
+    ("403", "A foreign Host or Origin, or a mode that keeps the session's user out"),
+    ("404", "No session of that name lives, or there is nothing at that path"),
+    ("409", "What is at that path is in the way, or something else than it should be"),
+    ("503", "Too many files are sent, received or gone through"),
+];
+
+impl IntoResponses for FileRefusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refusals::<V1>(&[&EVERYWHERE[..], &WITH_FILES].concat())
+    }
+}
 
 impl<F: Form> IntoResponses for Refusals<F> {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
@@ -128,11 +175,86 @@ pub(crate) fn session_state() -> RefOr<Schema> {
 }
 
 pub(crate) fn execution_state() -> RefOr<Schema> {
-    one_of(&["none", "running", "finished"])
+    one_of(&["queued", "running", "finished"])
+}
+
+pub(crate) fn outcome() -> RefOr<Schema> {
+    one_of(&eggbox_engine::OUTCOMES)
+}
+
+pub(crate) fn state_after() -> RefOr<Schema> {
+    one_of(&["kept", "lost"])
+}
+
+pub(crate) fn event() -> RefOr<Schema> {
+    one_of(&["started", "stdout", "stderr", "display", "result", "input_request", "exception", "finished", "error"])
+}
+
+pub(crate) fn entry_type() -> RefOr<Schema> {
+    one_of(&["file", "folder", "link", "other"])
 }
 
 pub(crate) fn death() -> RefOr<Schema> {
     one_of(&eggbox_engine::DEATHS)
+}
+
+pub(crate) fn only_true() -> RefOr<Schema> {
+    only(json!(true), Type::Boolean)
+}
+
+pub(crate) fn only_false() -> RefOr<Schema> {
+    only(json!(false), Type::Boolean)
+}
+
+fn only(value: Value, kind: Type) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(kind).enum_values(Some([value])).build().into()
+}
+
+/// What a session is found by. What all of them have together is bounded too, which a schema cannot say.
+pub(crate) fn labels() -> RefOr<Schema> {
+    let plain = || ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]*$"));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property_names(Some(plain().min_length(Some(1))))
+        .additional_properties(Some(plain()))
+        .max_properties(Some(eggbox_engine::LABELS_MAX))
+        .description(Some("What it is found by."))
+        .build()
+        .into()
+}
+
+/// Variables of a session's environment.
+pub(crate) fn variables() -> RefOr<Schema> {
+    let text = |pattern| ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property_names(Some(text(r"^[^=\u0000]+$")))
+        .additional_properties(Some(text(r"^[^\u0000]*$")))
+        .description(Some("Variables beside those that every session has."))
+        .build()
+        .into()
+}
+
+/// Labels as a list is filtered by them.
+pub(crate) fn label_filters() -> RefOr<Schema> {
+    let label = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[^=]*=.*$"));
+    let description = "Only those with this label, as `name=value`; with all of them where it is there more than once";
+    ArrayBuilder::new().items(label).description(Some(description)).build().into()
+}
+
+/// Names of the properties of a schema, in order.
+#[cfg(test)]
+pub(crate) fn properties<T: utoipa::PartialSchema>() -> Vec<String> {
+    let schema = serde_json::to_value(T::schema()).unwrap();
+    schema["properties"].as_object().unwrap().keys().cloned().collect()
+}
+
+/// Names of parameters, in order.
+#[cfg(test)]
+pub(crate) fn names<T: utoipa::IntoParams>() -> Vec<String> {
+    let mut names: Vec<_> = T::into_params(|| None).into_iter().map(|parameter| parameter.name).collect();
+    names.sort_unstable();
+    names
 }
 
 /// A layer of the wall, as a session found it from inside.

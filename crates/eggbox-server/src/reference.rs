@@ -59,7 +59,9 @@ fn show_operation(page: &mut String, method: &str, path: &str, operation: &Value
     let mut rows = Vec::new();
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         let kind = format!("{}, in the {}", kind(&parameter["schema"]), escape(text(&parameter["in"])));
-        rows.push([escape(text(&parameter["name"])), kind, escape(text(&parameter["description"]))]);
+        let said = [&parameter["description"], &parameter["schema"]["description"]].map(text);
+        let said = said.into_iter().find(|said| !said.is_empty()).unwrap_or_default();
+        rows.push([escape(text(&parameter["name"])), kind, escape(said)]);
     }
     for (media, body) in members(&operation["requestBody"]["content"]) {
         rows.push(["body".to_owned(), kind(&body["schema"]), escape(media)]);

@@ -34,13 +34,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::{ObjectBuilder, Required, Type};
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Error;
-use crate::openapi;
+use crate::openapi::parameters;
 
 /// The session that a path names, among those of whoever sends the request.
 #[derive(Debug)]
@@ -67,13 +66,7 @@ fn time(time: SystemTime) -> Result<String, Error> {
 
 impl IntoParams for SessionPath {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some(openapi::SESSION_ID_PATTERN));
-        let path = ParameterBuilder::new()
-            .name("id")
-            .parameter_in(ParameterIn::Path)
-            .required(Required::True)
-            .schema(Some(name));
-        vec![path.description(Some("The session's name")).build()]
+        vec![parameters::session_id()]
     }
 }
 

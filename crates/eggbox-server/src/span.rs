@@ -7,10 +7,12 @@ mod kind {
     use axum::extract::{MatchedPath, Request};
     use axum::http::StatusCode;
     use tracing::Span;
+    use tracing::field::Empty;
     use uuid::Uuid;
 
+    /// `key` is for whoever finds out which one came with it.
     pub(crate) fn of(id: Uuid, request: &Request) -> Span {
-        tracing::info_span!("request", %id, method = %request.method())
+        tracing::info_span!("request", %id, method = %request.method(), key = Empty)
     }
 
     /// A log has that from others.
@@ -36,6 +38,7 @@ mod kind {
             "request",
             %id,
             %method,
+            key = Empty,
             otel.kind = "server",
             http.route = Empty,
             http.response.status_code = Empty,

@@ -22,6 +22,9 @@ const RATE: [u64; 2] = [1, 1_000_000];
 pub(crate) struct KeyStanza {
     #[arg(skip)]
     pub(crate) sha256: Option<String>,
+    /// Let it read /metrics, which tell of what everybody does
+    #[arg(long, help_heading = "Rights")]
+    pub(crate) metrics: bool,
     /// Sessions alive at once
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
     pub(crate) sessions_max: Option<i64>,
@@ -163,7 +166,7 @@ pub(crate) fn resolve(
         }
         let KeyLimits { rate_per_minute, of_owner } = stanza.limits(Most(Some(engine))).map_err(named)?;
         owners.insert(owner.clone(), of_owner);
-        keys.push(KeyConfig { owner, hash, rate_per_minute });
+        keys.push(KeyConfig { owner, hash, rate_per_minute, metrics: stanza.metrics });
     }
     Ok((keys, owners))
 }
@@ -171,10 +174,14 @@ pub(crate) fn resolve(
 /// The lines under its head, as the file has them.
 impl fmt::Display for KeyStanza {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sha256, sessions_max, executions_max, rate_per_minute, wall_seconds, cpu_seconds, .. } = self;
+        let Self { sha256, metrics, sessions_max, executions_max, rate_per_minute, wall_seconds, cpu_seconds, .. } =
+            self;
         let Self { memory_bytes, processes, output_bytes, idle_seconds, ttl_seconds, .. } = self;
         if let Some(sha256) = sha256 {
             writeln!(formatter, "sha256 = \"{sha256}\"")?;
+        }
+        if *metrics {
+            writeln!(formatter, "metrics = true")?;
         }
         let count = |value: &Option<i64>| value.map(|value| value.to_string());
         let span = |value: &Option<f64>| value.map(|value| value.to_string());
@@ -205,6 +212,7 @@ mod tests {
     fn full() -> KeyStanza {
         KeyStanza {
             sha256: Some("ab".repeat(32)),
+            metrics: true,
             sessions_max: Some(8),
             executions_max: Some(4),
             rate_per_minute: Some(600),
@@ -246,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_limit_out_of_its_range_is_refused_by_name() {
-        for line in full().to_string().lines().skip(1) {
+        for line in full().to_string().lines().skip(2) {
             let key = line.split(' ').next().unwrap();
             for value in ["0", "-1", "9007199254740993"] {
                 let stanza: KeyStanza = toml::from_str(&format!("{key} = {value}")).unwrap();

@@ -19,7 +19,7 @@ use crate::auth::Caller;
 use crate::body;
 use crate::error::{Error, V1Body};
 use crate::fields::Fields;
-use crate::openapi::{BodyRefusals, V1};
+use crate::openapi::{self, BodyRefusals, V1};
 
 const FIELDS: [&str; 7] = ["id", "limits", "labels", "env", "policy", "idle_seconds", "ttl_seconds"];
 
@@ -73,10 +73,10 @@ struct CreateSession {
     #[schema(required = false)]
     limits: CreateLimits,
     /// To find it by.
-    #[schema(required = false)]
+    #[schema(required = false, schema_with = openapi::labels)]
     labels: BTreeMap<String, String>,
     /// Variables beside those that every session has.
-    #[schema(required = false)]
+    #[schema(required = false, schema_with = openapi::variables)]
     env: BTreeMap<String, String>,
     #[schema(required = false)]
     policy: PolicySchema,
@@ -111,22 +111,14 @@ pub(super) struct CreateLimits {
 
 #[cfg(test)]
 mod tests {
-    use utoipa::PartialSchema;
-
     use super::*;
-
-    /// Names of the properties of a schema.
-    fn properties(schema: impl serde::Serialize) -> Vec<String> {
-        let schema = serde_json::to_value(schema).unwrap();
-        schema["properties"].as_object().unwrap().keys().cloned().collect()
-    }
+    use crate::openapi::properties;
 
     #[test]
     fn clients_are_told_of_the_fields_that_are_read() {
-        for (told, mut read) in [
-            (properties(CreateSession::schema()), FIELDS.map(str::to_owned).to_vec()),
-            (properties(CreateLimits::schema()), wanted::LIMITS.map(str::to_owned).to_vec()),
-        ] {
+        for (told, mut read) in
+            [(properties::<CreateSession>(), FIELDS.to_vec()), (properties::<CreateLimits>(), wanted::LIMITS.to_vec())]
+        {
             read.sort_unstable();
             assert_eq!(told, read);
         }

@@ -8,18 +8,23 @@ pub(crate) mod input;
 pub(crate) mod interrupt;
 pub(super) mod answer;
 pub(super) mod values;
+mod shapes;
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use eggbox_engine::{Executions, SessionId};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Error;
+use crate::openapi::parameters;
 
 /// What stands in a path for the execution that was begun last.
 const LAST: &str = "last";
 
-/// The execution that a path names.
+/// The execution that a path names, in a session of whoever sends the request.
 #[derive(Debug)]
 pub(crate) struct ExecutionPath {
     session: SessionId,
@@ -30,12 +35,19 @@ impl<S: Send + Sync> FromRequestParts<S> for ExecutionPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let caller = Caller::from_request_parts(parts, state).await?;
         // One with bytes that are no UTF-8 is no name, as one with the character that stands for those.
         let odd = || "\u{fffd}".to_owned();
         let names = Path::<(String, String)>::from_request_parts(parts, state).await;
         let (session, execution) = names.map_or_else(|_| (odd(), odd()), |Path(names)| names);
         let session = SessionId::try_from(session).map_err(|cause| Error::SessionId { field: "id", cause })?;
-        Ok(Self { session, execution })
+        Ok(Self { session: caller.name(session), execution })
+    }
+}
+
+impl IntoParams for ExecutionPath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![parameters::session_id(), parameters::execution()]
     }
 }
 

@@ -16,14 +16,18 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use eggbox_engine::{SessionId, Workspace, WorkspaceError, WorkspacePath, WorkspacePathError};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Error;
+use crate::openapi::parameters;
 
 /// Which sites' pages may have it among their own parts.
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// The session and the file that a path names.
+/// The session and the file that a path names, the former among those of whoever sends the request.
 #[derive(Debug)]
 pub(crate) struct FilePath {
     session: SessionId,
@@ -34,6 +38,7 @@ impl<S: Send + Sync> FromRequestParts<S> for FilePath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let caller = Caller::from_request_parts(parts, state).await?;
         let not_utf8 = |_| Error::Path { field: "path", cause: WorkspacePathError::NotUtf8 };
         let found = RawPathParams::from_request_parts(parts, state).await.map_err(not_utf8)?;
         let [mut session, mut path] = [String::new(), String::new()];
@@ -44,7 +49,13 @@ impl<S: Send + Sync> FromRequestParts<S> for FilePath {
             }
         }
         let session = SessionId::try_from(session).map_err(|cause| Error::SessionId { field: "id", cause })?;
-        Ok(Self { session, path: parse_path("path", path)? })
+        Ok(Self { session: caller.name(session), path: parse_path("path", path)? })
+    }
+}
+
+impl IntoParams for FilePath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![parameters::session_id(), parameters::file()]
     }
 }
 

@@ -7,21 +7,27 @@ use axum::http::Uri;
 use axum::response::Response;
 use eggbox_engine::{SessionId, SessionView};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::session::{SessionAnswer, state_code};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::error::Error;
+use crate::error::{Error, V1Body};
+use crate::openapi::{self, Refusals, V1};
 use crate::query::Query;
 
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1000;
 const STATES: [&str; 3] = ["idle", "running", "ended"];
+const PARAMETERS: [&str; 3] = ["state", "cursor", "limit"];
+const LABEL: &str = "label";
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SessionPage)]
 struct Page<'a> {
     sessions: Vec<SessionAnswer<'a>>,
     /// Where the next page begins; none after the last.
+    #[schema(required = true)]
     next_cursor: Option<String>,
 }
 
@@ -32,8 +38,40 @@ struct Filter<'a> {
     labels: Vec<(&'a str, &'a str)>,
 }
 
+/// What may stand behind the question mark, as clients are told of it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a query is read name by name, so that a refusal can name the one at fault")]
+struct ListSessions {
+    /// Only those that are in it.
+    #[param(required = false, schema_with = openapi::session_state)]
+    state: String,
+    /// Only those with this label, as `name=value`; with all of them where it is there more than once.
+    #[param(required = false, schema_with = openapi::label_filters)]
+    label: Vec<String>,
+    /// How many at most; 100 where it is left out.
+    #[param(required = false, minimum = 1, maximum = 1000)]
+    limit: usize,
+    /// The `next_cursor` of the page before.
+    #[param(required = false, pattern = "^[A-Za-z0-9._-]{1,128}$")]
+    cursor: String,
+}
+
+#[utoipa::path(
+    get,
+    path = "/v1/sessions",
+    tag = "sessions",
+    summary = "List sessions",
+    description = "Sessions in the order of their ids, a page at a time, each without `isolation`.",
+    params(ListSessions),
+    responses(
+        (status = 200, description = "A page of them", body = Page<'_>),
+        Refusals<V1>,
+        (status = 400, description = "A parameter that cannot be taken", body = V1Body<'_>),
+    ),
+)]
 pub(crate) async fn list_sessions(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response, Error> {
-    let query = Query::with_repeated(&uri, &["state", "cursor", "limit"], &["label"])?;
+    let query = Query::with_repeated(&uri, &PARAMETERS, &[LABEL])?;
     let filter = Filter::of(&query)?;
     let limit = query.count("limit", [1, LIMIT_MAX])?.unwrap_or(LIMIT);
     let cursor = query.text("cursor").map(|cursor| SessionId::try_from(cursor.to_owned())).transpose();
@@ -54,7 +92,7 @@ impl<'a> Filter<'a> {
             let wanted = format!("one of {}", STATES.join(", "));
             return Err(Error::OutOfRange { field: "state".to_owned(), wanted });
         }
-        let labels = query.texts("label").map(|label| {
+        let labels = query.texts(LABEL).map(|label| {
             let wanted = "of the form name=value".to_owned();
             label.split_once('=').ok_or(Error::OutOfRange { field: "label".to_owned(), wanted })
         });
@@ -71,7 +109,18 @@ impl<'a> Filter<'a> {
 
 #[cfg(test)]
 mod tests {
+    use utoipa::IntoParams;
+
     use super::*;
+
+    #[test]
+    fn clients_are_told_of_the_parameters_that_are_read() {
+        let mut read: Vec<_> = PARAMETERS.into_iter().chain([LABEL]).collect();
+        read.sort_unstable();
+        assert_eq!(openapi::names::<ListSessions>(), read);
+        let limit = &serde_json::to_value(ListSessions::into_params(|| None)).unwrap()[2];
+        assert_eq!((&limit["name"], &limit["schema"]["maximum"]), (&"limit".into(), &LIMIT_MAX.into()), "{limit}");
+    }
 
     #[test]
     fn the_states_are_those_that_a_session_can_have() {

@@ -1,4 +1,4 @@
-//! `GET /metrics`: what the server counts, for Prometheus.
+//! `GET /metrics`: what the server counts, for Prometheus, and for keys that may read it.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::prometheus_text;
 
 use crate::app::App;
-use crate::error::Error;
+use crate::auth::MetricsReader;
+use crate::error::{Error, FlatBody};
 use crate::metrics;
 use crate::openapi::{Flat, Refusals};
 
@@ -22,9 +23,10 @@ use crate::openapi::{Flat, Refusals};
     responses(
         (status = 200, description = "Every metric", body = String, content_type = prometheus_text::CONTENT_TYPE),
         Refusals<Flat>,
+        (status = 404, description = "The key may not read them", body = FlatBody<'_>),
     ),
 )]
-pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Error> {
+pub(crate) async fn metrics(State(app): State<Arc<App>>, _: MetricsReader) -> Result<Response, Error> {
     // The memory of many sessions takes as many looks: others are served meanwhile.
     let text = tokio::task::spawn_blocking(move || metrics::render(&app)).await;
     let text = text.map_err(|cause| Error::Internal(cause.into()))?;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::create_session::CreateLimits;
+use super::executions::answer::ExecutionAnswer;
 use super::executions::ask::{parse, refusal, whole};
 use super::files::refused;
 use super::wanted::{self, Most, PolicySchema};
@@ -34,7 +35,7 @@ const FIELDS: [&str; 7] = ["code", "stdin", "timeout_seconds", "files", "limits"
                    becomes of the connection.",
     request_body = Run,
     responses(
-        (status = 200, description = "The execution when it has ended", body = serde_json::Value),
+        (status = 200, description = "The execution when it has ended", body = ExecutionAnswer),
         BodyRefusals<V1>,
         (status = 409, description = "A file cannot be written", body = V1Body<'_>),
         (status = 503, description = "There is no room, or the server is ending", body = V1Body<'_>),

@@ -49,10 +49,20 @@ impl Client {
 
     /// How the server is now.
     pub(super) fn sample(&self) -> anyhow::Result<Sample> {
-        let metrics = self.get("/metrics")?;
+        Ok(Sample::new(self.metrics()?, self.sessions()?))
+    }
+
+    /// None where the key may not read them, to which the server says that there are none.
+    fn metrics(&self) -> anyhow::Result<Option<Exposition>> {
+        let path = "/metrics";
+        let (status, body) = self.fetch(path)?;
+        if status == StatusCode::NOT_FOUND && self.key.is_some() {
+            return Ok(None);
+        }
+        let metrics = self.checked(path, status, body)?;
         let metrics = std::str::from_utf8(&metrics).ok().and_then(Exposition::parse);
-        let metrics = metrics.with_context(|| format!("{} has no metrics at /metrics: is it eggbox?", self.place))?;
-        Ok(Sample::new(metrics, self.sessions()?))
+        let metrics = metrics.with_context(|| format!("{} has no metrics at {path}: is it eggbox?", self.place))?;
+        Ok(Some(metrics))
     }
 
     fn sessions(&self) -> anyhow::Result<Vec<Session>> {
@@ -68,12 +78,22 @@ impl Client {
     }
 
     fn get(&self, path: &str) -> anyhow::Result<Bytes> {
-        let got = self.runtime.block_on(async { timeout(ANSWER_MAX, self.ask(path)).await });
+        let (status, body) = self.fetch(path)?;
+        self.checked(path, status, body)
+    }
+
+    /// Whatever the server answers.
+    fn fetch(&self, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
         let place = &self.place;
-        let (status, body) = match got {
-            Ok(got) => got.with_context(|| format!("failed to ask {place} for {path}"))?,
+        match self.runtime.block_on(async { timeout(ANSWER_MAX, self.ask(path)).await }) {
+            Ok(got) => got.with_context(|| format!("failed to ask {place} for {path}")),
             Err(_) => bail!("failed to ask {place} for {path}: no answer within {ANSWER_MAX:?}"),
-        };
+        }
+    }
+
+    /// The body of a 200.
+    fn checked(&self, path: &str, status: StatusCode, body: Bytes) -> anyhow::Result<Bytes> {
+        let place = &self.place;
         match status {
             StatusCode::OK => Ok(body),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

@@ -12,7 +12,8 @@ use super::exposition::Exposition;
 pub(super) struct Sample {
     pub(super) at: Instant,
     pub(super) now: Timestamp,
-    pub(super) metrics: Exposition,
+    /// None where the key may not read them.
+    pub(super) metrics: Option<Exposition>,
     /// Most memory first.
     pub(super) sessions: Vec<Session>,
 }
@@ -33,14 +34,14 @@ pub(super) struct Session {
 }
 
 impl Sample {
-    pub(super) fn new(metrics: Exposition, mut sessions: Vec<Session>) -> Self {
+    pub(super) fn new(metrics: Option<Exposition>, mut sessions: Vec<Session>) -> Self {
         sessions.sort_by(|a, b| (b.memory_bytes, &a.id).cmp(&(a.memory_bytes, &b.id)));
         Self { at: Instant::now(), now: Timestamp::now(), metrics, sessions }
     }
 
     /// How fast a counter grows since that sample, a second; none where it began anew meanwhile.
     pub(super) fn rate(&self, before: &Self, name: &str) -> Option<f64> {
-        let grown = self.metrics.sum(name)? - before.metrics.sum(name)?;
+        let grown = self.metrics.as_ref()?.sum(name)? - before.metrics.as_ref()?.sum(name)?;
         let seconds = self.at.duration_since(before.at).as_secs_f64();
         (grown >= 0.0 && seconds > 0.0).then(|| grown / seconds)
     }

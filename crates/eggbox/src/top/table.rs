@@ -10,9 +10,17 @@ pub(super) const HEADINGS: [&str; 8] = ["SESSION", "STATE", "RUNS", "MEMORY", "C
 /// What is shown where the server does not say.
 const UNKNOWN: &str = "-";
 
+/// What stands in the place of the server's own numbers.
+const NO_METRICS: &str =
+    "of the server as a whole nothing: the key may not read /metrics (`metrics = true` in its stanza)";
+
 /// The server: what it is, what it has, and how fast it works since `before`.
 pub(super) fn summary(url: &Uri, before: Option<&Sample>, sample: &Sample) -> String {
-    let metrics = &sample.metrics;
+    let Some(metrics) = &sample.metrics else {
+        let url = url.to_string();
+        let url = url.trim_end_matches('/');
+        return format!("eggbox at {url}: the sessions of your key\n{NO_METRICS}\n");
+    };
     let number = |name: &str| metrics.sum(name).map_or(UNKNOWN.to_owned(), |value| value.to_string());
     let sessions = |state: &str| {
         let count = metrics.labelled("eggbox_sessions", "state", state);
@@ -125,7 +133,7 @@ mod tests {
             r#"{"id": "small", "state": "idle", "memory_bytes": 1048576}"#,
             r#"{"id": "of-a-long-name", "state": "running", "memory_bytes": 2147483648}"#,
         ];
-        let sample = Sample::new(Exposition::default(), sessions.map(session).to_vec());
+        let sample = Sample::new(Some(Exposition::default()), sessions.map(session).to_vec());
         let text = text(&sample);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "SESSION         STATE    RUNS  MEMORY   CPU  AGE  UNUSED  LABELS");

@@ -5,7 +5,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::json;
+
 use crate::client;
+use crate::keys::Keys;
 use crate::server::Server;
 
 /// The interpreter of the environment with `environments/clients.txt`.
@@ -16,10 +19,15 @@ fn python() -> PathBuf {
     python
 }
 
+/// The body of the answer, with these header lines in the request.
+fn get(server: &Server, path: &str, headers: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}connection: close\r\n\r\n");
+    client::send_for_text(server.address, request.as_bytes()).1
+}
+
 /// Runs this program with what the server answers to a GET of this path on its standard input.
 fn read_by(program: &str, server: &Server, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    let body = client::send_for_text(server.address, request.as_bytes()).1;
+    let body = get(server, path, "");
     let mut command = Command::new(python());
     command.args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut reader = command.spawn().expect("python can be run");
@@ -53,20 +61,76 @@ fn metrics_are_read() {
     assert_eq!(read_by(READ_METRICS, &server, "/metrics"), expected);
 }
 
-/// It makes up requests from the document, valid ones and others, one after the other and in sequences, and looks whether
-/// every answer is as documented, none a 500, and what is valid is taken.
-#[test]
-fn a_fuzzer_that_goes_by_the_document_finds_nothing() {
-    let server = Server::with("--wall-seconds-max 1 --idle-seconds-max 5");
+/// The routes that were asked for something and did it, as `METHOD /path`, by what the server counts.
+fn routes_that_answered(server: &Server, key: &str) -> Vec<String> {
+    let metrics = get(server, "/metrics", &format!("authorization: Bearer {key}\r\n"));
+    let counts = metrics.lines().filter(|line| line.starts_with("eggbox_http_request_duration_seconds_count"));
+    let answered = counts.filter(|line| line.contains("status=\"2xx\"") && !line.ends_with(" 0"));
+    let parts = answered.map(|line| line.split('"').collect::<Vec<_>>());
+    parts.map(|parts| format!("{} {}", parts[1], parts[3].replace("{*", "{"))).collect()
+}
+
+/// Runs the fuzzer on a server with these further options. It makes up requests from the document, valid ones and others, one
+/// after the other and in sequences, and looks whether every answer is as documented, none a 500, what is valid is taken and
+/// what is not is refused.
+fn fuzz(server: &Server, key: &str, config: &str, options: &[&str]) {
+    // So that a run can be repeated.
+    let seed = std::env::var("EGGBOX_TEST_FUZZ_SEED").unwrap_or("7".to_owned());
     let folder = tempfile::tempdir().expect("a folder can be made");
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients");
     let url = format!("http://{}/openapi.json", server.address);
     let output = Command::new(python())
-        .args(["-m", "schemathesis.cli", "--no-color", "run", &url, "--max-examples", "25", "--seed", "7"])
+        .args(["-m", "schemathesis.cli", "--no-color", "--config-file"])
+        .arg(files.join(config))
+        .args(["run", &url, "-H", &format!("Authorization: Bearer {key}"), "--seed", &seed])
         .args(["--generation-database", ":memory:", "--request-timeout", "20"])
-        // It looks for settings of its own, and leaves what it found.
+        .args(options)
+        .env("SCHEMATHESIS_HOOKS", files.join("checks.py"))
+        // It leaves what it found.
         .current_dir(folder.path())
         .output()
         .expect("python can be run");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("No issues found"), "{said}\n{output:?}");
+    assert!(output.status.success() && said.contains("generated, "), "{said}\n{output:?}");
+}
+
+#[test]
+fn a_fuzzer_that_goes_by_the_document_finds_nothing() {
+    let keys = Keys::new(["ann --metrics"]);
+    let server = keys.setup("--wall-seconds-max 0.5 --idle-seconds-max 5").start();
+    fuzz(&server, keys.text(0), "schemathesis.toml", &["--max-examples", "15"]);
+    // It would find nothing where it was refused everything.
+    let answered = routes_that_answered(&server, keys.text(0));
+    for route in ["POST /execute", "POST /v1/sessions", "GET /v1/sessions/{id}", "POST /v1/sessions/{id}/executions"] {
+        assert!(answered.iter().any(|known| known == route), "{route}: {answered:?}");
+    }
+}
+
+/// Sessions that it makes itself have seldom what it asks for next.
+#[test]
+fn nor_does_it_in_a_session_with_files_and_executions() {
+    let keys = Keys::new(["ann --metrics"]);
+    let server = keys.setup("--wall-seconds-max 0.5 --sessions-max 1").start();
+    let key = keys.text(0);
+    let code = json!({ "id": "kept", "code": "open('a', 'w').write('egg' * 100)" });
+    let head = format!("host: localhost\r\nconnection: close\r\nauthorization: Bearer {key}");
+    let body = code.to_string();
+    let length = body.len();
+    let head = format!("{head}\r\ncontent-type: application/json\r\ncontent-length: {length}");
+    let request = format!("POST /execute HTTP/1.1\r\n{head}\r\n\r\n{body}");
+    assert_eq!(client::send(server.address, request.as_bytes()).status, 200);
+    let options =
+        ["--phases", "fuzzing", "--max-examples", "25", "--include-path-regex", "/(executions|file|interrupt)"];
+    fuzz(&server, key, "kept.toml", &options);
+    let answered = routes_that_answered(&server, key);
+    for route in [
+        "POST /v1/sessions/{id}/executions",
+        "GET /v1/sessions/{id}/executions/{n}",
+        "GET /v1/sessions/{id}/executions/{n}/events",
+        "PUT /v1/sessions/{id}/files/{path}",
+        "GET /v1/sessions/{id}/files/{path}",
+        "DELETE /v1/sessions/{id}/files/{path}",
+    ] {
+        assert!(answered.iter().any(|known| known == route), "{route}: {answered:?}");
+    }
 }

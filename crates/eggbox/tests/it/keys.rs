@@ -19,7 +19,7 @@ const KEPT: &str = "--abandoned-seconds-max 100";
 const OPEN: [&str; 4] = ["GET /health", "GET /ready", "GET /openapi.json", "GET /docs"];
 
 /// A configuration file with keys, and the keys.
-struct Keys {
+pub(crate) struct Keys {
     folder: TempDir,
     keys: Vec<Key>,
 }
@@ -53,7 +53,7 @@ impl Key {
 
 impl Keys {
     /// Each by the arguments of `eggbox key new`.
-    fn new<const COUNT: usize>(keys: [&str; COUNT]) -> Self {
+    pub(crate) fn new<const COUNT: usize>(keys: [&str; COUNT]) -> Self {
         let folder = tempfile::Builder::new().prefix("eggbox-test-").tempdir().expect("a folder can be made");
         let keys = Self { folder, keys: keys.map(Key::new).to_vec() };
         keys.write();
@@ -69,11 +69,11 @@ impl Keys {
         fs::write(self.file(), stanzas.join("\n")).expect("a file can be written");
     }
 
-    fn setup(&self, options: &str) -> Setup {
+    pub(crate) fn setup(&self, options: &str) -> Setup {
         Setup::bare().option(&format!("--config {} {options}", self.file().display()))
     }
 
-    fn text(&self, number: usize) -> &str {
+    pub(crate) fn text(&self, number: usize) -> &str {
         &self.keys[number].text
     }
 }
@@ -103,33 +103,61 @@ fn look_at(server: &Server, key: &str, id: &str) -> Answer {
     ask(server, Some(key), &format!("GET /v1/sessions/{id}"), "")
 }
 
-/// Every route that there is, as `METHOD /path`, from what the server says of itself.
-fn routes(server: &Server, key: &str) -> Vec<String> {
-    let unknown = ask(server, Some(key), "GET /nowhere", "");
-    let (_, list) = unknown.error().split_once("the routes are ").expect("a refusal names the routes");
-    let (mut routes, mut methods) = (Vec::new(), Vec::new());
-    for word in list.split([' ', ',']).filter(|word| !word.is_empty() && *word != "and") {
-        if word.starts_with('/') {
-            routes.extend(methods.drain(..).map(|method: &str| format!("{method} {word}")));
-        } else {
-            methods.push(word);
+/// A route of the server's own document.
+struct Route {
+    /// As `METHOD /path`.
+    name: String,
+    takes_body: bool,
+}
+
+/// Every route that there is.
+fn routes(server: &Server) -> Vec<Route> {
+    let document = ask(server, None, "GET /openapi.json", "").json;
+    let mut routes = Vec::new();
+    for (path, methods) in document["paths"].as_object().expect("there are paths") {
+        for (method, operation) in methods.as_object().expect("a path has methods") {
+            let takes_body = operation.get("requestBody").is_some();
+            routes.push(Route { name: format!("{} {path}", method.to_uppercase()), takes_body });
         }
     }
-    assert!(routes.len() > 4 && methods.is_empty(), "{list}");
+    assert!(routes.len() > 20, "{document}");
     routes
 }
 
-/// A body that the route takes; others need none.
-fn body(route: &str, id: &str) -> String {
-    match route {
-        "POST /v1/sessions" => json!({ "id": id }),
-        "PATCH /v1/sessions/{id}" => json!({ "labels": {} }),
-        "POST /v1/sessions/{id}/executions" => json!({ "code": "x = 'taken over'" }),
-        "POST /v1/sessions/{id}/executions/{n}/input" => json!({ "text": "taken over" }),
-        "POST /v1/sessions/{id}/file-moves" => json!({ "from": "a", "to": "b" }),
-        _ => json!({ "id": id, "code": "x = 'taken over'" }),
+impl Route {
+    fn is_open(&self) -> bool {
+        OPEN.contains(&self.name.as_str())
     }
-    .to_string()
+
+    fn is_of_session(&self) -> bool {
+        self.name.contains("{id}")
+    }
+
+    /// For that session, its first execution and its file `a`.
+    fn of(&self, id: &str) -> String {
+        let route = self.name.replace("{id}", id).replace("{n}", "1").replace("{path}", "a");
+        assert!(!route.contains('{'), "{route}: say what stands for it");
+        route
+    }
+
+    /// A body that it takes.
+    fn body(&self, id: &str) -> String {
+        if !self.takes_body {
+            return String::new();
+        }
+        match self.name.as_str() {
+            "POST /execute" => json!({ "id": id, "code": "x = 'taken over'" }),
+            "POST /v1/run" => json!({ "code": "x = 1" }),
+            "POST /v1/sessions" => json!({ "id": id }),
+            "PATCH /v1/sessions/{id}" => json!({ "labels": {} }),
+            "POST /v1/sessions/{id}/executions" => json!({ "code": "x = 'taken over'" }),
+            "POST /v1/sessions/{id}/executions/{n}/input" => json!({ "text": "taken over" }),
+            "POST /v1/sessions/{id}/file-moves" => json!({ "from": "a", "to": "b" }),
+            "PUT /v1/sessions/{id}/files/{path}" => json!("taken over"),
+            unknown => panic!("{unknown}: say which body it takes"),
+        }
+        .to_string()
+    }
 }
 
 #[test]
@@ -138,9 +166,11 @@ fn whatever_is_asked_for_without_a_key_is_401_and_says_nothing_else() {
     let server = keys.setup("--log-filter trace").start();
     let ann = keys.text(0);
     let other = Key::new("ann").text;
-    let mut routes = routes(&server, ann);
-    routes.extend(["GET /nowhere", "GET /v1/nowhere", "PUT /execute", "GET /", "GET /health/"].map(str::to_owned));
-    for route in routes.iter().filter(|route| !OPEN.contains(&route.as_str())) {
+    let mut asked: Vec<_> =
+        routes(&server).iter().filter(|route| !route.is_open()).map(|route| (route.of("a"), route.body("a"))).collect();
+    let others = ["GET /nowhere", "GET /v1/nowhere", "PUT /execute", "GET /", "GET /health/"];
+    asked.extend(others.map(|route| (route.to_owned(), String::new())));
+    for (route, body) in &asked {
         for header in [
             String::new(),
             format!("authorization: Bearer {other}\r\n"),
@@ -151,7 +181,7 @@ fn whatever_is_asked_for_without_a_key_is_401_and_says_nothing_else() {
             "authorization: Bearer \r\n".to_owned(),
             format!("authorization: Bearer {}\r\n", keys.keys[0].hash()),
         ] {
-            let refused = ask_with(&server, &header, route, &body(route, "a"));
+            let refused = ask_with(&server, &header, route, body);
             assert_eq!(refused.status, 401, "{route} {header}");
             assert_eq!(refused.header("www-authenticate"), Some("Bearer realm=\"eggbox\""), "{route}");
             let message = match route.contains(" /v1/") {
@@ -169,6 +199,7 @@ fn whatever_is_asked_for_without_a_key_is_401_and_says_nothing_else() {
         let header = format!("authorization: {scheme} {ann}\r\n");
         assert_eq!(ask_with(&server, &header, "GET /v1/sessions/a", "").status, 200, "{scheme}");
     }
+    assert_eq!(look_at(&server, ann, "none").status, 404);
     let log = server.log();
     let secret = |text: &str| text.rsplit('_').next().unwrap_or_default().to_owned();
     for text in [secret(ann), secret(&other), keys.keys[0].hash()[..16].to_owned()] {
@@ -192,32 +223,59 @@ fn everybody_may_ask_whether_the_server_lives_and_hears_nothing_of_sessions() {
 fn on_every_route_another_keys_session_is_as_one_that_never_was() {
     let keys = Keys::new(["ann", "bob"]);
     let server = keys.setup("").start();
-    let (ann, bob) = (keys.text(0), keys.text(1));
     // Of the same length, so that whole answers can be compared.
     let [hers, none] = ["hers-and-alive", "none-and-never"];
-    assert_eq!(run(&server, ann, hers, "x = 5").status, 200);
-    let mut walked = 0;
-    for route in routes(&server, ann) {
-        let of = |id: &str| route.replace("{id}", id).replace("{n}", "1").replace(['{', '}'], "");
-        let ask = |id: &str| ask(&server, Some(bob), &of(id), &body(&route, id));
-        if OPEN.contains(&route.as_str()) || route == "GET /metrics" {
-            // The one says nothing of sessions, the other has no names.
-            continue;
+    for (ann, bob) in [(keys.text(0), keys.text(1)), (keys.text(1), keys.text(0))] {
+        for route in routes(&server) {
+            assert_eq!(run(&server, ann, hers, "x = 5; open('a', 'w').close()").status, 200);
+            let executions = look_at(&server, ann, hers).json["executions"].clone();
+            let ask = |id: &str| ask(&server, Some(bob), &route.of(id), &route.body(id));
+            if route.is_of_session() {
+                let [seen, never] = [hers, none].map(ask);
+                assert_eq!((seen.status, seen.refusal()[0]), (404, "no_such_session"), "{}: {seen:?}", route.name);
+                assert_eq!(anonymous(&seen, hers), anonymous(&never, none), "{}", route.name);
+            } else if route.name != "GET /docs" {
+                let seen = ask("his").json.to_string();
+                assert!(!seen.contains(hers), "{}: {seen}", route.name);
+            }
+            let now = look_at(&server, ann, hers);
+            assert_eq!((now.text("state"), &now.json["executions"]), ("idle", &executions), "{}", route.name);
+            let left = "import os; print(x, os.listdir())";
+            assert_eq!(run(&server, ann, hers, left).stdout(), "5 ['a']\n", "{}", route.name);
+            // Its own key finds it there.
+            let (status, body) = ask_for_text(&server, ann, &route.of(hers), &route.body(hers));
+            let is_found = !route.is_of_session() || !body.contains("\"no_such");
+            assert!(is_found && status < 500, "{}: {status} {body}", route.name);
+            ask_for_text(&server, bob, "DELETE /v1/sessions/his", "");
+            ask_for_text(&server, ann, &format!("DELETE /v1/sessions/{hers}"), "");
         }
-        if !route.contains("{id}") {
-            let seen = ask("his").json.to_string();
-            assert!(!seen.contains(hers), "{route}: {seen}");
-            continue;
-        }
-        walked += 1;
-        let [seen, never] = [hers, none].map(&ask);
-        assert_eq!((seen.status, seen.refusal()[0]), (404, "no_such_session"), "{route}: {seen:?}");
-        assert_eq!(anonymous(&seen, hers), anonymous(&never, none), "{route}");
     }
-    assert!(walked >= 3);
-    let now = look_at(&server, ann, hers);
-    assert_eq!((now.text("state"), &now.json["executions"]), ("idle", &json!(1)));
-    assert_eq!(run(&server, ann, hers, "print(x)").stdout(), "5\n");
+}
+
+/// The status and whatever is answered.
+fn ask_for_text(server: &Server, key: &str, route: &str, body: &str) -> (u16, String) {
+    let head = "HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json";
+    let length = body.len();
+    let request = format!("{route} {head}\r\nauthorization: Bearer {key}\r\ncontent-length: {length}\r\n\r\n{body}");
+    let (head, body) = client::send_for_text(server.address, request.as_bytes());
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.expect("a status line has a status"), body)
+}
+
+/// Only a key whose stanza says so knows what all of them do.
+#[test]
+fn metrics_are_there_for_keys_that_may_read_them() {
+    let keys = Keys::new(["ann", "eve --metrics"]);
+    assert!(keys.keys[1].stanza.contains("\nmetrics = true\n"), "{}", keys.keys[1].stanza);
+    let server = keys.setup("").start();
+    let [ann, eve] = [0, 1].map(|number| keys.text(number));
+    run(&server, ann, "s", "1");
+    let (status, text) = ask_for_text(&server, eve, "GET /metrics", "");
+    assert!(status == 200 && text.contains("eggbox_executions_total{outcome=\"ok\"} 1\n"), "{text}");
+    let [metrics, nowhere] = ["metrics", "nowhere"].map(|path| ask(&server, Some(ann), &format!("GET /{path}"), ""));
+    assert_eq!(anonymous(&metrics, "/metrics`"), anonymous(&nowhere, "/nowhere`"));
+    assert_eq!(metrics.status, 404);
+    assert_eq!(ask(&server, None, "GET /metrics", "").status, 401);
 }
 
 /// An answer without what differs between any two requests.

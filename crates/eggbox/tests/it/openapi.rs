@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client;
 use crate::server::Server;
@@ -42,8 +42,14 @@ fn it_has_the_limits_of_this_server() {
     let limits = &schemas["CreateLimits"]["properties"];
     let most = ["wall_seconds", "processes", "cpu_seconds"].map(|field| limits[field]["maximum"].as_f64());
     assert_eq!(most, [Some(9.0), Some(20.0), Some(8.0)]);
-    let idle = &schemas["CreateSession"]["properties"]["idle_seconds"];
-    assert_eq!([idle["minimum"].as_f64(), idle["maximum"].as_f64()], [Some(1.0), Some(30.0)]);
+    for (of, field, bounds) in [
+        ("CreateSession", "idle_seconds", [1.0, 30.0]),
+        ("ChangeSession", "idle_seconds", [1.0, 30.0]),
+        ("AskExecution", "timeout_seconds", [0.01, 9.0]),
+    ] {
+        let schema = &schemas[of]["properties"][field];
+        assert_eq!(["minimum", "maximum"].map(|bound| schema[bound].as_f64()), bounds.map(Some), "{of}.{field}");
+    }
     // Every number that may be asked for has both ends.
     for field in limits.as_object().expect("there are limits").values() {
         assert!(field["minimum"].is_number() && field["maximum"].is_number(), "{field}");
@@ -89,7 +95,7 @@ fn check_references(value: &Value, document: &Value) {
 fn every_route_of_it_is_served_and_no_other_method() {
     let server = Server::bare();
     for (path, methods) in document(&server)["paths"].as_object().expect("there are paths") {
-        let target = path.replace("{id}", "no-such-session");
+        let target = path.replace("{id}", "no-such-session").replace("{n}", "1").replace("{path}", "a/b");
         let ask = |method: &str| {
             let head = "host: localhost\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
             client::send_for_text(server.address, format!("{method} {target} HTTP/1.1\r\n{head}").as_bytes())
@@ -100,6 +106,28 @@ fn every_route_of_it_is_served_and_no_other_method() {
             assert_eq!(is_known, methods.get(method).is_some(), "{method} {path}: {head} {body}");
         }
     }
+}
+
+#[test]
+fn what_needs_a_key_says_what_is_answered_without_one() {
+    let document = document(&Server::bare());
+    assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+    // A server without keys needs none.
+    assert_eq!(document["security"], json!([{}, { "bearer": [] }]));
+    let mut open = Vec::new();
+    for (path, methods) in document["paths"].as_object().expect("there are paths") {
+        for (method, operation) in methods.as_object().expect("a path has methods") {
+            let refusals = ["401", "429"].map(|status| operation["responses"].get(status).is_some());
+            if operation["security"] == json!([]) {
+                assert_eq!(refusals, [false; 2], "{method} {path}");
+                open.push(path.as_str());
+            } else {
+                assert_eq!(refusals, [true; 2], "{method} {path}");
+                assert!(operation.get("security").is_none(), "{method} {path}");
+            }
+        }
+    }
+    assert_eq!(open, ["/docs", "/health", "/openapi.json", "/ready"]);
 }
 
 #[test]

@@ -2,46 +2,65 @@
 
 use eggbox_engine::{ExecutionState, ExecutionView, Executions, Output, Progress, SessionState, Usage};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::values::Values;
 use crate::error::Error;
+use crate::openapi;
 use crate::routes::execute::{explain, text};
 use crate::routes::time;
 
 /// What is said of it wherever it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExecutionSummary)]
 pub(super) struct Summary {
     session: String,
+    /// Its number in the session, from 1.
     execution: u64,
+    #[schema(schema_with = openapi::execution_state)]
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
     started: Option<String>,
     #[serde(flatten)]
+    #[schema(value_type = End)]
     end: Option<End>,
 }
 
 /// How it ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExecutionEnd, description = "Nothing of this is there before it has finished.")]
 struct End {
+    #[schema(format = DateTime, required = false)]
     ended: String,
+    #[schema(schema_with = openapi::outcome, required = false)]
     outcome: &'static str,
+    /// Whether the session outlived it.
+    #[schema(schema_with = openapi::state_after, required = false)]
     session_state: &'static str,
     /// What went wrong that stderr does not say, for people, as `POST /execute` says it.
     #[serde(skip_serializing_if = "String::is_empty")]
     error: String,
+    #[schema(required = false)]
     usage: UsageAnswer,
+    #[schema(required = false)]
     dropped_bytes: DroppedBytes,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Usage)]
 struct UsageAnswer {
     wall_ms: f64,
+    /// Of all its processes together; null where the host does not count it.
+    #[schema(required = true)]
     cpu_ms: Option<f64>,
+    /// The most that the session has held since it began; null where that is not known.
+    #[schema(required = true)]
     memory_bytes_peak: Option<u64>,
 }
 
 /// Output beyond what is kept.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct DroppedBytes {
     stdout: u64,
     stderr: u64,
@@ -49,11 +68,14 @@ struct DroppedBytes {
 }
 
 /// All of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Execution, description = "An execution as it is now.")]
 pub(crate) struct ExecutionAnswer {
     #[serde(flatten)]
     summary: Summary,
+    /// Of one that runs: so far.
     stdout: String,
+    /// Of one that runs: so far.
     stderr: String,
     #[serde(flatten)]
     values: Values,

@@ -9,17 +9,22 @@ use axum::http::header::{ACCEPT, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use eggbox_engine::{AskError, Asked, Code, Executions, Outcome, ranges};
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::answer::ExecutionAnswer;
-use super::events;
+use super::events::{self, SentEvent};
 use crate::app::App;
 use crate::audit::{self, Asker};
 use crate::body;
 use crate::config::{IDEMPOTENCY_KEY_BYTES_MAX, RENDER_INLINE_BYTES_MAX};
-use crate::error::Error;
+use crate::error::{Error, V1Body};
 use crate::fields::{Bound, Fields};
+use crate::openapi::{BodyRefusals, V1};
 use crate::routes::execute::explain;
 use crate::routes::{SessionPath, json, large_json};
+
+const FIELDS: [&str; 4] = ["code", "timeout_seconds", "stdin", "detach"];
 
 /// How the client wants to hear of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +36,38 @@ enum Delivery {
     Detached,
 }
 
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/executions",
+    operation_id = "begin_execution",
+    tag = "executions",
+    summary = "Run code in a session",
+    description = "Has a session run Python once what was asked for before is done. The answer is the execution when it has \
+                   ended; with `Accept: text/event-stream` its events as they happen; with `detach` the execution as it is, \
+                   at once. It goes on to its end whatever becomes of the connection.",
+    params(SessionPath, AskHeaders),
+    request_body = AskExecution,
+    responses(
+        (status = 200, description = "The execution, or its events",
+            content((ExecutionAnswer = "application/json"), (SentEvent = "text/event-stream")),
+            headers(
+                ("location" = String, description = "Its path"),
+                ("idempotent-replayed" = String, description = "`true` where it was asked for before, under the same key"),
+            )),
+        (status = 202, description = "It is on its way", body = ExecutionAnswer,
+            headers(
+                ("location" = String, description = "Its path"),
+                ("idempotent-replayed" = String, description = "As of a 200"),
+            )),
+        BodyRefusals<V1>,
+        (status = 404, description = "There is no session of that name", body = V1Body<'_>),
+        (status = 409, description = "It was given up before it had begun", body = V1Body<'_>),
+        (status = 410, description = "The session has ended", body = V1Body<'_>),
+        (status = 413, description = "The body or the code is too large", body = V1Body<'_>),
+        (status = 422, description = "Something else was asked for under that key", body = V1Body<'_>),
+        (status = 503, description = "Too many wait for the session, or the server is ending", body = V1Body<'_>),
+    ),
+)]
 pub(crate) async fn ask(
     State(app): State<Arc<App>>,
     SessionPath(id): SessionPath,
@@ -41,7 +78,7 @@ pub(crate) async fn ask(
     let wants_events = wants_events(request.headers());
     let (body, taken) = body::read_json(request, &app.config, &app.room).await?;
     let view = app.engine.view(&id).await.ok_or_else(|| Error::NoSession { id: id.to_string() })?;
-    let fields = Fields::of_body(&body, &["code", "timeout_seconds", "stdin", "detach"])?;
+    let fields = Fields::of_body(&body, &FIELDS)?;
     let delivery = match (fields.flag("detach")?, wants_events) {
         (true, true) => return Err(Error::DetachedEvents),
         (true, false) => Delivery::Detached,
@@ -126,6 +163,48 @@ fn wants_events(headers: &HeaderMap) -> bool {
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
+    let is_key = |key: &&str| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && !key.contains('\t');
+    let key = value.to_str().ok().filter(is_key);
     key.map(|key| Some(key.to_owned())).ok_or(Error::IdempotencyKey)
+}
+
+/// A request as clients are told of it; [`parse`] reads it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(description = "Code to run, and how.")]
+#[expect(dead_code, reason = "a request is read field by field, so that a refusal can name the one at fault")]
+struct AskExecution {
+    /// The Python to run.
+    code: String,
+    /// Wall time, where that is to be less than the session's `wall_seconds`.
+    #[schema(required = false)]
+    timeout_seconds: f64,
+    /// What it reads from its standard input.
+    #[schema(required = false)]
+    stdin: String,
+    /// Not to wait for it.
+    #[schema(required = false)]
+    detach: bool,
+}
+
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "headers are read by their names")]
+struct AskHeaders {
+    /// A request that is sent again under the same one is answered with the same execution, which does not run again.
+    #[param(rename = "Idempotency-Key", required = false, max_length = 255, pattern = "^[ -~]*[!-~][ -~]*$")]
+    idempotency_key: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openapi::properties;
+
+    #[test]
+    fn clients_are_told_of_the_fields_that_are_read() {
+        let mut read = FIELDS.to_vec();
+        read.sort_unstable();
+        assert_eq!(properties::<AskExecution>(), read);
+    }
 }

@@ -15,17 +15,54 @@ use futures_util::stream;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use super::answer::Summary;
 use super::{ExecutionPath, values};
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Error, V1Body};
+use crate::openapi::{self, Refusals, V1};
 use crate::query::Query;
 use crate::routes::execute::text;
 
 /// How long a connection says nothing before it says that it is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// Where to begin, as clients are told of it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "headers are read by their names")]
+struct SinceHeader {
+    /// The last event that the client has: those after it are sent.
+    #[param(rename = "Last-Event-ID", required = false, pattern = "^[0-9]{1,19}$")]
+    last_event_id: String,
+}
+
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a query is read name by name, so that a refusal can name the one at fault")]
+struct Since {
+    /// The same, for clients that cannot set headers. The header goes before it.
+    #[param(required = false, pattern = "^[0-9]{1,19}$")]
+    last_event_id: String,
+}
+
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/executions/{n}/events",
+    operation_id = "get_events",
+    tag = "executions",
+    summary = "Follow an execution",
+    description = "An execution as server-sent events: `started`, `stdout`, `stderr`, `display`, `result`, `exception`, \
+                   `input_request` and `finished`, each with a number. They are the same for everybody, at any time.",
+    params(ExecutionPath, SinceHeader, Since),
+    responses(
+        (status = 200, description = "Its events, up to its end", body = SentEvent, content_type = "text/event-stream"),
+        Refusals<V1>,
+        (status = 400, description = "What is no name of a session or no number of an event", body = V1Body<'_>),
+        (status = 404, description = "There is no such session, or no such execution in it", body = V1Body<'_>),
+    ),
+)]
 pub(crate) async fn events(
     State(app): State<Arc<App>>,
     path: ExecutionPath,
@@ -34,19 +71,35 @@ pub(crate) async fn events(
 ) -> Result<Response, Error> {
     let query = Query::of(&uri, &["last_event_id"])?;
     let header = headers.get("last-event-id").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let last = header.as_deref().or(query.text("last_event_id"));
+    // Both are to be right, also where only one is taken.
+    let [header, query] = [header.as_deref(), query.text("last_event_id")].map(|last| last.map(after).transpose());
+    let from = header?.or(query?).unwrap_or(0);
     let (executions, number) = path.find(&app).await?;
-    let from = match last {
-        None => 0,
-        Some(last) => match last.parse::<u64>() {
-            Ok(last) => last.saturating_add(1),
-            Err(_) => return Err(Error::LastEventId),
-        },
-    };
     if executions.get(number).is_none() {
         return Err(super::no_execution(&executions, number));
     }
     Ok(response(executions, number, from))
+}
+
+/// What a stream has one of after the other.
+#[derive(ToSchema)]
+#[schema(as = Event, description = "A server-sent event.")]
+#[expect(dead_code, reason = "events are written as the text that they are")]
+pub(super) struct SentEvent {
+    /// Its number in the execution, from 0; not there where the stream ends before the execution does.
+    #[schema(required = false, pattern = "^[0-9]{1,20}$")]
+    id: String,
+    #[schema(schema_with = openapi::event)]
+    event: String,
+    /// A JSON object, on one line: of `started` and `finished` an ExecutionSummary, of `display` and `result` a Bundle, of
+    /// `exception` an Exception, of `input_request` an InputRequest, of `stdout` and `stderr` one with `text`.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
+/// The number of the event after the one that a client has.
+fn after(last: &str) -> Result<u64, Error> {
+    last.parse::<u64>().map(|last| last.saturating_add(1)).map_err(|_| Error::LastEventId)
 }
 
 /// The events of an execution from that one on.

@@ -4,19 +4,32 @@
 use eggbox_engine::{Value, ValueKind};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
+use utoipa::ToSchema;
+
+use super::shapes::{Bundle, Raised, Wish};
 
 /// The values of one execution by their kinds.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(
+    description = "What it has shown; what there is none of is left out. All of it is made by the session, whose code can \
+                        make it anything."
+)]
 pub(super) struct Values {
     /// Of the last expression.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Bundle, required = false)]
     result: Option<Json>,
+    /// In the order in which they were shown.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Bundle>)]
     displays: Vec<Json>,
+    /// What nobody caught.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Raised, required = false)]
     exception: Option<Json>,
     /// The line that it asked for last.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Wish, required = false)]
     input_request: Option<Json>,
 }
 

@@ -4,18 +4,26 @@ use axum::http::HeaderValue;
 use eggbox_engine::{Entry, EntryKind};
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::Error;
+use crate::openapi;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Entry, description = "A file, a folder or whatever else there is.")]
 pub(super) struct EntryAnswer {
+    /// Where it is in /workspace.
     path: String,
     #[serde(rename = "type")]
+    #[schema(schema_with = openapi::entry_type)]
     kind: &'static str,
+    /// Bytes of a file, or of the text of a link.
     size: u64,
+    #[schema(format = DateTime)]
     modified: String,
     /// The path is not the true one, which is no UTF-8.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
     lossy: bool,
 }
 
@@ -35,13 +43,16 @@ fn name(kind: EntryKind) -> &'static str {
     }
 }
 
+/// The first that RFC 3339 can say, in seconds from 1970: the beginning of the year 0.
+const FIRST_SECOND: i64 = -62_167_219_200;
+
 /// A time as RFC 3339 has it, in UTC, to the millisecond. What is before or after all that it can say, as code can set it, is
 /// the first or the last that it can.
 fn time((seconds, nanos): (i64, u32)) -> String {
-    let (first, last) = (Timestamp::MIN, Timestamp::MAX);
-    let seconds = seconds.clamp(first.as_second(), last.as_second());
+    let last = Timestamp::MAX;
+    let seconds = seconds.clamp(FIRST_SECOND, last.as_second());
     let nanos = i32::try_from(nanos).unwrap_or(0);
-    let time = Timestamp::new(seconds, nanos).unwrap_or(if seconds < 0 { first } else { last });
+    let time = Timestamp::new(seconds, nanos).unwrap_or(last);
     format!("{time:.3}")
 }
 
@@ -61,8 +72,12 @@ mod tests {
         ] {
             assert_eq!(super::time(time), text);
         }
-        for seconds in [i64::MIN, i64::MAX, 1 << 40] {
-            assert!(super::time((seconds, 999_999_999)).ends_with('Z'), "{seconds}");
+        for (seconds, text) in [
+            (i64::MIN, "0000-01-01T00:00:00.999Z"),
+            (i64::MAX, "9999-12-30T22:00:00.999Z"),
+            (1 << 40, "9999-12-30T22:00:00.999Z"),
+        ] {
+            assert_eq!(super::time((seconds, 999_999_999)), text);
         }
     }
 }

@@ -17,8 +17,28 @@ use super::query::Query;
 use super::{refused, set_download_headers, workspace};
 use crate::app::App;
 use crate::error::Error;
+use crate::openapi::{Binary, FileRefusals, parameters};
 use crate::routes::SessionPath;
 
+/// What may stand behind the question mark, as clients are told of it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a query is read name by name, so that a refusal can name the one at fault")]
+struct GetArchive {
+    /// The folder; all of /workspace where it is left out.
+    #[param(required = false, schema_with = parameters::folder_path)]
+    path: String,
+}
+
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/files.tar",
+    tag = "files",
+    summary = "Get a folder",
+    description = "A folder as a tar archive of regular files, folders and links. One that ends without its last piece has failed.",
+    params(SessionPath, GetArchive),
+    responses((status = 200, description = "The archive", body = inline(Binary), content_type = "application/x-tar"), FileRefusals),
+)]
 pub(crate) async fn get_archive(
     State(app): State<Arc<App>>,
     SessionPath(session): SessionPath,

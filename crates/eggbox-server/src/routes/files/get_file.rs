@@ -17,11 +17,52 @@ use hyper::body::{Frame, SizeHint};
 use super::range::Wanted;
 use super::{FilePath, entry, refused, set_download_headers, workspace};
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Error, V1Body};
+use crate::openapi::{Binary, FileRefusals};
 
 /// What is read of a file at once, and so what an answer has in memory.
 const PIECE_BYTES: usize = 128 * 1024;
 
+/// What may stand in the head, as clients are told of it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "headers are read by their names")]
+struct GetFile {
+    /// Which bytes of it, such as `bytes=0-99`. What is no single range is ignored.
+    #[param(rename = "Range", required = false)]
+    range: String,
+    /// An `ETag`: of another state of the file all of it is sent, whatever the range.
+    #[param(rename = "If-Range", required = false)]
+    if_range: String,
+    /// `ETag`s of what the client has.
+    #[param(rename = "If-None-Match", required = false)]
+    if_none_match: String,
+}
+
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/files/{*path}",
+    tag = "files",
+    summary = "Get a file",
+    description = "The content of a regular file, or a part of it. A connection that ends early is how it is told that the file \
+                   has become shorter meanwhile.",
+    params(FilePath, GetFile),
+    responses(
+        (status = 200, description = "All of it", body = inline(Binary), content_type = "application/octet-stream",
+            headers(("etag" = String, description = "Another one after every change"))),
+        (status = 206, description = "The bytes that were asked for", body = inline(Binary),
+            content_type = "application/octet-stream",
+            headers(
+                ("etag" = String, description = "As of a 200"),
+                ("content-range" = String, description = "Which they are, of how many"),
+            )),
+        (status = 304, description = "The client has it as it is",
+            headers(("etag" = String, description = "As of a 200"))),
+        FileRefusals,
+        (status = 416, description = "The range is behind the end of the file", body = V1Body<'_>,
+            headers(("content-range" = String, description = "How long it is"))),
+    ),
+)]
 pub(crate) async fn get_file(
     State(app): State<Arc<App>>,
     FilePath { session, path }: FilePath,

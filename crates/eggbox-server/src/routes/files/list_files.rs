@@ -6,12 +6,14 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use eggbox_engine::{Listing, Page, WorkspacePath, WorkspacePathError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::entry::EntryAnswer;
 use super::query::{NotUtf8, Query, out_of_range};
 use super::{parse_path, refused, workspace};
 use crate::app::App;
 use crate::error::Error;
+use crate::openapi::{FileRefusals, parameters};
 use crate::routes::SessionPath;
 
 /// Entries of a page.
@@ -19,16 +21,47 @@ const ENTRIES_MAX: usize = 1000;
 
 const PARAMETERS: [&str; 4] = ["path", "recursive", "limit", "cursor"];
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EntryPage)]
 struct Answer {
+    /// Of the folder.
     path: String,
     entries: Vec<EntryAnswer>,
     /// What to ask for with `cursor` for the next page; null where this is the last one.
+    #[schema(required = true)]
     next: Option<String>,
     /// There is more, in folders that are too deep.
     too_deep: bool,
 }
 
+/// What may stand behind the question mark, as clients are told of it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a query is read name by name, so that a refusal can name the one at fault")]
+struct ListFiles {
+    /// The folder; /workspace itself where it is left out.
+    #[param(required = false, schema_with = parameters::folder_path)]
+    path: String,
+    /// With what is in its folders.
+    #[param(required = false)]
+    recursive: bool,
+    /// How many at most.
+    #[param(required = false, minimum = 1, maximum = 1000, default = 1000)]
+    limit: usize,
+    /// The `next` of the page before.
+    #[param(required = false, pattern = "^([0-9a-f]{2})+$")]
+    cursor: String,
+}
+
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/files",
+    tag = "files",
+    summary = "List files",
+    description = "What is in a folder of the workspace, a page at a time. A folder comes before what is in it.",
+    params(SessionPath, ListFiles),
+    responses((status = 200, description = "A page of it", body = Answer), FileRefusals),
+)]
 pub(crate) async fn list_files(
     State(app): State<Arc<App>>,
     SessionPath(session): SessionPath,
@@ -80,7 +113,19 @@ fn decode(cursor: Option<&str>) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use utoipa::IntoParams;
+
     use super::*;
+
+    #[test]
+    fn clients_are_told_of_the_parameters_that_are_read() {
+        let mut read = PARAMETERS.to_vec();
+        read.sort_unstable();
+        assert_eq!(crate::openapi::names::<ListFiles>(), read);
+        let told = serde_json::to_value(ListFiles::into_params(|| None)).unwrap();
+        let limit = told.as_array().unwrap().iter().find(|parameter| parameter["name"] == "limit").unwrap();
+        assert_eq!(limit["schema"]["maximum"], ENTRIES_MAX);
+    }
 
     #[test]
     fn a_cursor_holds_any_path_and_anything_else_is_refused() {

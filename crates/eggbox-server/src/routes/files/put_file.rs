@@ -16,12 +16,44 @@ use super::{FilePath, refused, workspace};
 use crate::app::App;
 use crate::body::announced_bytes;
 use crate::config::{DISCARD_BYTES_MAX, ServerConfig, UPLOAD_READ_MAX};
-use crate::error::Error;
+use crate::error::{Error, V1Body};
+use crate::openapi::{Binary, FileRefusals, parameters};
 use crate::routes;
 
 /// What is collected of a body before it is written, and so what an upload has in memory, beside one frame.
 const PIECE_BYTES: usize = 128 * 1024;
 
+/// What may stand in the head, as clients are told of it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "headers are read by their names")]
+struct PutFile {
+    /// Only where there is nothing yet.
+    #[param(rename = "If-None-Match", required = false, schema_with = parameters::star)]
+    if_none_match: String,
+}
+
+#[utoipa::path(
+    put,
+    path = "/v1/sessions/{id}/files/{*path}",
+    tag = "files",
+    summary = "Make a file",
+    description = "Makes a file of the body, and the folders on the way to it. It takes the place of what is there, but for a \
+                   folder. Before it is whole nobody sees any of it.",
+    params(FilePath, PutFile),
+    request_body(content = inline(Binary), content_type = "application/octet-stream", description = "What is to be in it"),
+    responses(
+        (status = 200, description = "It took the place of another", body = EntryAnswer,
+            headers(("etag" = String, description = "The mark of this state of it"))),
+        (status = 201, description = "It is new", body = EntryAnswer,
+            headers(("etag" = String, description = "The mark of this state of it"))),
+        FileRefusals,
+        (status = 408, description = "The body took too long to arrive", body = V1Body<'_>),
+        (status = 412, description = "There is something at that path", body = V1Body<'_>),
+        (status = 413, description = "The body is larger than a file may be", body = V1Body<'_>),
+        (status = 507, description = "There is no space left in the workspace", body = V1Body<'_>),
+    ),
+)]
 pub(crate) async fn put_file(
     State(app): State<Arc<App>>,
     FilePath { session, path }: FilePath,
