@@ -22,7 +22,7 @@ use crate::auth::Caller;
 use crate::body;
 use crate::error::{Error, V1Body};
 use crate::fields::Fields;
-use crate::openapi::{BodyRefusals, V1};
+use crate::openapi::{self, BodyRefusals, V1};
 
 const FIELDS: [&str; 7] = ["code", "stdin", "timeout_seconds", "files", "limits", "env", "policy"];
 
@@ -97,6 +97,12 @@ fn files(fields: &Fields<'_>) -> Result<Vec<(WorkspacePath, Bytes)>, Error> {
                 .decode(base64.as_bytes())
                 .map_err(|_| Error::OutOfRange { field: named(), wanted: "base64, with padding".to_owned() })?,
         };
+        if path.is_empty() {
+            return Err(Error::OutOfRange {
+                field: "files".to_owned(),
+                wanted: "of paths that have a name".to_owned(),
+            });
+        }
         let path = WorkspacePath::try_from(path.clone()).map_err(|cause| Error::Path { field: "files", cause })?;
         Ok((path, content.into()))
     };
@@ -142,7 +148,7 @@ struct Run {
     #[schema(required = false)]
     limits: CreateLimits,
     /// Variables beside those that every session has.
-    #[schema(required = false)]
+    #[schema(required = false, schema_with = openapi::variables)]
     env: BTreeMap<String, String>,
     #[schema(required = false)]
     policy: PolicySchema,
@@ -173,6 +179,7 @@ mod tests {
         for body in [
             r#"{"files": {"../x": ""}}"#,
             r#"{"files": {"/etc/x": ""}}"#,
+            r#"{"files": {"": ""}}"#,
             r#"{"files": {"a": {"base64": "A"}}}"#,
             r#"{"files": {"a": {"base64": "AAE=", "x": 1}}}"#,
             r#"{"files": {"a": 1}}"#,
