@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
-use crate::request::Digest;
+use crate::request::Idempotency;
 
 /// Shared by a session's name and its task.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ struct State {
 
 #[derive(Debug)]
 struct Waiting {
-    idempotency: Option<(Digest, Digest)>,
+    idempotency: Option<Idempotency>,
     claim: Claim,
 }
 
@@ -53,7 +53,7 @@ impl Board {
     }
 
     /// Gives the next number.
-    pub(crate) fn enter(&self, idempotency: Option<(Digest, Digest)>, claim: Claim) -> u64 {
+    pub(crate) fn enter(&self, idempotency: Option<Idempotency>, claim: Claim) -> u64 {
         let mut state = self.state();
         state.last += 1;
         let number = state.last;
@@ -95,11 +95,17 @@ impl Board {
     }
 
     /// The one that was asked for under this key, and whether the same was asked.
-    pub(crate) fn asked(&self, (key, asked): (Digest, Digest)) -> Option<(u64, bool)> {
+    pub(crate) fn asked(&self, idempotency: Idempotency) -> Option<(u64, bool)> {
         self.state().waiting.iter().find_map(|(number, waiting)| {
-            let (its_key, its_asked) = waiting.idempotency?;
-            (its_key == key).then_some((*number, its_asked == asked))
+            let is_same = waiting.idempotency?.matches(idempotency)?;
+            Some((*number, is_same))
         })
+    }
+
+    /// None of them will begin: their session has ended.
+    pub(crate) fn close(&self) {
+        self.state().waiting.clear();
+        self.changed.notify_waiters();
     }
 
     /// Returns when one has left since it was called.

@@ -199,20 +199,19 @@ impl Environment {
         let nest = self.living_nest().await?;
         let mut session = self.unnamed_session(&nest, files).await?;
         let taken = async {
-            // By a name of its own, until it has everything.
-            session.name(SessionId::unique(), wanted, &nest).await?;
+            // Nobody's, until it has everything.
+            session.settle(SessionId::unique(), wanted, None, &nest).await?;
             session.end_by(Arc::default()).map_err(SessionError::Channel)?;
             let [from, to] = [other, &session].map(|session| Workspace::new(session.place(), Arc::clone(workers)));
             from.copy_to(&to).await?;
-            session.take_place_of(other).map_err(SessionError::Channel)?;
-            // What it is kept with is another's now.
-            session.keep().await.map_err(SessionError::Channel)?;
+            session.take_place_of(other).await.map_err(SessionError::Channel)?;
             Ok(())
         };
         match taken.await {
             Ok(()) => Ok(session),
             Err(error) => {
                 session.end(Death::Unobserved).await;
+                session.forget().await;
                 Err(error)
             }
         }

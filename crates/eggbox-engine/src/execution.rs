@@ -160,7 +160,8 @@ impl Session {
             cpu_max: self.limits.cpu_max,
             cpu_before,
             kills_before: self.meter.out_of_memory_kills()?,
-            idempotency: code.idempotency(),
+            restarts: self.history.restarts(),
+            idempotency: code.idempotency,
             at: [0; 3],
         })?;
         let is_sent = self.process.ask(&begun.request()?);
@@ -221,7 +222,7 @@ impl Session {
         let dropped_bytes =
             [&produced.stdout, &produced.stderr, &produced.values].map(|collector| collector.dropped_bytes());
         let rest = produced.publication.rest(produced.ends())?;
-        let finished = Finished { outcome, usage, ended: Moment::now(), dropped_bytes };
+        let finished = Finished::now(outcome, usage, dropped_bytes);
         history.go_on(&rest, Some(finished.clone()))?;
         self.code.forget(running.code_bytes + running.stdin_bytes.unwrap_or(0))?;
         Ok(finished)

@@ -8,9 +8,10 @@ use tokio::time::timeout;
 
 use crate::board::Board;
 use crate::engine::ExecuteError;
-use crate::history::{EventReader, ExecutionState, ExecutionView, History, HistoryError, Value};
+use crate::history::{EventReader, ExecutionState, ExecutionView, History, HistoryError, Pin, Value};
 use crate::outcome::{Death, Outcome, Output, Usage};
 use crate::session_id::SessionId;
+use crate::session_limits::SessionLimits;
 use crate::wish::Wish;
 
 /// An execution that has ended, or that never began as its session had.
@@ -20,13 +21,27 @@ pub struct Execution {
     pub outcome: Outcome,
     pub usage: Usage,
     /// Where the rest is, and its number there.
-    pub(crate) history: Option<(Arc<History>, u64)>,
+    pub(crate) past: Option<Past>,
+}
+
+/// Where an execution can be read. It is not forgotten as long as this is there.
+#[derive(Debug)]
+pub(crate) struct Past {
+    history: Arc<History>,
+    number: u64,
+    _pin: Option<Pin>,
+}
+
+impl Past {
+    pub(crate) fn new(history: &Arc<History>, number: u64) -> Self {
+        Self { history: Arc::clone(history), number, _pin: history.pin(number) }
+    }
 }
 
 impl Execution {
     /// The answer to the first request after the end of its session.
     pub(crate) fn gone(session: SessionId, death: Death) -> Self {
-        Self { session, outcome: Outcome::Gone(death), usage: Usage::default(), history: None }
+        Self { session, outcome: Outcome::Gone(death), usage: Usage::default(), past: None }
     }
 
     /// What it has printed to stdout and stderr.
@@ -34,13 +49,13 @@ impl Execution {
     /// # Errors
     /// Where that cannot be read.
     pub fn output(&self) -> Result<[Output; 2], HistoryError> {
-        self.history.as_ref().map_or_else(|| Ok(<_>::default()), |(history, number)| history.output(*number))
+        self.past.as_ref().map_or_else(|| Ok(<_>::default()), |past| past.history.output(past.number))
     }
 
     /// How many bytes it has printed that are kept.
     #[must_use]
     pub fn output_bytes(&self) -> u64 {
-        self.history.as_ref().map_or(0, |(history, number)| history.output_bytes(*number))
+        self.past.as_ref().map_or(0, |past| past.history.output_bytes(past.number))
     }
 }
 
@@ -66,6 +81,7 @@ pub struct Executions {
 
 #[derive(Debug, Clone)]
 pub(crate) struct LiveExecutions {
+    pub(crate) limits: SessionLimits,
     pub(crate) board: Arc<Board>,
     pub(crate) wish: mpsc::Sender<Wish>,
 }
@@ -91,6 +107,18 @@ impl Executions {
     #[must_use]
     pub fn session(&self) -> &SessionId {
         &self.id
+    }
+
+    /// What each may use, of a session that lives.
+    #[must_use]
+    pub fn limits(&self) -> Option<SessionLimits> {
+        self.live.as_ref().map(|live| live.limits)
+    }
+
+    /// Whether there was such an execution, which is forgotten now.
+    #[must_use]
+    pub fn was_forgotten(&self, number: u64) -> bool {
+        number > 0 && number <= self.history.last_number() && self.get(number).is_none()
     }
 
     /// Those that are not forgotten, from the oldest, with those that wait.

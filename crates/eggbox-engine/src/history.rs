@@ -26,12 +26,14 @@ use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
 use crate::clock::Moment;
+use crate::outcome::{Death, Outcome, Usage};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 pub(crate) use events::ValueAt;
 pub use events::{Event, EventReader, EventRecord, HistoryError, Value};
 pub(crate) use journal::{Begun, Finished, Which};
 use journal::{EACH, Entry};
+pub(crate) use kept::Pin;
 pub use kept::{ExecutionState, ExecutionView};
 use kept::{Kept, Piece};
 
@@ -272,8 +274,8 @@ impl History {
         if state.executions.last().is_some_and(|last| last.has_dropped()) {
             self.record.write_all_at(&[0; 24], DROPPED_AT)?;
         }
-        self.forget_old(&mut state)?;
         self.append(&mut state, [Entry::Begun(begun.clone())])?;
+        self.forget_old(&mut state)?;
         drop(state);
         self.changed.notify_waiters();
         Ok(begun)
@@ -309,42 +311,65 @@ impl History {
         Ok(())
     }
 
-    /// Gives back the memory of executions beyond those that are kept.
+    /// Gives back the memory of executions beyond those that are kept. In an order in which a server that is killed in between
+    /// leaves either what was there or what is to be.
     fn forget_old(&self, state: &mut State) -> io::Result<()> {
-        let too_many = match state.executions.len() {
+        let Some((_, before)) = state.executions.split_last() else { return Ok(()) };
+        let too_many = match before.len() {
             // Some at once: it takes system calls.
             count if count >= EXECUTIONS_KEPT_MAX + FORGOTTEN_AT_ONCE => count - EXECUTIONS_KEPT_MAX,
             _ => 0,
         };
         let mut bytes = 0;
-        let fitting = state.executions.iter().rev().take_while(|kept| {
+        let fitting = before.iter().rev().take_while(|kept| {
             bytes += kept.bytes();
             bytes <= BYTES_KEPT_MAX
         });
-        let forgotten = too_many.max(state.executions.len() - fitting.count());
+        let too_large = before.len() - fitting.count();
+        let pinned = before.iter().position(Kept::is_pinned).unwrap_or(before.len());
+        let forgotten = too_many.max(too_large).min(pinned);
+        let (Some(first), Some(kept)) = (state.executions.first(), state.executions.get(forgotten)) else {
+            return Ok(());
+        };
         if forgotten == 0 {
             return Ok(());
         }
-        let (start, at) = match state.executions.get(forgotten) {
-            Some(kept) => (kept.journal_at, kept.begun.at),
-            None => (state.journal.end, state.printed_end),
-        };
-        // In this order: a server after this one must not look for what is not there.
+        let (from, start, at) = (first.begun.at, kept.journal_at, kept.begun.at);
+        if !state.environment.is_empty() && state.environment_at < start {
+            let environment = Entry::Environment(state.environment.clone());
+            self.append(state, [environment])?;
+        }
         self.record.write_all_at(&start.to_le_bytes(), START_AT)?;
         // But for the page with what stands before the journal.
         give_back(&self.record, state.journal.start.max(START_AT + PAGE_BYTES), start)?;
-        for (which, end) in EACH.into_iter().zip(at) {
-            let from = state.executions[0].begun.at[which.index()];
-            give_back(self.file(which), from, end)?;
+        for which in EACH {
+            give_back(self.file(which), from[which.index()], at[which.index()])?;
         }
         state.journal.start = start;
         state.executions.drain(..forgotten);
-        if state.environment.is_empty() || state.environment_at >= start {
-            return Ok(());
-        }
-        // It stood before them.
-        let environment = Entry::Environment(state.environment.clone());
-        self.append(state, [environment])
+        Ok(())
+    }
+
+    /// The execution that runs has ended in a way that cannot be written down as it was.
+    pub(crate) fn abandon(&self, death: &Death) {
+        let Some(running) = self.running() else { return };
+        let usage = Usage { wall: Moment::now().since(running.began), ..Usage::default() };
+        // Where even this fails, its readers wait for what will not come until the session is forgotten.
+        let _ = self.go_on(&[], Some(Finished::now(Outcome::Died(death.clone()), usage, [0; 3])));
+    }
+
+    pub(crate) fn restarts(&self) -> u32 {
+        self.state().record.restarts
+    }
+
+    /// Whether its last execution was ended for another interpreter that it never got.
+    pub(crate) fn awaits_restart(&self) -> bool {
+        let state = self.state();
+        state.executions.last().is_some_and(|last| {
+            let is_restarted =
+                last.finished.as_ref().is_some_and(|ended| ended.outcome == Outcome::Died(Death::Restarted));
+            is_restarted && last.begun.restarts == state.record.restarts
+        })
     }
 }
 

@@ -176,6 +176,7 @@ impl Heir<'_> {
             let KeptSession { key, descriptors, history, .. } = session;
             if let Err(error) = close(descriptors, &history, &death, limits.output_bytes_max) {
                 tracing::error!(%error, session = %id, "what a session has printed last is lost");
+                history.abandon(&death);
             }
             self.tell_later(Ended { id, death, history: Some(Arc::new(history)) }, &key, inherited).await;
         }
@@ -204,9 +205,8 @@ fn close(descriptors: SessionDescriptors, history: &History, death: &Death, outp
         (ends[index], dropped_bytes[index]) = (collector.end(), collector.dropped_bytes());
     }
     let rest = Publication::new(history, &running).rest(ends)?;
-    let ended = Moment::now();
-    let usage = Usage { wall: ended.since(running.began), ..Usage::default() };
-    let finished = Finished { outcome: Outcome::Died(death.clone()), usage, ended, dropped_bytes };
+    let usage = Usage { wall: Moment::now().since(running.began), ..Usage::default() };
+    let finished = Finished::now(Outcome::Died(death.clone()), usage, dropped_bytes);
     history.go_on(&rest, Some(finished))
 }
 

@@ -60,7 +60,7 @@ pub use outcome::{Death, Outcome, Output, SessionState, TimeLimit, Usage};
 pub use owner::{OWNER_BYTES_MAX, Owner, OwnerError, OwnerLimits};
 pub use pool::PoolStatus;
 pub use registry::AskError;
-pub use request::{Code, Witness};
+pub use request::{Code, Idempotency, Witness};
 pub use session::SessionError;
 pub use session_id::{SESSION_ID_BYTES_MAX, SessionId, SessionIdError};
 pub use session_limits::{AskedLimits, SessionLimits, ranges};

@@ -185,13 +185,15 @@ impl Pool {
         let (over, parked) =
             std::mem::take(&mut state.parked).into_iter().partition(|session| session.process.has_ended());
         state.parked = parked;
-        let over: VecDeque<Session> = over;
-        over.into_iter().for_each(Session::dismiss);
-        match state.parked.len().cmp(&self.wanted(&state)) {
+        let need = match state.parked.len().cmp(&self.wanted(&state)) {
             std::cmp::Ordering::Less => Need::One,
             std::cmp::Ordering::Greater => Need::OneLess,
             std::cmp::Ordering::Equal => Need::Nothing,
-        }
+        };
+        drop(state);
+        let over: VecDeque<Session> = over;
+        over.into_iter().for_each(Session::dismiss);
+        need
     }
 
     /// Lets all of them go.

@@ -31,6 +31,8 @@ pub(crate) struct Publication<'a> {
     last: Option<Moment>,
     /// Since when the beginning of a line waits.
     waiting_since: Option<Moment>,
+    /// What there was at the last try: of what was left then, nothing can be made before there is more.
+    tried: [u64; 3],
     /// The stream of values makes no sense any more.
     is_broken: bool,
     /// How many lines the code has asked for.
@@ -44,7 +46,8 @@ impl<'a> Publication<'a> {
     pub(crate) fn new(history: &'a History, begun: &Begun) -> Self {
         let (ends, lines_asked) = (history.printed_end(), history.lines_asked(begun.number));
         let stdout_at = begun.at[0];
-        Self { history, stdout_at, ends, events: 0, last: None, waiting_since: None, is_broken: false, lines_asked }
+        let (events, last, waiting_since, tried, is_broken) = (0, None, None, ends, false);
+        Self { history, stdout_at, ends, events, last, waiting_since, tried, is_broken, lines_asked }
     }
 
     pub(crate) fn lines_asked(&self) -> u64 {
@@ -55,7 +58,7 @@ impl<'a> Publication<'a> {
     pub(crate) fn due(&self, ends: [u64; 3]) -> Option<Moment> {
         let line = self.waiting_since.map(|since| since.after(LINE_PAUSE));
         let pause = self.last.filter(|_| self.events > FREE_EVENTS).map(|last| last.after(PAUSE));
-        line.max(pause).filter(|_| ends != self.ends)
+        line.max(pause).filter(|_| ends != self.tried)
     }
 
     /// Writes down what is in the files up to these places.
@@ -67,7 +70,7 @@ impl<'a> Publication<'a> {
         if self.due(ends).is_some_and(|due| due > now) {
             return Ok(());
         }
-        self.waiting_since = None;
+        (self.waiting_since, self.tried) = (None, ends);
         let pieces = self.pieces(ends, false)?;
         if pieces.is_empty() {
             return Ok(());
@@ -228,8 +231,7 @@ mod tests {
             }
             let mut last = Publication::new(&history, &begun);
             let rest = last.rest(ends).unwrap();
-            let (outcome, usage, ended) = (Outcome::Ok, Usage::default(), Moment::now());
-            history.go_on(&rest, Some(Finished { outcome, usage, ended, dropped_bytes: [0; 3] })).unwrap();
+            history.go_on(&rest, Some(Finished::now(Outcome::Ok, Usage::default(), [0; 3]))).unwrap();
             prop_assert_eq!(&history.events_of_test(1)[..told.len()], &told[..]);
             let output = history.output(1).unwrap();
             prop_assert_eq!(output.map(|output| output.bytes), printed);

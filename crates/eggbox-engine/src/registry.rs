@@ -319,7 +319,7 @@ impl Registry {
 
     /// Has the request wait for its turn. Returns it where the session has ended.
     fn enqueue(&self, live: &Live, mut request: Request) -> Result<Option<Request>, ExecuteError> {
-        request.number = live.board.enter(request.code.idempotency(), request.claim.clone());
+        request.number = live.board.enter(request.code.idempotency, request.claim.clone());
         let number = request.number;
         let Err(refused) = live.queue.try_send(request) else { return Ok(None) };
         live.board.withdraw(number);
@@ -343,7 +343,7 @@ impl Registry {
         };
         let board = Arc::new(Board::after(begun));
         for mut request in first {
-            request.number = board.enter(request.code.idempotency(), request.claim.clone());
+            request.number = board.enter(request.code.idempotency, request.claim.clone());
             // There is room: they come from a queue of the same size.
             let _ = sender.try_send(request);
         }

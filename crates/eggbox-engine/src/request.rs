@@ -23,7 +23,7 @@ pub struct Code {
     /// Wall time, where that is to be less than the session's.
     pub wall_max: Option<Duration>,
     /// What its client knows it by: asked for again, it does not run again.
-    pub idempotency_key: Option<String>,
+    pub idempotency: Option<Idempotency>,
     /// The room in memory that it was given, if it was: taken until it has run.
     pub room: Option<OwnedSemaphorePermit>,
     /// Who is to hear when it runs.
@@ -46,24 +46,40 @@ impl From<&str> for Code {
     }
 }
 
-impl Code {
-    /// Of its idempotency key, if it has one, and of what is to be done.
-    pub(crate) fn idempotency(&self) -> Option<(Digest, Digest)> {
-        let key = self.idempotency_key.as_ref()?;
-        let stdin = self.stdin.as_deref();
-        let asked = format!("{:?}", (&self.text, stdin, self.wall_max));
-        Some((Digest::of(key.as_bytes()), Digest::of(asked.as_bytes())))
+/// Digests of the key that a client knows an execution by, and of what it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idempotency {
+    key: Digest,
+    asked: Digest,
+}
+
+impl Idempotency {
+    #[must_use]
+    pub fn new(key: &str, text: &str, stdin: Option<&str>, wall_max: Option<Duration>) -> Self {
+        let wall_nanos = wall_max.map_or(u128::MAX, |wall_max| wall_max.as_nanos());
+        let (text_bytes, has_stdin) = (text.len() as u64, u8::from(stdin.is_some()));
+        // Where each ends and the next begins is told by the first.
+        let parts = [&text_bytes.to_le_bytes()[..], &wall_nanos.to_le_bytes(), &[has_stdin], text.as_bytes()];
+        let parts = parts.into_iter().chain([stdin.unwrap_or_default().as_bytes()]);
+        Self { key: Digest::of([key.as_bytes()]), asked: Digest::of(parts) }
+    }
+
+    /// Whether it is known by the same key; then, whether the same was asked for.
+    pub(crate) fn matches(self, other: Self) -> Option<bool> {
+        (self.key == other.key).then_some(self.asked == other.asked)
     }
 }
 
 /// The first 128 bits of a SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Digest(#[serde(with = "hexadecimal")] u128);
+struct Digest(#[serde(with = "hexadecimal")] u128);
 
 impl Digest {
-    pub(crate) fn of(bytes: &[u8]) -> Self {
-        let hash = Sha256::digest(bytes);
+    fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut hash = Sha256::new();
+        parts.into_iter().for_each(|part| hash.update(part));
+        let hash = hash.finalize();
         Self(hash[..16].iter().fold(0, |number, byte| number << 8 | u128::from(*byte)))
     }
 }

@@ -154,6 +154,8 @@ impl Session {
         Heir { config, watchdog, keeper, .. }: Heir<'_>,
     ) -> io::Result<Self> {
         let meter = meter(nest, &process, watchdog)?;
+        // The server before this one may have been about to restart it.
+        process.halt(false);
         let session = Self::hold(nest, process, code, Arc::new(history), meter, Arc::clone(config), keeper);
         let late = Late::new(Arc::clone(keeper), note.clone());
         Ok(Self { kept_by: Some(keeper.generation()), note, late, ..session })
@@ -280,29 +282,42 @@ impl Session {
     /// # Errors
     /// Where a limit cannot be put up, or the environment not set; it must not be used then.
     pub(crate) async fn name(&mut self, id: SessionId, wanted: WantedSession, nest: &Nest) -> Result<(), SessionError> {
+        let process = self.note.created;
+        self.settle(id, wanted, Some(process), nest).await
+    }
+
+    /// Makes it as it is wanted, as the session of another process or of none so far.
+    pub(crate) async fn settle(
+        &mut self,
+        id: SessionId,
+        wanted: WantedSession,
+        process: Option<Moment>,
+        nest: &Nest,
+    ) -> Result<(), SessionError> {
         let WantedSession { limits, labels, environment, files } = wanted;
-        let (now, process) = (Moment::now(), self.note.created);
+        let now = Moment::now();
         self.id = id.clone();
         self.history.update(|record| {
             (record.id, record.created, record.created_at) = (id, now, SystemTime::now());
             (record.asked, record.labels, record.files) = (limits, labels, files);
-            record.process = Some(process);
+            record.process = process;
         })?;
         self.lower_limits(nest).await?;
         self.set_environment(environment).await
     }
 
-    /// Goes on as a session of which it has the name, the files and whatever else was wanted.
-    pub(crate) fn take_place_of(&mut self, other: &Self) -> io::Result<()> {
+    /// Goes on as a session of which it has the files and whatever else was wanted. The one or the other stands behind the
+    /// name, whoever is killed meanwhile: which, is what the record says.
+    pub(crate) async fn take_place_of(&mut self, other: &Self) -> io::Result<()> {
         let (kills_before, process) = (self.history.kills_before(), self.note.created);
-        other.history.update(|record| {
+        self.id = other.id.clone();
+        self.history = Arc::clone(&other.history);
+        self.keep().await?;
+        self.history.update(|record| {
             (record.kills_before, record.generation) = (kills_before, 0);
             record.process = Some(process);
             record.restarts += 1;
-        })?;
-        self.id = other.id.clone();
-        self.history = Arc::clone(&other.history);
-        Ok(())
+        })
     }
 
     async fn set_environment(&mut self, variables: BTreeMap<String, String>) -> Result<(), SessionError> {

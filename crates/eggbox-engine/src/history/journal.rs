@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::outcome::{Outcome, Usage};
-use crate::request::Digest;
+use crate::request::Idempotency;
 
 /// Bytes before an entry's body: its length or, of a piece, how many bytes that has (u32, little endian), and its kind.
 const HEADER_BYTES: usize = 5;
@@ -60,9 +60,12 @@ pub(crate) struct Begun {
     pub(crate) cpu_before: Option<Duration>,
     /// What its control group had counted of out-of-memory kills before.
     pub(crate) kills_before: u64,
-    /// What a client knows it by, to ask for it again, and a digest of what it asked for.
+    /// How often its session had been given another interpreter.
+    #[serde(default)]
+    pub(crate) restarts: u32,
+    /// What a client knows it by, to ask for it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) idempotency: Option<(Digest, Digest)>,
+    pub(crate) idempotency: Option<Idempotency>,
     /// Where in each file its part begins.
     pub(crate) at: [u64; 3],
 }
@@ -73,8 +76,16 @@ pub(crate) struct Finished {
     pub(crate) outcome: Outcome,
     pub(crate) usage: Usage,
     pub(crate) ended: Moment,
+    /// The same by the time of day.
+    pub(crate) ended_at: SystemTime,
     /// Of each file: what was printed beyond what is kept.
     pub(crate) dropped_bytes: [u64; 3],
+}
+
+impl Finished {
+    pub(crate) fn now(outcome: Outcome, usage: Usage, dropped_bytes: [u64; 3]) -> Self {
+        Self { outcome, usage, ended: Moment::now(), ended_at: SystemTime::now(), dropped_bytes }
+    }
 }
 
 impl Which {
@@ -126,7 +137,6 @@ mod tests {
 
     #[test]
     fn entries_survive_in_any_cut() {
-        let digest = Digest::of(b"key");
         let begun = Begun {
             number: u64::MAX,
             began: Moment::now(),
@@ -138,11 +148,11 @@ mod tests {
             cpu_max: None,
             cpu_before: Some(Duration::from_nanos(1)),
             kills_before: 2,
-            idempotency: Some((digest, Digest::of(b"request"))),
+            restarts: 1,
+            idempotency: Some(Idempotency::new("key", "code", None, None)),
             at: [1, 2, u64::MAX],
         };
-        let (usage, ended) = (Usage::default(), Moment::now());
-        let finished = Finished { outcome: Outcome::Interrupted, usage, ended, dropped_bytes: [0, 1, 2] };
+        let finished = Finished::now(Outcome::Interrupted, Usage::default(), [0, 1, 2]);
         let piece = Entry::Piece { which: Which::Values, bytes: u32::MAX };
         let environment = Entry::Environment(BTreeMap::from([("A".to_owned(), "b".to_owned())]));
         for entry in [Entry::Begun(begun), piece, Entry::Finished(finished), environment] {

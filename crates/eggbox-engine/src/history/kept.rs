@@ -1,6 +1,7 @@
 //! An execution that is remembered.
 
 use std::io;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use eggbox_sandbox::wire::ValueKind;
@@ -8,7 +9,7 @@ use eggbox_sandbox::wire::ValueKind;
 use super::events::{Value, read_value};
 use super::{Begun, EACH, Finished, History, HistoryError, Which, length, read_range};
 use crate::outcome::{Outcome, Output, Usage};
-use crate::request::Digest;
+use crate::request::Idempotency;
 
 /// What the journal has of it.
 #[derive(Debug)]
@@ -18,7 +19,13 @@ pub(super) struct Kept {
     pub(super) journal_at: u64,
     pub(super) pieces: Vec<Piece>,
     pub(super) finished: Option<Finished>,
+    /// Whoever has a copy of it may still want to read this.
+    pin: Arc<()>,
 }
+
+/// Keeps an execution from being forgotten.
+#[derive(Debug, Clone)]
+pub(crate) struct Pin(#[expect(dead_code, reason = "it is counted")] Arc<()>);
 
 /// Bytes of a file that are one event.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +60,7 @@ pub enum ExecutionState {
 
 impl Kept {
     pub(super) fn new(begun: Begun, journal_at: u64) -> Self {
-        Self { begun, journal_at, pieces: Vec::new(), finished: None }
+        Self { begun, journal_at, pieces: Vec::new(), finished: None, pin: Arc::default() }
     }
 
     /// How much it printed that is kept.
@@ -61,16 +68,20 @@ impl Kept {
         self.pieces.iter().map(|piece| u64::from(piece.bytes)).sum()
     }
 
+    pub(super) fn is_pinned(&self) -> bool {
+        Arc::strong_count(&self.pin) > 1
+    }
+
     pub(super) fn has_dropped(&self) -> bool {
         self.finished.as_ref().is_none_or(|finished| finished.dropped_bytes != [0; 3])
     }
 
     pub(super) fn view(&self) -> ExecutionView {
-        let Begun { number, began, began_at, .. } = self.begun;
+        let Begun { number, began_at, .. } = self.begun;
         let state = self.finished.as_ref().map_or(ExecutionState::Running, |finished| ExecutionState::Finished {
             outcome: finished.outcome.clone(),
             usage: finished.usage,
-            ended_at: began_at + finished.ended.since(began),
+            ended_at: finished.ended_at,
             kept_bytes: EACH.map(|which| self.range(which).1),
             dropped_bytes: finished.dropped_bytes,
         });
@@ -92,6 +103,11 @@ impl History {
 
     pub(crate) fn execution(&self, number: u64) -> Option<ExecutionView> {
         self.with(number, Kept::view)
+    }
+
+    /// Has it kept until the pin is dropped; none where it is forgotten.
+    pub(crate) fn pin(&self, number: u64) -> Option<Pin> {
+        self.with(number, |kept| Pin(Arc::clone(&kept.pin)))
     }
 
     /// The last that was begun.
@@ -126,10 +142,10 @@ impl History {
     }
 
     /// The execution that was asked for under this key, and whether the same was asked.
-    pub(crate) fn asked(&self, (key, asked): (Digest, Digest)) -> Option<(u64, bool)> {
+    pub(crate) fn asked(&self, idempotency: Idempotency) -> Option<(u64, bool)> {
         self.state().executions.iter().rev().find_map(|kept| {
-            let (its_key, its_asked) = kept.begun.idempotency?;
-            (its_key == key).then_some((kept.begun.number, its_asked == asked))
+            let is_same = kept.begun.idempotency?.matches(idempotency)?;
+            Some((kept.begun.number, is_same))
         })
     }
 

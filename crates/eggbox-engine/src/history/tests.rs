@@ -18,6 +18,7 @@ impl Begun {
             cpu_max: None,
             cpu_before: None,
             kills_before: 0,
+            restarts: 0,
             idempotency: None,
             at: [0; 3],
         }
@@ -42,8 +43,7 @@ impl History {
 }
 
 fn finished() -> Finished {
-    let (outcome, usage) = (Outcome::Ok, Usage::default());
-    Finished { outcome, usage, ended: Moment::now(), dropped_bytes: [0; 3] }
+    Finished::now(Outcome::Ok, Usage::default(), [0; 3])
 }
 
 /// Runs one that prints this, as a collector and a publication would write it down.

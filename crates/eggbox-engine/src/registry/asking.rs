@@ -8,7 +8,7 @@ use super::{Claim, Manner, Registry};
 use crate::engine::ExecuteError;
 use crate::environment::is_true;
 use crate::executions::{Asked, Executions, LiveExecutions};
-use crate::names::Gone;
+use crate::names::{Gone, Live};
 use crate::outcome::Death;
 use crate::request::Code;
 use crate::session_id::SessionId;
@@ -35,7 +35,8 @@ impl Registry {
             // An error where it could not be started, or has ended just now.
             let Ok(held) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { break };
             if let Some(held) = held {
-                let live = Some(LiveExecutions { board, wish: held.wish });
+                let (limits, wish) = (held.limits, held.wish);
+                let live = Some(LiveExecutions { limits, board, wish });
                 return Some(Executions { id: id.clone(), history: held.history, live });
             }
         }
@@ -51,12 +52,15 @@ impl Registry {
             let gone = self.names().gone.get(id).map(|gone| gone.death.clone());
             return Err(gone.map_or(AskError::NoSession, AskError::Ended));
         };
+        let board = executions.live.as_ref().map(|live| Arc::clone(&live.board));
         let (reply, answer) = oneshot::channel();
         let claim = Claim::default();
-        let idempotency = code.idempotency();
+        let idempotency = code.idempotency;
         let number = {
             let names = self.names();
-            let live = names.live.get(id).filter(|live| !live.queue.is_closed());
+            // The one that was looked at, and no other of that name that has come since.
+            let is_it = |live: &&Live| board.as_ref().is_some_and(|board| Arc::ptr_eq(board, &live.board));
+            let live = names.live.get(id).filter(|live| !live.queue.is_closed()).filter(is_it);
             let known = idempotency.and_then(|idempotency| {
                 let waiting = live.and_then(|live| live.board.asked(idempotency));
                 executions.history.asked(idempotency).or(waiting)

@@ -1,5 +1,6 @@
 //! The task of one session: what it is asked, in its order, from its fork to its end, and who is told of that.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -7,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::creation::Creation;
 use super::{Beginning, InFlight, Manner, Registry, Reply, Request, Shared};
 use crate::engine::{ExecuteError, chain};
-use crate::executions::Execution;
+use crate::executions::{Execution, Past};
 use crate::history::Finished;
 use crate::inheritance::{Ended, keep_end};
 use crate::kept::gone_key;
@@ -114,13 +115,15 @@ impl Registry {
         match resumed.map(|finished| finished.and_then(|finished| self.outcome(finished.outcome).death())) {
             // What was under way has ended; whoever asked for it has lost the connection, but can still read it.
             Ok(None) => {}
-            Ok(Some(Death::Restarted)) => {
-                if let Some(death) = self.replace_interpreter(session, shared, true).await {
-                    return End { death: Some(death), last: None };
-                }
-            }
+            // Below.
+            Ok(Some(Death::Restarted)) => {}
             Ok(Some(death)) => return End { death: Some(death), last: None },
             Err(error) => return End { death: Some(self.give_up(session, &error).await), last: None },
+        }
+        if session.history.awaits_restart()
+            && let Some(death) = self.replace_interpreter(session, shared, true).await
+        {
+            return End { death: Some(death), last: None };
         }
         let owner = session.id.owner().cloned();
         loop {
@@ -154,15 +157,25 @@ impl Registry {
                 continue;
             }
             let executed = {
-                let _turn = tokio::select! {
-                    biased;
-                    // The code was not run: it is gone as for a request that comes a moment later.
-                    death = session.watch_end() => {
-                        board.leave(number);
-                        let answer = Ok(Execution::gone(session.id.clone(), death.clone()));
-                        return End { death: Some(death), last: Some(Last { reply, answer, manner }) };
+                let mut turn = pin!(self.owners.turn(owner.as_ref(), &self.turns));
+                let _turn = loop {
+                    tokio::select! {
+                        biased;
+                        // The code was not run: it is gone as for a request that comes a moment later.
+                        death = session.watch_end() => {
+                            board.leave(number);
+                            let answer = Ok(Execution::gone(session.id.clone(), death.clone()));
+                            return End { death: Some(death), last: Some(Last { reply, answer, manner }) };
+                        }
+                        () = restart.wanted() => {
+                            if let Some(death) = self.replace_interpreter(session, shared, false).await {
+                                board.leave(number);
+                                let answer = Ok(Execution::gone(session.id.clone(), death.clone()));
+                                return End { death: Some(death), last: Some(Last { reply, answer, manner }) };
+                            }
+                        }
+                        turn = &mut turn => break turn,
                     }
-                    turn = self.owners.turn(owner.as_ref(), &self.turns) => turn,
                 };
                 if !claim.take() {
                     board.leave(number);
@@ -189,8 +202,8 @@ impl Registry {
                 Ok(Finished { outcome, usage, .. }) => {
                     let outcome = self.outcome(outcome);
                     let (death, is_lost) = (outcome.death(), outcome.state() == SessionState::Lost);
-                    let history = Some((Arc::clone(&session.history), number));
-                    let execution = Execution { session: session.id.clone(), outcome, usage, history };
+                    let past = Some(Past::new(&session.history, number));
+                    let execution = Execution { session: session.id.clone(), outcome, usage, past };
                     counts.executed(&execution.outcome, usage);
                     if let Some(witness) = &code.witness {
                         witness.ended(Some(&execution));
@@ -244,7 +257,9 @@ impl Registry {
     /// The server cannot go on with a session: it has run out of something.
     async fn give_up(&self, session: &mut Session, error: &std::io::Error) -> Death {
         tracing::error!(session = %session.id, %error, "a session is ended, as the server cannot serve it");
-        session.end(Death::Unobserved).await
+        let death = session.end(Death::Unobserved).await;
+        session.history.abandon(&death);
+        death
     }
 
     fn outcome(&self, outcome: Outcome) -> Outcome {
@@ -300,7 +315,9 @@ impl Registry {
         untold: Option<Ended>,
     ) -> Buried {
         let mut names = self.names();
-        names.live.remove(id);
+        if let Some(live) = names.live.remove(id) {
+            live.board.close();
+        }
         queue.close();
         let mut waiting: Vec<Request> = Vec::new();
         while let Ok(request) = queue.try_recv() {
@@ -350,7 +367,9 @@ impl Registry {
             tracing::error!(session = %id, error = chain(error), "failed to start a session");
         }
         let mut names = self.names();
-        names.live.remove(id);
+        if let Some(live) = names.live.remove(id) {
+            live.board.close();
+        }
         queue.close();
         while let Ok(request) = queue.try_recv() {
             let _ = request.reply.send(Err(refusal()));

@@ -70,5 +70,8 @@ async fn find_session(app: &App, id: &SessionId) -> Result<Executions, Error> {
 }
 
 fn no_execution(executions: &Executions, number: u64) -> Error {
+    if executions.was_forgotten(number) {
+        return Error::NotKept { execution: number };
+    }
     Error::NoExecution { id: executions.session().to_string(), execution: number.to_string() }
 }

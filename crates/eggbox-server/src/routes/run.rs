@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -23,6 +24,9 @@ use crate::body;
 use crate::error::{Error, V1Body};
 use crate::fields::Fields;
 use crate::openapi::{self, BodyRefusals, V1};
+
+/// How long it stays where the server is killed before it has ended it.
+const LEFT_SECONDS_MAX: Duration = Duration::from_secs(30);
 
 const FIELDS: [&str; 7] = ["code", "stdin", "timeout_seconds", "files", "limits", "env", "policy"];
 
@@ -47,7 +51,9 @@ pub(crate) async fn run(State(app): State<Arc<App>>, caller: Caller, request: Re
     let (body, taken) = body::read_json(request, &app.config, &app.room).await?;
     let fields = Fields::of_body(&body, &FIELDS)?;
     let most = Most::of(&app.engine, &caller);
-    let wanted = wanted::session(&fields, &most)?;
+    let mut wanted = wanted::session(&fields, &most)?;
+    // Nobody else would end it where the server is killed.
+    wanted.limits.idle_max = Some(LEFT_SECONDS_MAX);
     let mut code = parse(&fields, most.wall_max(&wanted))?;
     let files = files(&fields)?;
     drop(body);

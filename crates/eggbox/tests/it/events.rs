@@ -155,16 +155,16 @@ fn a_session_that_ends_says_so_in_the_stream_and_can_be_read_after() {
 
 #[test]
 fn a_thousand_streams_cost_little_and_who_does_not_read_holds_nobody_up() {
-    let server = start("--connections-max 1100 --output-bytes-max 67108864");
+    let server = start("--connections-max 1100 --output-bytes-max 67108864 --wall-seconds-max 120");
     server.create(r#"{"id": "b"}"#);
-    server.ask("a", &json!({ "code": "import time; time.sleep(6); print('x' * 20_000_000)", "detach": true }));
+    server.ask("a", &json!({ "code": "import time; time.sleep(6); print('x' * 6_000_000)", "detach": true }));
     let resident = || crate::process::resident_bytes(server.pid());
     let before = resident();
-    // They get 20 MB each, and do not read it. Whoever reads gets all of it.
+    // They get 6 MB each, and do not read it. Whoever reads gets all of it.
     let streams: Vec<Events> = (0..1000).map(|_| Events::after(server.address, "a", "1", None)).collect();
     let began = Instant::now();
     let more = Events::after(server.address, "a", "1", None);
-    assert_eq!(printed(&more.rest(), "stdout").len(), 20_000_001);
+    assert_eq!(printed(&more.rest(), "stdout").len(), 6_000_001);
     std::thread::sleep(Duration::from_millis(500));
     let grown = resident().saturating_sub(before);
     assert!(grown < 400 << 20, "{grown} bytes for {} streams", streams.len());

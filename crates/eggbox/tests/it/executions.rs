@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::client::{self, Answer};
 use crate::process::wait_for;
 use crate::server::{Server, Setup};
+use crate::sse::Events;
 
 const KEPT: &str = "--abandoned-seconds-max 60";
 
@@ -248,7 +249,7 @@ fn the_last_hundred_at_least_are_kept_and_numbers_go_on() {
     for number in 1..=125 {
         assert_eq!(server.ask("a", &json!({ "code": format!("print({number})") })).json["execution"], number);
     }
-    assert_eq!(server.get("/v1/sessions/a/executions/4").status, 404);
+    assert_eq!(server.get("/v1/sessions/a/executions/4").status, 410);
     assert_eq!(server.get("/v1/sessions/a/executions/60").stdout(), "60\n");
     let ended = server.end_by(Signal::KILL);
     let server = Setup::bare().option(KEPT).start_after(ended);
@@ -334,4 +335,40 @@ fn labels_and_the_environment_stay_over_a_restart() {
         let refused = server.create(&json!({ field: value }).to_string());
         assert_eq!(refused.status, 400, "{refused:?}");
     }
+}
+
+#[test]
+fn much_output_of_many_at_once_is_answered_whole() {
+    let server = start("");
+    let code = "import sys; print('x' * 1_000_000); print('y' * 900_000, file=sys.stderr)";
+    let lengths = |answer: Answer| (answer.status, answer.stdout().len(), answer.stderr().len());
+    std::thread::scope(|scope| {
+        let asked: Vec<_> =
+            (0..6).map(|_| scope.spawn(|| lengths(server.ask("a", &json!({ "code": code }))))).collect();
+        let named: Vec<_> = (0..6).map(|_| scope.spawn(|| lengths(server.run_in("a", code)))).collect();
+        for answer in asked.into_iter().chain(named) {
+            assert_eq!(answer.join().expect("it is answered"), (200, 1_000_001, 900_001));
+        }
+    });
+    // What nobody wants any more is forgotten.
+    server.ask("a", &json!({ "code": "" }));
+    server.ask("a", &json!({ "code": "" }));
+    assert_eq!(server.get("/v1/sessions/a/executions/1").status, 410);
+}
+
+#[test]
+fn whoever_waits_for_what_never_begins_is_told_when_its_session_ends() {
+    let server = start("");
+    let ends = "import os, time; time.sleep(0.6); os._exit(1)";
+    server.ask("a", &json!({ "code": ends, "detach": true }));
+    server.ask("a", &json!({ "code": "print(1)", "detach": true }));
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let events = scope.spawn(|| Events::after(server.address, "a", "2", None).rest());
+        let waited = server.get("/v1/sessions/a/executions/2?wait_seconds=20");
+        assert_eq!((waited.status, waited.refusal()[0]), (404, "no_such_execution"), "{waited:?}");
+        let events = events.join().expect("they end");
+        assert_eq!(events.last().map(|event| event.name().to_owned()), Some("error".to_owned()), "{events:?}");
+    });
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }

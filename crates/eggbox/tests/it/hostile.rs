@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::attacks::way::Way;
 use crate::process::wait_for;
 use crate::server::{Server, Setup};
@@ -135,5 +137,35 @@ fn folders_that_are_closed_to_everybody_do_not_cost_a_slot() {
             session.run("import os; os._exit(0)");
         }
         assert!(!server.log().contains("could not be removed"), "{}: {}", way.name(), server.log());
+    }
+}
+
+#[test]
+fn values_that_make_no_sense_do_not_keep_the_server_busy() {
+    let server = Server::with("");
+    server.create(r#"{"id": "a"}"#);
+    // Beyond as many events as there may be at once, and then what never becomes one.
+    for last in [
+        "os.write(258, b'\\xff' * 40)",
+        "os.write(258, b'\\x00\\x00\\x01\\x00\\x01' + bytes(8))",
+        "os.write(1, b'\\xf0\\x9f')",
+    ] {
+        let code = format!(
+            "import os, time\nfor n in range(6000): os.write(1, b'x\\n'); time.sleep(0.0001)\n{last}\ntime.sleep(2.5)"
+        );
+        let asked = server.ask("a", &json!({ "code": code, "detach": true }));
+        assert_eq!(asked.status, 202);
+        let execution = asked.json["execution"].to_string();
+        let printed = || {
+            Some(server.get(&format!("/v1/sessions/a/executions/{execution}")))
+                .filter(|answer| answer.stdout().len() >= 12_000)
+        };
+        assert!(wait_for(Duration::from_secs(20), printed).is_some());
+        std::thread::sleep(Duration::from_millis(500));
+        let before = crate::process::cpu_ticks(server.pid());
+        std::thread::sleep(Duration::from_millis(1500));
+        let used = crate::process::cpu_ticks(server.pid()) - before;
+        assert!(used < 50, "{used} ticks for {last}");
+        assert_eq!(server.get(&format!("/v1/sessions/a/executions/{execution}?wait_seconds=20")).text("outcome"), "ok");
     }
 }

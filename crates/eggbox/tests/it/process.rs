@@ -137,3 +137,10 @@ pub(crate) fn resident_bytes(pid: rustix::process::Pid) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has a size");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") * 1024
 }
+
+/// What a process has computed, in clock ticks (proc_pid_stat(5), utime and stime).
+pub(crate) fn cpu_ticks(pid: rustix::process::Pid) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).expect("it lives");
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("it is a number")).sum()
+}

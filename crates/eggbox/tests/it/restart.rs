@@ -178,3 +178,50 @@ fn a_client_that_goes_away_leaves_no_session() {
     let is_quiet = || Some(server.get("/v1/sessions")).filter(|list| list.json["sessions"] == json!([]));
     assert!(wait_for(Duration::from_secs(10), is_quiet).is_some(), "{:?}", server.get("/v1/sessions"));
 }
+
+#[test]
+fn one_that_waits_for_its_turn_is_restarted_at_once_and_runs_then() {
+    let server = Setup::bare().option("--executions-max 1").start();
+    server.create(r#"{"id": "a"}"#);
+    server.create(r#"{"id": "b"}"#);
+    server.ask("a", &json!({ "code": "import time; time.sleep(2)", "detach": true }));
+    let runs = || Some(server.look_at("a")).filter(|answer| answer.text("state") == "running");
+    assert!(wait_for(Duration::from_secs(5), runs).is_some());
+    server.ask("b", &json!({ "code": "print('ran')", "detach": true }));
+    let began = std::time::Instant::now();
+    assert_eq!(restart(&server, "b").status, 200);
+    assert!(began.elapsed() < Duration::from_millis(1200), "{:?}", began.elapsed());
+    let ran = server.get("/v1/sessions/b/executions/1?wait_seconds=20");
+    assert_eq!((ran.text("outcome"), ran.stdout()), ("ok", "ran\n"), "{ran:?}");
+}
+
+#[test]
+fn a_server_that_is_killed_while_it_restarts_one_leaves_the_one_or_the_other() {
+    let mut server = Setup::bare().option(KEPT).start();
+    server.create(r#"{"id": "a", "env": {"TOKEN": "t"}}"#);
+    let files = "for n in range(40): open(f'file{n}', 'wb').write(bytes(1 << 20))\nx = 0";
+    assert_eq!(server.ask("a", &json!({ "code": files })).text("outcome"), "ok");
+    let mut restarts = 0;
+    for round in 0..8 {
+        let address = server.address;
+        let asking = std::thread::spawn(move || {
+            let request = crate::client::post_to("/v1/sessions/a/restart", "{}");
+            let mut stream = std::net::TcpStream::connect(address).expect("the server accepts connections");
+            std::io::Write::write_all(&mut stream, &request).expect("it reads");
+            // It may never be answered.
+            let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
+        });
+        std::thread::sleep(Duration::from_millis(4 * round * round));
+        server = Setup::bare().option(KEPT).start_after(server.end_by(Signal::KILL));
+        asking.join().expect("it ends");
+        let seen = server.look_at("a").json["restarts"].as_u64().expect("it is there");
+        assert!((restarts..=restarts + 1).contains(&seen), "{seen} after {restarts}");
+        let code = "import os; print('x' in globals(), len(os.listdir()), os.environ['TOKEN']); x = 0";
+        let answer = server.ask("a", &json!({ "code": code }));
+        let expected = format!("{} 40 t\n", if seen == restarts { "True" } else { "False" });
+        assert_eq!(answer.stdout(), expected, "round {round}: {answer:?}");
+        restarts = seen;
+        let list = server.get("/v1/sessions");
+        assert_eq!(list.json["sessions"].as_array().map(Vec::len), Some(1), "{list:?}");
+    }
+}

@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use eggbox_engine::{AskError, Asked, Code, Executions, Outcome, ranges};
+use eggbox_engine::{AskError, Asked, Code, Idempotency, Outcome, ranges};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -77,7 +77,6 @@ pub(crate) async fn ask(
     let idempotency_key = idempotency_key(request.headers())?;
     let wants_events = wants_events(request.headers());
     let (body, taken) = body::read_json(request, &app.config, &app.room).await?;
-    let view = app.engine.view(&id).await.ok_or_else(|| Error::NoSession { id: id.to_string() })?;
     let fields = Fields::of_body(&body, &FIELDS)?;
     let delivery = match (fields.flag("detach")?, wants_events) {
         (true, true) => return Err(Error::DetachedEvents),
@@ -85,13 +84,15 @@ pub(crate) async fn ask(
         (false, true) => Delivery::Events,
         (false, false) => Delivery::Whole,
     };
-    let facts = view.facts.as_ref();
-    let mut code = parse(&fields, facts.map_or(Duration::MAX, |facts| facts.limits.wall_max))?;
+    let limits = app.engine.executions(&id).await.and_then(|executions| executions.limits());
+    let mut code = parse(&fields, limits.map_or(Duration::MAX, |limits| limits.wall_max))?;
+    let idempotency =
+        idempotency_key.map(|key| Idempotency::new(&key, &code.text, code.stdin.as_deref(), code.wall_max));
     drop(body);
     let text = std::mem::take(&mut code.text);
     let Code { text, room, witness, .. } = audit::watched(app.audit.as_ref(), asker, text, taken).await?;
     let is_interactive = delivery != Delivery::Whole;
-    let code = Code { text, room, witness, is_interactive, idempotency_key, ..code };
+    let code = Code { text, room, witness, is_interactive, idempotency, ..code };
     let asked = app.engine.ask(&id, code).await.map_err(|error| refusal(error, &id.to_string()))?;
     let (number, is_known) = (asked.number, asked.is_known);
     let mut response = match delivery {
@@ -124,24 +125,29 @@ pub(crate) fn parse(fields: &Fields<'_>, wall_max: Duration) -> Result<Code, Err
 
 /// The answer when it has ended.
 pub(crate) async fn whole(app: &App, Asked { number, executions, end, .. }: Asked) -> Result<Response, Error> {
-    match end {
+    // It is not forgotten while this is there.
+    let ended = match end {
         Some(end) => {
             let ended = end.await.map_err(|cause| Error::Internal(cause.into()))??;
             if let Outcome::Gone(death) = &ended.outcome {
                 return Err(Error::SessionEnded { id: ended.session.to_string(), cause: explain::describe(death) });
             }
+            Some(ended)
         }
         // Somebody has asked for it before.
-        None => executions.wait(number, Duration::MAX).await,
-    }
-    finished(app, executions, number).await
-}
-
-async fn finished(app: &App, executions: Executions, number: u64) -> Result<Response, Error> {
+        None => {
+            executions.wait(number, Duration::MAX).await;
+            None
+        }
+    };
     if executions.bytes(number) <= RENDER_INLINE_BYTES_MAX as u64 {
         return json(&ExecutionAnswer::new(&executions, number)?);
     }
-    large_json(app, move || ExecutionAnswer::new(&executions, number)).await
+    large_json(app, move || {
+        let _kept = ended;
+        ExecutionAnswer::new(&executions, number)
+    })
+    .await
 }
 
 pub(crate) fn refusal(error: AskError, id: &str) -> Error {
