@@ -38,6 +38,7 @@ fn an_idle_one_shows_all_there_is() {
             "limits",
             "memory_bytes",
             "memory_bytes_peak",
+            "policy",
             "restarts",
             "state",
             "ttl_seconds",

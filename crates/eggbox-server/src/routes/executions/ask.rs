@@ -85,7 +85,9 @@ pub(crate) async fn ask(
         (false, false) => Delivery::Whole,
     };
     let limits = app.engine.executions(&id).await.and_then(|executions| executions.limits());
-    let mut code = parse(&fields, limits.map_or(Duration::MAX, |limits| limits.wall_max))?;
+    // Of one that has ended, what another of that name could have.
+    let limits = limits.unwrap_or_else(|| app.engine.limits_of(id.owner()));
+    let mut code = parse(&fields, limits.wall_max)?;
     let idempotency =
         idempotency_key.map(|key| Idempotency::new(&key, &code.text, code.stdin.as_deref(), code.wall_max));
     drop(body);
