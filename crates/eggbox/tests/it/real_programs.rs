@@ -135,6 +135,38 @@ fn expected(python: &Path) -> Vec<&'static Difference> {
     DIFFERENCES.iter().filter(holds).collect()
 }
 
+/// How many tests a module has, and those whose verdicts differ unexpectedly, with what was said of them.
+fn compare(
+    python: &Path,
+    server: &Server,
+    module: &str,
+    expected: &[&'static Difference],
+    seen: &mut BTreeSet<&'static str>,
+) -> (usize, BTreeMap<String, String>) {
+    let ((outside, outside_says), (inside, inside_says)) = std::thread::scope(|scope| {
+        let outside = scope.spawn(|| outside(python, module));
+        let inside = inside(server, module);
+        (outside.join().expect("it ran"), inside)
+    });
+    assert!(!outside.is_empty(), "{module} has no tests outside:\n{outside_says}");
+    let mut differing = BTreeMap::new();
+    let names: BTreeSet<_> = outside.keys().chain(inside.keys()).collect();
+    for name in names.into_iter().filter(|name| outside.get(*name) != inside.get(*name)) {
+        match expected.iter().find(|difference| name.contains(difference.names_contain)) {
+            Some(difference) => drop(seen.insert(difference.names_contain)),
+            None => {
+                let says = if inside_says.contains(name.as_str()) { &inside_says } else { &outside_says };
+                let from = says.find(name.as_str()).unwrap_or(says.len());
+                let said: String = says[from..].chars().take(2500).collect();
+                let verdicts =
+                    format!("{name}: outside {:?}, inside {:?}\n{said}", outside.get(name), inside.get(name));
+                differing.insert(name.clone(), verdicts);
+            }
+        }
+    }
+    (outside.len(), differing)
+}
+
 #[test]
 fn the_regression_suite_gives_the_same_verdicts_inside_and_outside() {
     let python = python::with_regression_suite();
@@ -144,29 +176,15 @@ fn the_regression_suite_gives_the_same_verdicts_inside_and_outside() {
     let mut seen = BTreeSet::new();
     let mut count = 0;
     for module in MODULES {
-        let ((outside, outside_says), (inside, inside_says)) = std::thread::scope(|scope| {
-            let outside = scope.spawn(|| outside(&python, module));
-            let inside = inside(&server, module);
-            (outside.join().expect("it ran"), inside)
-        });
-        assert!(!outside.is_empty(), "{module} has no tests outside:\n{outside_says}");
-        count += outside.len();
-        let names: BTreeSet<_> = outside.keys().chain(inside.keys()).collect();
-        for name in names.into_iter().filter(|name| outside.get(*name) != inside.get(*name)) {
-            match expected.iter().find(|difference| name.contains(difference.names_contain)) {
-                Some(difference) => drop(seen.insert(difference.names_contain)),
-                None => {
-                    let says = if inside_says.contains(name.as_str()) { &inside_says } else { &outside_says };
-                    let from = says.find(name.as_str()).unwrap_or(says.len());
-                    let said: String = says[from..].chars().take(2500).collect();
-                    unexplained.push(format!(
-                        "{name}: outside {:?}, inside {:?}\n{said}",
-                        outside.get(name),
-                        inside.get(name)
-                    ));
-                }
-            }
-        }
+        let (tests, differing) = compare(&python, &server, module, &expected, &mut seen);
+        count += tests;
+        // Some of these tests fail now and then, wherever they run.
+        let again = if differing.is_empty() {
+            BTreeMap::new()
+        } else {
+            compare(&python, &server, module, &expected, &mut seen).1
+        };
+        unexplained.extend(differing.into_iter().filter(|(name, _)| again.contains_key(name)).map(|(_, said)| said));
     }
     println!("{count} tests of {} modules under {}", MODULES.len(), python.display());
     assert!(unexplained.is_empty(), "{} differ:\n{}", unexplained.len(), unexplained.join("\n"));

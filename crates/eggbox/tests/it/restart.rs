@@ -206,9 +206,9 @@ fn a_server_that_is_killed_while_it_restarts_one_leaves_the_one_or_the_other() {
         let address = server.address;
         let asking = std::thread::spawn(move || {
             let request = crate::client::post_to("/v1/sessions/a/restart", "{}");
-            let mut stream = std::net::TcpStream::connect(address).expect("the server accepts connections");
-            std::io::Write::write_all(&mut stream, &request).expect("it reads");
-            // It may never be answered.
+            // It may never be taken, nor answered.
+            let Ok(mut stream) = std::net::TcpStream::connect(address) else { return };
+            let _ = std::io::Write::write_all(&mut stream, &request);
             let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
         });
         std::thread::sleep(Duration::from_millis(4 * round * round));
