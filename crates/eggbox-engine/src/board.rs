@@ -9,6 +9,9 @@ use tokio::sync::futures::OwnedNotified;
 
 use crate::request::Idempotency;
 
+/// Numbers go on at the next multiple of this under another server.
+const NUMBERS_SKIPPED: u64 = 1000;
+
 /// Shared by a session's name and its task.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
@@ -42,9 +45,16 @@ impl Claim {
 }
 
 impl Board {
-    /// For a session that has begun so many.
+    /// For a session of an earlier server, which has begun this one last, and may have given numbers to others that it never
+    /// began: those are nobody else's.
     pub(crate) fn after(last: u64) -> Self {
+        let last = (last / NUMBERS_SKIPPED + 1).saturating_mul(NUMBERS_SKIPPED);
         Self { state: Mutex::new(State { last, waiting: BTreeMap::new() }), changed: Arc::default() }
+    }
+
+    /// For a session that is new.
+    pub(crate) fn new() -> Self {
+        Self::default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

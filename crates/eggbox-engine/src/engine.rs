@@ -76,6 +76,8 @@ pub enum ExecuteError {
     CodeTooLong { code_bytes_max: u64 },
     #[error("it was given up before it had begun")]
     GivenUp,
+    #[error("its files cannot be brought along: {why}")]
+    FilesStay { why: String },
     #[error("the server is shutting down")]
     ShuttingDown,
     #[error("failed to run the session")]

@@ -25,7 +25,7 @@ use crate::wish::Wish;
 /// How often CPU time is looked at when it is nearly over: what an execution may use too much, on each processor.
 const CPU_LOOK_PAUSE_MIN: Duration = Duration::from_millis(20);
 
-/// How long a session that was taken over may take to say how far it is, once it waits for code.
+/// How long a session that was taken over may take to say how far it is, once it has said that it is done.
 const ASKED_MAX: Duration = Duration::from_secs(5);
 /// How long it has for that before a deadline that is past is acted on.
 const ASKED_GRACE: Duration = Duration::from_millis(250);
@@ -219,9 +219,11 @@ impl Session {
         }
         let wall = Moment::now().since(running.began);
         let usage = Usage { wall, cpu: self.cpu_used(&running), memory_bytes_peak: self.meter.memory_bytes_peak() };
-        let dropped_bytes =
+        let mut dropped_bytes =
             [&produced.stdout, &produced.stderr, &produced.values].map(|collector| collector.dropped_bytes());
         let rest = produced.publication.rest(produced.ends())?;
+        // What no values could be made of.
+        dropped_bytes[Which::Values.index()] += produced.publication.left(produced.ends());
         let finished = Finished::now(outcome, usage, dropped_bytes);
         history.go_on(&rest, Some(finished.clone()))?;
         self.code.forget(running.code_bytes + running.stdin_bytes.unwrap_or(0))?;
@@ -294,8 +296,9 @@ impl Session {
         let mut is_open = true;
         let mut stage = Stage::Running;
         let grace = self.config.limits.interrupt_grace;
+        // From when it has said that it is done.
+        let mut asked_until = None;
         // What was under way may be over, or not begun: the session gets to say so first.
-        let asked_until = Moment::now().after(ASKED_MAX);
         let mut deadline = match heard {
             Heard::Yes => running.began.after(running.wall_max),
             Heard::Asked { .. } => running.began.after(running.wall_max).max(Moment::now().after(ASKED_GRACE)),
@@ -325,6 +328,7 @@ impl Session {
                     let began = running.began;
                     match self.hear(running, &mut heard, renewed) {
                         Ok(None) if running.began != began => deadline = running.began.after(running.wall_max),
+                        Ok(None) if heard.is_done() => asked_until = Some(Moment::now().after(ASKED_MAX)),
                         Ok(None) => {}
                         Ok(Some(ending)) => return Over::Code(ending, stage),
                         Err(()) => return Over::Protocol,
@@ -333,7 +337,7 @@ impl Session {
                 }
                 exit = &mut process.ended => return Over::Process(exit, stage, is_open),
                 // It has answered, but not the question.
-                () = asked_until.reached(), if heard.is_done() => return Over::Protocol,
+                () = reached(asked_until) => return Over::Protocol,
                 () = deadline.reached(), if !matches!(stage, Stage::Killed(_)) && !heard.is_done() => {
                     stage = self.hasten(stage, TimeLimit::Wall(running.wall_max));
                     deadline = Moment::now().after(grace);

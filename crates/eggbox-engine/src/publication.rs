@@ -97,6 +97,12 @@ impl<'a> Publication<'a> {
         Ok(values == self.ends[Which::Values.index()])
     }
 
+    /// How many bytes of values nothing was made of.
+    pub(crate) fn left(&self, ends: [u64; 3]) -> u64 {
+        let values = Which::Values.index();
+        ends[values].saturating_sub(self.ends[values])
+    }
+
     fn pieces(&mut self, ends: [u64; 3], is_last: bool) -> io::Result<Pieces> {
         let [stdout_end, stderr_end, values_end] = ends;
         let mut pieces = Pieces::new();

@@ -337,11 +337,10 @@ impl Registry {
         first: impl IntoIterator<Item = Request>,
     ) -> Live {
         let (sender, receiver) = mpsc::channel(self.config.limits.queue_max.max(1));
-        let begun = match &beginning {
-            Beginning::Inherited(session, _) => session.history.last_number(),
-            Beginning::New | Beginning::Created(..) => 0,
-        };
-        let board = Arc::new(Board::after(begun));
+        let board = Arc::new(match &beginning {
+            Beginning::Inherited(session, _) => Board::after(session.history.last_number()),
+            Beginning::New | Beginning::Created(..) => Board::new(),
+        });
         for mut request in first {
             request.number = board.enter(request.code.idempotency, request.claim.clone());
             // There is room: they come from a queue of the same size.

@@ -74,6 +74,8 @@ pub(crate) enum Error {
     NoLineWanted { execution: u64 },
     #[error("give either `text`, a line, or `end`: true, for the end of input")]
     NoInput,
+    #[error("the session stays as it is: its files cannot be brought along: {why}")]
+    FilesStay { why: String },
     #[error("the execution was given up before it had begun")]
     GivenUp,
     #[error("the Idempotency-Key was used for something else, execution {execution}: take another")]
@@ -135,7 +137,7 @@ pub(crate) enum Error {
 }
 
 /// Every code there is.
-pub(crate) const CODES: [&str; 54] = [
+pub(crate) const CODES: [&str; 55] = [
     "invalid_json",
     "no_object",
     "missing_field",
@@ -169,6 +171,7 @@ pub(crate) const CODES: [&str; 54] = [
     "execution_not_running",
     "no_line_wanted",
     "given_up",
+    "files_not_copied",
     "idempotency_key_taken",
     "body_too_large",
     "code_too_long",
@@ -287,6 +290,7 @@ impl Error {
             Self::NotRunning { .. } => (StatusCode::CONFLICT, "execution_not_running"),
             Self::NoLineWanted { .. } => (StatusCode::CONFLICT, "no_line_wanted"),
             Self::GivenUp => (StatusCode::CONFLICT, "given_up"),
+            Self::FilesStay { .. } => (StatusCode::CONFLICT, "files_not_copied"),
             Self::IdempotencyKeyTaken { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_taken"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::CodeTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "code_too_long"),
@@ -391,6 +395,7 @@ impl From<ExecuteError> for Error {
             ExecuteError::QueueFull { queue_max } => Self::QueueFull { queue_max },
             ExecuteError::CodeTooLong { code_bytes_max } => Self::CodeTooLong { code_bytes_max },
             ExecuteError::GivenUp => Self::GivenUp,
+            ExecuteError::FilesStay { why } => Self::FilesStay { why },
             ExecuteError::ShuttingDown => Self::ShuttingDown,
             internal @ ExecuteError::Internal(_) => Self::Internal(Box::new(internal)),
         }

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::creation::Creation;
 use super::{Beginning, InFlight, Manner, Registry, Reply, Request, Shared};
 use crate::engine::{ExecuteError, chain};
+use crate::environment::RestartError;
 use crate::executions::{Execution, Past};
 use crate::history::Finished;
 use crate::inheritance::{Ended, keep_end};
@@ -18,6 +19,7 @@ use crate::outcome::{Death, Outcome, SessionState};
 use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
 use crate::wanted::WantedSession;
+use crate::workspace::WorkspaceError;
 
 impl Registry {
     /// The task of one session, from its fork to its end.
@@ -237,17 +239,25 @@ impl Registry {
                 shared.watched.send_replace(Some(session.held(&self.environment.retired)));
                 match bound {
                     Ok(()) => None,
-                    Err(error) => Some((self.give_up(session, &error).await, chain(&error))),
+                    Err(error) => Some((self.give_up(session, &error).await, RestartError::Session(error.into()))),
                 }
             }
             Err(error) => {
-                tracing::error!(session = %session.id, error = chain(&error), "failed to start another interpreter");
                 let death = if was_running { session.end(Death::Restarted).await } else { Death::Restarted };
-                Some((death, chain(&error)))
+                Some((death, error))
             }
         };
+        if let Some((_, error)) = &failed {
+            tracing::warn!(session = %session.id, error = chain(error), "a session has no fresh interpreter");
+        }
         for reply in replies {
-            let answer = failed.as_ref().map_or(Ok(()), |(_, why)| Err(ExecuteError::Internal(why.clone().into())));
+            let answer = match &failed {
+                None => Ok(()),
+                // It has ended: whoever asks hears so by this being dropped.
+                Some((_, RestartError::Files(WorkspaceError::Gone))) => continue,
+                Some((_, RestartError::Files(error))) => Err(ExecuteError::FilesStay { why: chain(error) }),
+                Some((_, RestartError::Session(error))) => Err(self.refusal(error)),
+            };
             // Whoever asked may have gone.
             let _ = reply.send(answer);
         }
@@ -348,6 +358,17 @@ impl Registry {
         Buried::default()
     }
 
+    /// Why there is no session, for whoever wanted one.
+    fn refusal(&self, error: &SessionError) -> ExecuteError {
+        match error {
+            SessionError::Spawn(SpawnError::NoSlot) => {
+                ExecuteError::NoRoom { sessions_max: self.config.limits.sessions_max }
+            }
+            SessionError::ShuttingDown => ExecuteError::ShuttingDown,
+            other => ExecuteError::Internal(format!("failed to start a session: {}", chain(other)).into()),
+        }
+    }
+
     /// No session could be had: everybody who waits for it is told why, or that it is our fault.
     fn fail(
         &self,
@@ -356,13 +377,7 @@ impl Registry {
         mut queue: mpsc::Receiver<Request>,
         error: &SessionError,
     ) {
-        let refusal = || match error {
-            SessionError::Spawn(SpawnError::NoSlot) => {
-                ExecuteError::NoRoom { sessions_max: self.config.limits.sessions_max }
-            }
-            SessionError::ShuttingDown => ExecuteError::ShuttingDown,
-            other => ExecuteError::Internal(format!("failed to start a session: {}", chain(other)).into()),
-        };
+        let refusal = || self.refusal(error);
         if let ExecuteError::Internal(_) = refusal() {
             tracing::error!(session = %id, error = chain(error), "failed to start a session");
         }

@@ -24,6 +24,7 @@ use crate::openapi::{Refusals, V1};
         Refusals<V1>,
         (status = 400, description = "What is no name of a session", body = V1Body<'_>),
         (status = 404, description = "There is none of that name", body = V1Body<'_>),
+        (status = 409, description = "Its files cannot be brought along", body = V1Body<'_>),
         (status = 503, description = "The server is ending", body = V1Body<'_>),
     ),
 )]

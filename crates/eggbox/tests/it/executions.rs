@@ -255,7 +255,7 @@ fn the_last_hundred_at_least_are_kept_and_numbers_go_on() {
     let server = Setup::bare().option(KEPT).start_after(ended);
     assert_eq!(server.get("/v1/sessions/a/executions/60").stdout(), "60\n");
     assert_eq!(server.run_in("a", "print('by name')").stdout(), "by name\n");
-    assert_eq!(server.get("/v1/sessions/a/executions/126").stdout(), "by name\n");
+    assert_eq!(server.get("/v1/sessions/a/executions/1001").stdout(), "by name\n");
 }
 
 #[test]
@@ -371,4 +371,17 @@ fn whoever_waits_for_what_never_begins_is_told_when_its_session_ends() {
         assert_eq!(events.last().map(|event| event.name().to_owned()), Some("error".to_owned()), "{events:?}");
     });
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_number_that_was_given_is_nobody_elses_under_another_server() {
+    let server = start("");
+    server.ask("a", &json!({ "code": "import time; time.sleep(1.5)", "detach": true }));
+    let waiting = server.ask("a", &json!({ "code": "print('mine')", "detach": true }));
+    assert_eq!((waiting.status, &waiting.json["execution"]), (202, &json!(2)));
+    let server = Setup::bare().option(KEPT).start_after(server.end_by(Signal::KILL));
+    let other = server.ask("a", &json!({ "code": "print('other')" }));
+    assert_eq!((other.stdout(), &other.json["execution"]), ("other\n", &json!(1001)), "{other:?}");
+    assert_eq!(server.get("/v1/sessions/a/executions/2").status, 410);
+    assert_eq!(server.get("/v1/sessions/a/executions/1").text("outcome"), "ok");
 }

@@ -493,3 +493,27 @@ fn a_request_to_end_leaves_no_keeper_and_no_complaint() {
         assert_eq!(crate::process::pid_of(&marker), None);
     }
 }
+
+#[test]
+fn what_goes_on_for_long_under_another_server_ends_as_ever() {
+    let server = start("");
+    let ids: Vec<String> = (0..6).map(|number| format!("s{number}")).collect();
+    let _running: Vec<_> = ids
+        .iter()
+        .map(|id| {
+            server.run_in(id, "import time");
+            send_only(&server, id, "time.sleep(7); x = 5; print('done')")
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(300));
+    let server = restart(server, Signal::KILL, "");
+    for id in &ids {
+        let last = wait_for(Duration::from_secs(15), || {
+            let last = server.get(&format!("/v1/sessions/{id}/executions/last"));
+            Some(last).filter(|answer| answer.text("state") == "finished")
+        });
+        let last = last.expect("it ends");
+        assert_eq!((last.text("outcome"), last.stdout()), ("ok", "done\n"), "{last:?}");
+        assert_eq!(server.run_in(id, "print(x)").stdout(), "5\n");
+    }
+}
