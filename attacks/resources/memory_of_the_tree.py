@@ -4,10 +4,8 @@ children = []
 for _ in range(10):
     child = os.fork()
     if not child:
-        block = bytearray(100 << 20)
-        for at in range(0, len(block), 4096):
-            block[at] = 1
-        time.sleep(2)
+        block = b"x" * (70 << 20)
+        time.sleep(1)
         os._exit(0)
     children.append(child)
 for child in children:
