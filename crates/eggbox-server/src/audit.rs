@@ -80,21 +80,20 @@ impl Asker {
     }
 }
 
-/// Code on its way to a session, with what writes down that it is run, where that is wanted.
+/// The code with the room that its request has taken, and with what writes down that it is run, where that is wanted.
 pub(crate) async fn watched(
     audit: Option<&Arc<Audit>>,
     asker: Asker,
-    text: String,
+    mut code: Code,
     taken: Taken,
 ) -> Result<Code, Error> {
-    let (text, witness) = match audit {
-        None => (text, None),
-        Some(audit) => {
-            let watched = audit.witness(asker, text).await.map_err(|cause| Error::Internal(cause.into()))?;
-            (watched.0, Some(watched.1))
-        }
-    };
-    Ok(Code { text, room: taken.into_permit(), witness, ..Code::default() })
+    code.room = taken.into_permit();
+    if let Some(audit) = audit {
+        let text = std::mem::take(&mut code.text);
+        let (text, witness) = audit.witness(asker, text).await.map_err(|cause| Error::Internal(cause.into()))?;
+        (code.text, code.witness) = (text, Some(witness));
+    }
+    Ok(code)
 }
 
 #[derive(Serialize)]

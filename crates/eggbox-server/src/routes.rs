@@ -38,6 +38,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::config::RENDER_INLINE_BYTES_MAX;
 use crate::error::Error;
 use crate::openapi::parameters;
 
@@ -74,6 +75,15 @@ impl IntoParams for SessionPath {
 fn json(value: &impl Serialize) -> Result<Response, Error> {
     let bytes = serde_json::to_vec(value).map_err(|cause| Error::Internal(cause.into()))?;
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes).into_response())
+}
+
+/// The same for a value that has about so many bytes of output in it.
+async fn json_of_size<T: Serialize + Send + 'static>(
+    app: &App,
+    bytes: u64,
+    value: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<Response, Error> {
+    if bytes <= RENDER_INLINE_BYTES_MAX as u64 { json(&value()?) } else { large_json(app, value).await }
 }
 
 /// The same for a value that may be large, made off the threads that serve the other connections. Only so many are in

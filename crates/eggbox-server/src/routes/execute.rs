@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use eggbox_engine::{Execution, Outcome, Output, SessionId};
+use eggbox_engine::{Code, Execution, Outcome, Output, SessionId};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -18,7 +18,6 @@ use crate::app::App;
 use crate::audit::{self, Asker};
 use crate::auth::Caller;
 use crate::body;
-use crate::config::RENDER_INLINE_BYTES_MAX;
 use crate::error::{Error, FlatBody};
 use crate::fields;
 use crate::openapi::{BodyRefusals, Flat};
@@ -43,14 +42,10 @@ pub(crate) async fn execute(State(app): State<Arc<App>>, caller: Caller, request
     let ExecuteRequest { id, code } = ExecuteRequest::parse(&body)?;
     drop(body);
     let id = caller.name(id.unwrap_or_else(SessionId::unique));
-    let code = audit::watched(app.audit.as_ref(), asker, code, taken).await?;
+    let code = audit::watched(app.audit.as_ref(), asker, Code { text: code, ..Code::default() }, taken).await?;
     let execution = app.engine.execute(Some(id), code).await?;
     let session = access_log::noted(&execution.session);
-    let mut answer = if execution.output_bytes() <= RENDER_INLINE_BYTES_MAX as u64 {
-        super::json(&Answer::of(&execution)?)?
-    } else {
-        super::large_json(&app, move || Answer::of(&execution)).await?
-    };
+    let mut answer = super::json_of_size(&app, execution.output_bytes(), move || Answer::of(&execution)).await?;
     access_log::note(&mut answer, session);
     Ok(answer)
 }

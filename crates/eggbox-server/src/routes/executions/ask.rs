@@ -17,12 +17,12 @@ use super::events::{self, SentEvent};
 use crate::app::App;
 use crate::audit::{self, Asker};
 use crate::body;
-use crate::config::{IDEMPOTENCY_KEY_BYTES_MAX, RENDER_INLINE_BYTES_MAX};
+use crate::config::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::error::{Error, V1Body};
 use crate::fields::{Bound, Fields};
 use crate::openapi::{BodyRefusals, V1};
 use crate::routes::execute::explain;
-use crate::routes::{SessionPath, json, large_json};
+use crate::routes::{SessionPath, json, json_of_size};
 
 const FIELDS: [&str; 4] = ["code", "timeout_seconds", "stdin", "detach"];
 
@@ -88,13 +88,11 @@ pub(crate) async fn ask(
     // Of one that has ended, what another of that name could have.
     let limits = limits.unwrap_or_else(|| app.engine.limits_of(id.owner()));
     let mut code = parse(&fields, limits.wall_max)?;
-    let idempotency =
-        idempotency_key.map(|key| Idempotency::new(&key, &code.text, code.stdin.as_deref(), code.wall_max));
     drop(body);
-    let text = std::mem::take(&mut code.text);
-    let Code { text, room, witness, .. } = audit::watched(app.audit.as_ref(), asker, text, taken).await?;
-    let is_interactive = delivery != Delivery::Whole;
-    let code = Code { text, room, witness, is_interactive, idempotency, ..code };
+    code.is_interactive = delivery != Delivery::Whole;
+    code.idempotency =
+        idempotency_key.map(|key| Idempotency::new(&key, &code.text, code.stdin.as_deref(), code.wall_max));
+    let code = audit::watched(app.audit.as_ref(), asker, code, taken).await?;
     let asked = app.engine.ask(&id, code).await.map_err(|error| refusal(error, &id.to_string()))?;
     let (number, is_known) = (asked.number, asked.is_known);
     let mut response = match delivery {
@@ -142,10 +140,7 @@ pub(crate) async fn whole(app: &App, Asked { number, executions, end, .. }: Aske
             None
         }
     };
-    if executions.bytes(number) <= RENDER_INLINE_BYTES_MAX as u64 {
-        return json(&ExecutionAnswer::new(&executions, number)?);
-    }
-    large_json(app, move || {
+    json_of_size(app, executions.bytes(number), move || {
         let _kept = ended;
         ExecutionAnswer::new(&executions, number)
     })

@@ -11,11 +11,11 @@ use axum::response::Response;
 use super::ExecutionPath;
 use super::answer::ExecutionAnswer;
 use crate::app::App;
-use crate::config::{RENDER_INLINE_BYTES_MAX, WAIT_SECONDS_MAX};
+use crate::config::WAIT_SECONDS_MAX;
 use crate::error::{Error, V1Body};
 use crate::openapi::{Refusals, V1};
 use crate::query::Query;
-use crate::routes::{json, large_json};
+use crate::routes::json_of_size;
 
 /// How long to wait, as clients are told of it.
 #[derive(utoipa::IntoParams)]
@@ -50,10 +50,7 @@ pub(crate) async fn get(State(app): State<Arc<App>>, path: ExecutionPath, uri: U
     if !wait.is_zero() {
         executions.wait(number, wait).await;
     }
-    if executions.bytes(number) <= RENDER_INLINE_BYTES_MAX as u64 {
-        return json(&ExecutionAnswer::new(&executions, number)?);
-    }
-    large_json(&app, move || ExecutionAnswer::new(&executions, number)).await
+    json_of_size(&app, executions.bytes(number), move || ExecutionAnswer::new(&executions, number)).await
 }
 
 #[cfg(test)]
