@@ -411,7 +411,7 @@ impl State {
                 let at = self.printed_end[which.index()];
                 self.printed_end[which.index()] += u64::from(bytes);
                 if let Some(last) = self.executions.last_mut() {
-                    last.pieces.push(Piece { which, at, bytes });
+                    last.take(Piece { which, at, bytes });
                 }
             }
             Entry::Finished(finished) => {

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use eggbox_sandbox::wire::ValueKind;
 
 use super::events::{Value, read_value};
-use super::{Begun, EACH, Finished, History, HistoryError, Which, length, read_range};
+use super::{Begun, Finished, History, HistoryError, Which, length, read_range};
 use crate::outcome::{Outcome, Output, Usage};
 use crate::request::Idempotency;
 
@@ -18,6 +18,8 @@ pub(super) struct Kept {
     /// Where in the journal it begins.
     pub(super) journal_at: u64,
     pub(super) pieces: Vec<Piece>,
+    /// How much of each file that is.
+    lengths: [u64; 3],
     pub(super) finished: Option<Finished>,
     /// Whoever has a copy of it may still want to read this.
     pin: Arc<()>,
@@ -60,12 +62,18 @@ pub enum ExecutionState {
 
 impl Kept {
     pub(super) fn new(begun: Begun, journal_at: u64) -> Self {
-        Self { begun, journal_at, pieces: Vec::new(), finished: None, pin: Arc::default() }
+        Self { begun, journal_at, pieces: Vec::new(), lengths: [0; 3], finished: None, pin: Arc::default() }
+    }
+
+    /// It goes on with this.
+    pub(super) fn take(&mut self, piece: Piece) {
+        self.lengths[piece.which.index()] += u64::from(piece.bytes);
+        self.pieces.push(piece);
     }
 
     /// How much it printed that is kept.
     pub(super) fn bytes(&self) -> u64 {
-        self.pieces.iter().map(|piece| u64::from(piece.bytes)).sum()
+        self.lengths.iter().sum()
     }
 
     pub(super) fn is_pinned(&self) -> bool {
@@ -82,7 +90,7 @@ impl Kept {
             outcome: finished.outcome.clone(),
             usage: finished.usage,
             ended_at: finished.ended_at,
-            kept_bytes: EACH.map(|which| self.range(which).1),
+            kept_bytes: self.lengths,
             dropped_bytes: finished.dropped_bytes,
         });
         ExecutionView { number, state, began_at }
@@ -90,8 +98,7 @@ impl Kept {
 
     /// Where what it has printed to that file so far is.
     fn range(&self, which: Which) -> (u64, u64) {
-        let lengths = self.pieces.iter().filter(|piece| piece.which == which).map(|piece| u64::from(piece.bytes));
-        (self.begun.at[which.index()], lengths.sum())
+        (self.begun.at[which.index()], self.lengths[which.index()])
     }
 }
 
