@@ -31,6 +31,15 @@ fn wait(server: &Server, execution: &str) -> Answer {
     server.get(&format!("/v1/sessions/a/executions/{execution}?wait_seconds=20"))
 }
 
+/// Waits until an execution that runs has printed this.
+fn wait_for_output(server: &Server, execution: &str, printed: &str) {
+    let path = format!("/v1/sessions/a/executions/{execution}");
+    let there = wait_for(Duration::from_secs(10), || {
+        Some(server.get(&path)).filter(|answer| answer.status == 200 && answer.stdout() == printed)
+    });
+    assert!(there.is_some(), "{printed:?} in {:?}", server.get(&path));
+}
+
 fn outcome(answer: &Answer) -> (&str, &str, &str) {
     (answer.text("state"), answer.text("outcome"), answer.text("session_state"))
 }
@@ -165,8 +174,9 @@ fn one_that_is_detached_is_waited_for_elsewhere_and_they_run_in_their_order() {
 #[test]
 fn what_waits_is_given_up_and_what_runs_is_interrupted() {
     let server = start("");
-    let forever = json!({ "code": "import time\ntry:\n    time.sleep(60)\nfinally:\n    x = 5", "detach": true });
-    server.ask("a", &forever);
+    let forever = "import time\ntry:\n    print('in')\n    time.sleep(60)\nfinally:\n    x = 5";
+    server.ask("a", &json!({ "code": forever, "detach": true }));
+    wait_for_output(&server, "1", "in\n");
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| server.ask("a", &json!({ "code": "x = 6" })));
         let queued = wait_for(Duration::from_secs(5), || {
@@ -189,15 +199,13 @@ fn what_waits_is_given_up_and_what_runs_is_interrupted() {
     let refused = server.delete("a/executions/1");
     assert_eq!((refused.status, refused.refusal()[0]), (409, "execution_not_running"));
     // The code's own affair: it goes on.
-    let caught = "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('caught', x)";
+    let caught = "try:\n    print('in')\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('caught', x)";
     server.ask("a", &json!({ "code": caught, "detach": true }));
-    let answer = wait_for(Duration::from_secs(5), || {
-        let answer = server.send("POST", "/v1/sessions/a/interrupt", "{}");
-        Some(answer).filter(|answer| answer.json["execution"] == 3)
-    });
-    assert_eq!(answer.expect("it runs").status, 202);
+    wait_for_output(&server, "3", "in\n");
+    let interrupted = server.send("POST", "/v1/sessions/a/interrupt", "{}");
+    assert_eq!((interrupted.status, &interrupted.json["execution"]), (202, &json!(3)), "{interrupted:?}");
     let caught = wait(&server, "3");
-    assert_eq!((outcome(&caught), caught.stdout()), (("finished", "ok", "kept"), "caught 5\n"));
+    assert_eq!((outcome(&caught), caught.stdout()), (("finished", "ok", "kept"), "in\ncaught 5\n"));
     assert_eq!(server.send("POST", "/v1/sessions/a/interrupt", "{}").json["execution"], Value::Null);
 }
 
