@@ -27,7 +27,7 @@ const MAKERS: usize = 4;
 /// Sessions beside the idle ones.
 const BESIDE: usize = 64;
 /// What a server wants per session, and beside them: as `eggbox serve` counts it, and something to spare.
-const DESCRIPTORS_PER_SESSION: u64 = 16;
+const DESCRIPTORS_PER_SESSION: u64 = 18;
 const DESCRIPTORS_BESIDE: u64 = 3072;
 /// For the kernel's counters to come to rest.
 const SETTLE: Duration = Duration::from_secs(1);

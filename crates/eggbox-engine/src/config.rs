@@ -9,6 +9,7 @@ use eggbox_sandbox::limits::SandboxLimits;
 use eggbox_sandbox::policy::{Isolation, Policy};
 use eggbox_sandbox::steps::FailStep;
 
+use crate::environment_name::EnvironmentName;
 use crate::owner::{Owner, OwnerLimits};
 
 /// Everything an [`Engine`](crate::Engine) needs to start.
@@ -16,7 +17,10 @@ use crate::owner::{Owner, OwnerLimits};
 pub struct EngineConfig {
     /// The server's own folder, made if missing; one server at a time uses it.
     pub state_dir: PathBuf,
+    /// The environment that every server has, which is called `default`.
     pub environment: EnvironmentConfig,
+    /// Others beside it.
+    pub environments: BTreeMap<EnvironmentName, EnvironmentConfig>,
     /// How much of the wall must stand.
     pub isolation: Isolation,
     pub control_groups: ControlGroups,
@@ -39,6 +43,25 @@ pub struct EnvironmentConfig {
     /// The interpreter: a path, or a name to look up on `PATH`.
     pub python: PathBuf,
     pub preload: Preload,
+    /// Sessions that are kept ready for those who ask for a new one, beside those that are in use: so many where nobody
+    /// has asked for long.
+    pub parked_min: u32,
+    /// At most so many, where many ask; 0 for none, whatever the least is.
+    pub parked_max: u32,
+}
+
+impl EngineConfig {
+    /// Each of them by its name, that first which every server has.
+    pub fn each_environment(&self) -> impl Iterator<Item = (EnvironmentName, &EnvironmentConfig)> {
+        let others = self.environments.iter().map(|(name, environment)| (name.clone(), environment));
+        std::iter::once((EnvironmentName::default(), &self.environment)).chain(others)
+    }
+
+    /// Sessions that are kept ready at most, of all environments together.
+    #[must_use]
+    pub fn parked_max(&self) -> u32 {
+        self.each_environment().fold(0, |sum, (_, environment)| sum.saturating_add(environment.parked_max))
+    }
 }
 
 /// The modules that a nest imports before it forks.
@@ -55,11 +78,6 @@ pub enum Preload {
 pub struct Limits {
     /// Sessions alive at once.
     pub sessions_max: u32,
-    /// Sessions that are kept ready for those who ask for a new one, beside those that are in use: so many where nobody
-    /// has asked for long.
-    pub parked_min: u32,
-    /// At most so many, where many ask; 0 for none, whatever the least is.
-    pub parked_max: u32,
     /// Executions that run at once; further ones wait for their turn.
     pub executions_max: usize,
     /// Executions that wait for one session, beside the one that runs.

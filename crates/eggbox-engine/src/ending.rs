@@ -1,7 +1,7 @@
 //! The end of a session by request: whoever wants it need not know how far the session is.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::Pid;
 
@@ -16,7 +16,7 @@ pub(crate) struct Ending {
 #[derive(Debug, Default)]
 struct State {
     is_wanted: bool,
-    process: Option<OwnedFd>,
+    process: Option<Arc<OwnedFd>>,
 }
 
 impl Ending {
@@ -39,7 +39,7 @@ impl Ending {
     }
 
     /// This is the session's first process.
-    pub(crate) fn is_of(&self, process: OwnedFd) {
+    pub(crate) fn is_of(&self, process: Arc<OwnedFd>) {
         let mut state = self.state();
         if state.is_wanted {
             kill(process.as_fd());

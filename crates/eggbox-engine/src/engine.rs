@@ -10,7 +10,9 @@ use tokio::time::timeout;
 
 use crate::config::EngineConfig;
 use crate::counts::{Counts, Gauges};
-use crate::environment::{Environment, EnvironmentError};
+use crate::environment::EnvironmentError;
+use crate::environment_name::EnvironmentName;
+use crate::environments::Environments;
 use crate::executions::{Asked, Execution, Executions};
 use crate::owner::Owner;
 use crate::pool::PoolStatus;
@@ -74,6 +76,8 @@ pub enum ExecuteError {
     NoRoomForOwner { sessions_max: u32 },
     #[error("the code is longer than the {code_bytes_max} bytes that its session was made for")]
     CodeTooLong { code_bytes_max: u64 },
+    #[error("there is no environment {name} for it any more")]
+    NoEnvironment { name: EnvironmentName },
     #[error("it was given up before it had begun")]
     GivenUp,
     #[error("its files cannot be brought along: {why}")]
@@ -113,23 +117,26 @@ impl Engine {
     pub async fn start(config: EngineConfig) -> Result<Self, StartError> {
         let state_dir = StateDir::lock(&config.state_dir)?;
         let config = Arc::new(config);
-        let (environment, inherited) = Environment::start(&config).await?;
-        let status = match environment.prove().await {
+        let (environments, inherited) = Environments::start(&config).await?;
+        let status = match environments.prove().await {
             Ok(status) => status,
             Err(error) => {
                 // What an earlier server has left is the next one's to take over.
                 if inherited.living.is_empty() && inherited.ended.is_empty() {
-                    environment.end().await;
+                    environments.end().await;
                 }
                 return Err(error.into());
             }
         };
-        let registry = Registry::new(environment, inherited, config);
-        let [readied, guarded, told, filled] = std::array::from_fn(|_| Arc::clone(&registry));
-        tokio::spawn(async move { filled.environment().fill_pool().await });
-        tokio::spawn(async move { readied.environment().stay_ready().await });
-        tokio::spawn(async move { guarded.environment().keeper.guard().await });
+        let registry = Registry::new(environments, inherited, config);
+        let [guarded, told, retired] = std::array::from_fn(|_| Arc::clone(&registry));
+        for environment in &registry.environments().each {
+            tokio::spawn(Arc::clone(environment).fill_pool());
+            tokio::spawn(Arc::clone(environment).stay_ready());
+        }
+        tokio::spawn(async move { guarded.keeper().guard().await });
         tokio::spawn(async move { told.keep_ends().await });
+        tokio::spawn(async move { retired.environments().keep_retired().await });
         Ok(Self {
             shared: Arc::new(Shared { registry, status, closing: AtomicBool::new(false), _state_dir: state_dir }),
         })
@@ -241,16 +248,22 @@ impl Engine {
         self.shared.registry.ask(id, code).await
     }
 
-    /// How the sessions stand that are made ahead.
+    /// The environments that sessions of `owner` may be of, that first which they are of unless they ask for another.
     #[must_use]
-    pub fn pool(&self) -> PoolStatus {
-        self.shared.registry.environment().pool.status()
+    pub fn environments_of(&self, owner: Option<&Owner>) -> Vec<EnvironmentName> {
+        self.shared.registry.environments_of(owner)
+    }
+
+    /// How the sessions of each environment stand that are made ahead.
+    pub fn pools(&self) -> impl Iterator<Item = (&EnvironmentName, PoolStatus)> {
+        let each = self.shared.registry.environments().each.iter();
+        each.map(|environment| (&environment.name, environment.pool.status()))
     }
 
     /// What has happened since the server started.
     #[must_use]
     pub fn counts(&self) -> &Counts {
-        &self.shared.registry.environment().counts
+        self.shared.registry.counts()
     }
 
     /// What is there now. Asks the kernel for the memory of each session, so not for threads that serve others.
@@ -270,7 +283,12 @@ impl Engine {
         if self.shared.closing.load(Ordering::Relaxed) {
             return Err(Unready::ShuttingDown);
         }
-        if self.shared.registry.environment().has_nest().await { Ok(()) } else { Err(Unready::NestDown) }
+        for environment in &self.shared.registry.environments().each {
+            if !environment.has_nest().await {
+                return Err(Unready::NestDown);
+            }
+        }
+        Ok(())
     }
 
     /// Executions that are running or queued now.
@@ -293,7 +311,7 @@ impl Engine {
         self.shared.closing.store(true, Ordering::Relaxed);
         // Those that are still running are ended with the nest, and answered so.
         let _ = timeout(grace, self.shared.registry.quiet()).await;
-        self.shared.registry.environment().end().await;
+        self.shared.registry.environments().end().await;
     }
 }
 

@@ -1,38 +1,34 @@
-//! An environment: the plan made for it, and the nests that sessions of it are forked from: one that gives new sessions,
-//! and those of servers before this one that were made differently and only see their sessions to the end.
+//! An environment: an interpreter behind a planned wall, the nest that its sessions are forked from, and those that were made
+//! ahead.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eggbox_sandbox::cgroup::Share;
 use eggbox_sandbox::interpreter::{Interpreter, InterpreterError};
-use eggbox_sandbox::leftovers;
-use eggbox_sandbox::plan::{GroupsPlan, Plan};
+use eggbox_sandbox::plan::Plan;
 use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::prepare::{PrepareError, Wanted, prepare};
 use eggbox_sandbox::status::Status;
 use eggbox_sandbox::wire::NestFailure;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::config::{EngineConfig, Preload};
-use crate::counts::Counts;
+use crate::config::{EngineConfig, EnvironmentConfig, Preload};
 use crate::engine::chain;
+use crate::environment_name::EnvironmentName;
+use crate::environments::{Common, is_true};
 use crate::history::Record;
-use crate::inheritance::{Heir, Inherited};
 use crate::keeper::{Keeper, KeeperError};
-use crate::kept::{PLAN_KEY, nest_key};
+use crate::kept::nest_key;
 use crate::nest::{Description, Nest, NestError, Purpose};
 use crate::outcome::Death;
 use crate::pool::{Need, Pool};
 use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
-use crate::session_limits::SessionLimits;
-use crate::slots::{SLOTS_SPARE, Slots};
+use crate::slots::SLOTS_SPARE;
 use crate::wanted::WantedSession;
-use crate::watchdog::Watchdog;
 use crate::workspace::{Workers, Workspace, WorkspaceError};
 
 /// What is preloaded where the operator names nothing and the interpreter has it.
@@ -50,19 +46,12 @@ const NEST_LOOK_MAX: Duration = Duration::from_millis(100);
 /// An interpreter behind a planned wall.
 #[derive(Debug)]
 pub(crate) struct Environment {
+    pub(crate) name: EnvironmentName,
     plan: Plan,
-    config: Arc<EngineConfig>,
-    slots: Slots,
+    common: Arc<Common>,
     pub(crate) pool: Pool,
-    pub(crate) keeper: Arc<Keeper>,
-    pub(crate) counts: Counts,
-    /// For sessions that no control groups count, those of servers before this one among them.
-    watchdog: Watchdog,
     /// The nest that gives sessions: replaced when it has died; held while another is being started.
     nest: Mutex<Arc<Nest>>,
-    pub(crate) retired: Vec<Arc<Nest>>,
-    /// No nest is started any more.
-    closing: watch::Sender<bool>,
 }
 
 /// Why an environment cannot be used.
@@ -82,6 +71,8 @@ pub enum EnvironmentError {
     Keeper(#[from] KeeperError),
     #[error("failed to start the nest")]
     Nest(#[from] NestError),
+    #[error("environment {name}")]
+    Of { name: EnvironmentName, source: Box<EnvironmentError> },
 }
 
 /// Why a session has no fresh interpreter.
@@ -94,63 +85,16 @@ pub(crate) enum RestartError {
 }
 
 impl Environment {
-    /// Plans the wall, takes over what an earlier server has left, and has a nest that gives sessions.
-    pub(crate) async fn start(config: &Arc<EngineConfig>) -> Result<(Self, Inherited), EnvironmentError> {
-        let python = config.environment.python.clone();
-        let interpreter = tokio::task::spawn_blocking(move || Interpreter::describe(&python)).await??;
-        let plan = make_plan(config, &interpreter)?;
-        let watchdog = start_watchdog(config)?;
-        let slots = Slots::new(plan.groups.clone(), plan.sessions_max);
-        let (keeper, entries) = Keeper::find_or_start(&config.state_dir, config.limits.abandoned_max).await?;
-        let keeper = Arc::new(keeper);
-        keep_plan(&plan, &keeper).await?;
-        if let GroupsPlan::Own(groups) = &plan.groups
-            && let Err(error) = groups.create()
-        {
-            if entries.is_empty() {
-                keeper.end().await;
-            }
-            return Err(EnvironmentError::ControlGroups(error));
-        }
-        let heir = Heir { config, slots: &slots, watchdog: &watchdog, keeper: &keeper };
-        let (mut nests, inherited) = heir.inherit(entries).await;
-        let digest = plan.digest();
-        let current = nests.iter().position(|nest| nest.note.digest == digest && nest.is_up());
-        let nest = match current {
-            Some(index) => nests.swap_remove(index),
-            None => match start_nest(&plan, config, &slots, &keeper).await {
-                Ok(nest) => nest,
-                Err(error) => {
-                    // What is inherited stays with the keeper; what is not has left nothing.
-                    if nests.is_empty() && inherited.ended.is_empty() {
-                        keeper.end().await;
-                        clear(&plan);
-                    }
-                    return Err(error.into());
-                }
-            },
-        };
-        for nest in &nests {
-            nest.retire();
-            let (nest, keeper) = (Arc::clone(nest), Arc::clone(&keeper));
-            tokio::spawn(async move {
-                nest.gone().await;
-                keeper.remove(&nest_key(&nest.note.name)).await;
-            });
-        }
-        let environment = Self {
-            plan,
-            config: Arc::clone(config),
-            slots,
-            pool: Pool::new(config.limits.parked_min as usize, config.limits.parked_max as usize),
-            keeper,
-            counts: Counts::default(),
-            watchdog,
-            nest: Mutex::new(nest),
-            retired: nests,
-            closing: watch::Sender::new(false),
-        };
-        Ok((environment, inherited))
+    /// With that nest, which was started by this plan.
+    pub(crate) fn new(
+        name: EnvironmentName,
+        plan: Plan,
+        config: &EnvironmentConfig,
+        nest: Arc<Nest>,
+        common: Arc<Common>,
+    ) -> Self {
+        let pool = Pool::new(config.parked_min as usize, config.parked_max as usize);
+        Self { name, plan, common, pool, nest: Mutex::new(nest) }
     }
 
     /// A session that nobody uses, to prove that the wall can be put up. Returns what it reported.
@@ -194,14 +138,14 @@ impl Environment {
 
     async fn start_beside(&self, other: &Session, workers: &Arc<Workers>) -> Result<Session, RestartError> {
         let Record { asked, labels, files, .. } = other.history.record();
-        let environment = other.history.environment();
-        let wanted = WantedSession { limits: asked, labels, environment, files };
+        let (environment, variables) = (self.name.clone(), other.history.variables());
+        let wanted = WantedSession { environment, limits: asked, labels, variables, files };
         let nest = self.living_nest().await?;
         let mut session = self.unnamed_session(&nest, files).await?;
         let taken = async {
             // Nobody's, until it has everything.
             session.settle(SessionId::unique(), wanted, None, &nest).await?;
-            session.end_by(Arc::default()).map_err(SessionError::Channel)?;
+            session.end_by(Arc::default());
             let [from, to] = [other, &session].map(|session| Workspace::new(session.place(), Arc::clone(workers)));
             from.copy_to(&to).await?;
             session.take_place_of(other).await.map_err(SessionError::Channel)?;
@@ -234,24 +178,25 @@ impl Environment {
         purpose: Purpose,
         files: Option<WorkspacePolicy>,
     ) -> Result<(Session, Status), SessionError> {
-        let (id, config) = (SessionId::unique(), Arc::clone(&self.config));
-        Session::start(nest, id, purpose, files, config, &self.watchdog, &self.keeper).await
+        let Common { config, watchdog, keeper, .. } = &*self.common;
+        Session::start(nest, SessionId::unique(), purpose, files, Arc::clone(config), watchdog, keeper).await
     }
 
     async fn living_nest(&self) -> Result<Arc<Nest>, SessionError> {
         let mut nest = self.nest.lock().await;
-        if self.is_closing() {
+        let common = &*self.common;
+        if common.is_closing() {
             return Err(SessionError::ShuttingDown);
         }
         if !nest.is_up() {
-            tracing::warn!("the nest is gone; starting another");
-            self.keeper.remove(&nest_key(&nest.note.name)).await;
+            tracing::warn!(environment = %self.name, "the nest is gone; starting another");
+            common.keeper.remove(&nest_key(&nest.note.name)).await;
             // One that is given up is killed.
             *nest = tokio::select! {
-                started = start_nest(&self.plan, &self.config, &self.slots, &self.keeper) => started?,
-                () = is_true(&self.closing) => return Err(SessionError::ShuttingDown),
+                started = start_nest(&self.name, &self.plan, common) => started?,
+                () = is_true(&common.closing) => return Err(SessionError::ShuttingDown),
             };
-            self.counts.nest_restarted();
+            common.counts.nest_restarted();
             self.pool.look_again();
         }
         Ok(Arc::clone(&nest))
@@ -263,24 +208,25 @@ impl Environment {
         timeout(NEST_LOOK_MAX, self.nest.lock()).await.is_ok_and(|nest| nest.is_up())
     }
 
-    /// Has a nest in the place of each that dies, before anybody asks for one, and every keeper know of them. Never returns
+    /// Has a nest in the place of each that dies, before anybody asks for one, and every keeper know of it. Never returns
     /// but when this is closing.
-    pub(crate) async fn stay_ready(&self) {
-        let mut generation = self.keeper.generation();
-        while !self.is_closing() {
+    pub(crate) async fn stay_ready(self: Arc<Self>) {
+        let Common { keeper, .. } = &*self.common;
+        let mut generation = keeper.generation();
+        while !self.common.is_closing() {
             match self.living_nest().await {
                 Ok(nest) => tokio::select! {
                     () = nest.gone() => {}
-                    () = self.keeper.later_than(generation) => {
-                        generation = self.keeper.generation();
-                        for nest in self.retired.iter().chain([&nest]).filter(|nest| nest.is_up()) {
-                            keep_nest(nest, &self.keeper).await;
+                    () = keeper.later_than(generation) => {
+                        generation = keeper.generation();
+                        if nest.is_up() {
+                            keep_nest(&nest, keeper).await;
                         }
                     }
                 },
                 Err(error) => {
-                    if !self.is_closing() {
-                        tracing::error!(error = chain(&error), "failed to start a nest");
+                    if !self.common.is_closing() {
+                        tracing::error!(environment = %self.name, error = chain(&error), "failed to start a nest");
                     }
                     tokio::time::sleep(RESTART_PAUSE).await;
                 }
@@ -290,8 +236,8 @@ impl Environment {
 
     /// Makes sessions before anybody asks for them, one at a time, with a small share of the processors and as long a rest
     /// after each as it took, so that others hardly notice. Never returns but when this is closing.
-    pub(crate) async fn fill_pool(&self) {
-        while !self.is_closing() {
+    pub(crate) async fn fill_pool(self: Arc<Self>) {
+        while !self.common.is_closing() {
             if self.pool.need().await == Need::OneLess {
                 self.pool.drop_one();
                 continue;
@@ -300,8 +246,8 @@ impl Environment {
             match self.park_one().await {
                 Ok(()) => tokio::time::sleep(began.elapsed().min(PARK_PAUSE_MAX)).await,
                 Err(error) => {
-                    if !self.is_closing() {
-                        tracing::warn!(error = chain(&error), "failed to make a session ahead");
+                    if !self.common.is_closing() {
+                        tracing::warn!(environment = %self.name, error = chain(&error), "failed to make a session ahead");
                     }
                     tokio::time::sleep(RESTART_PAUSE).await;
                 }
@@ -320,70 +266,24 @@ impl Environment {
         Ok(())
     }
 
-    pub(crate) fn is_closing(&self) -> bool {
-        *self.closing.borrow()
-    }
-
-    /// Ends every nest and every session, for good, and clears away what they leave.
-    pub(crate) async fn end(&self) {
-        self.closing.send_replace(true);
+    /// Takes no further nest, and lets those go that were made ahead. This is closing.
+    pub(crate) async fn last_nest(&self) -> Arc<Nest> {
         self.pool.clear();
-        let nest = Arc::clone(&*self.nest.lock().await);
-        for nest in self.retired.iter().chain([&nest]) {
-            nest.end().await;
-        }
-        self.slots.close().await;
-        let plans: Vec<Plan> = self.retired.iter().map(|nest| nest.plan().clone()).chain([self.plan.clone()]).collect();
-        // Where the blocking task cannot run, the runtime is going down; the next server finds what is left.
-        let _ = tokio::task::spawn_blocking(move || plans.iter().for_each(clear)).await;
-        self.keeper.end().await;
+        Arc::clone(&*self.nest.lock().await)
     }
 }
 
-/// Returns when this has become true.
-pub(crate) fn is_true(flag: &watch::Sender<bool>) -> impl Future<Output = ()> + use<> {
-    let mut flag = flag.subscribe();
-    async move {
-        if flag.wait_for(|is_true| *is_true).await.is_err() {
-            // It cannot become true any more.
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-/// Removes the control groups that nobody is in any more.
-fn clear(plan: &Plan) {
-    if let Err(error) = leftovers::clear_groups(plan) {
-        tracing::error!(%error, "failed to clear away what sessions have left");
-    }
-}
-
-fn start_watchdog(config: &EngineConfig) -> Result<Watchdog, EnvironmentError> {
-    Watchdog::start(SessionLimits::of(config).into()).map_err(EnvironmentError::Watchdog)
-}
-
-async fn start_nest(
-    plan: &Plan,
-    config: &EngineConfig,
-    slots: &Slots,
-    keeper: &Keeper,
-) -> Result<Arc<Nest>, NestError> {
+pub(crate) async fn start_nest(name: &EnvironmentName, plan: &Plan, common: &Common) -> Result<Arc<Nest>, NestError> {
+    let Common { config, slots, keeper, .. } = common;
     let nest = Nest::start(plan, &config.state_dir, slots, config.limits.nest_start_max).await?;
     let Description { python, preloaded, missing } = &nest.note.description;
     let interpreter = plan.program.executable.display();
-    tracing::info!(%interpreter, python, ?preloaded, not_installed = ?missing, "nest is up");
+    tracing::info!(environment = %name, %interpreter, python, ?preloaded, not_installed = ?missing, "nest is up");
     keep_nest(&nest, keeper).await;
     Ok(Arc::new(nest))
 }
 
-/// Before anything is made by it: whoever clears up must know of that.
-async fn keep_plan(plan: &Plan, keeper: &Keeper) -> Result<(), KeeperError> {
-    let bytes = serde_json::to_vec(plan).map_err(io::Error::from)?;
-    let file = eggbox_sandbox::memory_file(c"plan", &bytes)?;
-    Ok(keeper.put(PLAN_KEY, String::new(), &[file.as_fd()]).await?)
-}
-
-async fn keep_nest(nest: &Nest, keeper: &Keeper) {
+pub(crate) async fn keep_nest(nest: &Nest, keeper: &Keeper) {
     let kept = match serde_json::to_string(&nest.note) {
         Ok(note) => keeper.put(&nest_key(&nest.note.name), note, &nest.as_kept()).await,
         Err(error) => Err(error.into()),
@@ -393,37 +293,46 @@ async fn keep_nest(nest: &Nest, keeper: &Keeper) {
     }
 }
 
-fn make_plan(config: &EngineConfig, interpreter: &Interpreter) -> Result<Plan, PrepareError> {
-    let runner_arguments = match &config.environment.preload {
+/// The wall for sessions of that interpreter.
+pub(crate) async fn make_plan(
+    environment: &EnvironmentConfig,
+    config: &EngineConfig,
+) -> Result<Plan, EnvironmentError> {
+    let python = environment.python.clone();
+    let interpreter = tokio::task::spawn_blocking(move || Interpreter::describe(&python)).await??;
+    let runner_arguments = match &environment.preload {
         Preload::Available => {
             [&["available"][..], &PRELOAD_AVAILABLE].concat().into_iter().map(str::to_owned).collect()
         }
         Preload::Named(modules) => [&["named".to_owned()][..], modules].concat(),
     };
-    prepare(Wanted {
+    let plan = prepare(Wanted {
         isolation: config.isolation,
         policy: &config.policy,
         limits: &config.sandbox_limits,
         control_groups: config.control_groups,
-        interpreter,
-        sessions_max: config
-            .limits
-            .sessions_max
-            .saturating_add(config.limits.parked_max)
-            .saturating_add(SLOTS_SPARE + 1),
+        interpreter: &interpreter,
+        sessions_max: config.limits.sessions_max.saturating_add(config.parked_max()).saturating_add(SLOTS_SPARE + 1),
         build: &config.build,
         state_dir: &config.state_dir,
         runner_arguments: &runner_arguments,
         fail_step: config.fail_step,
-    })
+    })?;
+    Ok(plan)
 }
 
 impl EnvironmentError {
+    /// With the name of the environment that it is of, where a server has others.
+    pub(crate) fn of(self, name: &EnvironmentName) -> Self {
+        if name.is_default() { self } else { Self::Of { name: name.clone(), source: Box::new(self) } }
+    }
+
     /// A layer of the wall cannot be put up here.
     pub(crate) fn is_of_the_wall(&self) -> bool {
         match self {
             Self::Prepare(_) => true,
             Self::Nest(NestError::Failed(NestFailure::Step { step, .. })) => step.layer().is_some(),
+            Self::Of { source, .. } => source.is_of_the_wall(),
             Self::Nest(_)
             | Self::Task(_)
             | Self::Interpreter(_)

@@ -26,6 +26,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
 use crate::clock::Moment;
+use crate::environment_name::EnvironmentName;
 use crate::outcome::{Death, Outcome, Usage};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
@@ -73,9 +74,9 @@ pub(crate) struct History {
 struct State {
     record: Record,
     /// Variables that were given to its interpreter, and are to the next.
-    environment: BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
     /// Where that stands in the journal.
-    environment_at: u64,
+    variables_at: u64,
     /// Oldest first; the last may be running.
     executions: Vec<Kept>,
     journal: Span,
@@ -98,6 +99,9 @@ pub(crate) struct Record {
     pub(crate) created_at: SystemTime,
     /// What it was to have less of than others.
     pub(crate) asked: AskedLimits,
+    /// Of which it is. One of a server that had only one has none written down.
+    #[serde(default)]
+    pub(crate) environment: EnvironmentName,
     /// What whoever made it wants to find it by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) labels: BTreeMap<String, String>,
@@ -121,8 +125,8 @@ impl History {
         let file = |name| memfd_create(name, MemfdFlags::CLOEXEC).map(File::from);
         let state = State {
             record,
-            environment: BTreeMap::new(),
-            environment_at: 0,
+            variables: BTreeMap::new(),
+            variables_at: 0,
             executions: Vec::new(),
             journal: Span { start: JOURNAL_AT, end: JOURNAL_AT },
             printed_end: [0; 3],
@@ -151,8 +155,8 @@ impl History {
         record.read_exact_at(&mut bytes, start)?;
         let mut state = State {
             record: read,
-            environment: BTreeMap::new(),
-            environment_at: 0,
+            variables: BTreeMap::new(),
+            variables_at: 0,
             executions: Vec::new(),
             journal: Span { start, end: start },
             printed_end: [0; 3],
@@ -254,12 +258,12 @@ impl History {
         read_number(&self.record, DROPPED_AT + 8 * which.index() as u64)
     }
 
-    pub(crate) fn set_environment(&self, variables: BTreeMap<String, String>) -> io::Result<()> {
-        self.append(&mut self.state(), [Entry::Environment(variables)])
+    pub(crate) fn set_variables(&self, variables: BTreeMap<String, String>) -> io::Result<()> {
+        self.append(&mut self.state(), [Entry::Variables(variables)])
     }
 
-    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
-        self.state().environment.clone()
+    pub(crate) fn variables(&self) -> BTreeMap<String, String> {
+        self.state().variables.clone()
     }
 
     /// Writes down that an execution begins, and forgets what is too long ago. Returns where its output goes.
@@ -335,9 +339,9 @@ impl History {
             return Ok(());
         }
         let (from, start, at) = (first.begun.at, kept.journal_at, kept.begun.at);
-        if !state.environment.is_empty() && state.environment_at < start {
-            let environment = Entry::Environment(state.environment.clone());
-            self.append(state, [environment])?;
+        if !state.variables.is_empty() && state.variables_at < start {
+            let variables = Entry::Variables(state.variables.clone());
+            self.append(state, [variables])?;
         }
         self.record.write_all_at(&start.to_le_bytes(), START_AT)?;
         // But for the page with what stands before the journal.
@@ -381,6 +385,7 @@ impl Record {
             created: Moment::now(),
             created_at: SystemTime::now(),
             asked: AskedLimits::default(),
+            environment: EnvironmentName::default(),
             labels: BTreeMap::new(),
             files: None,
             kills_before,
@@ -404,8 +409,8 @@ impl State {
                 self.printed_end = begun.at;
                 self.executions.push(Kept::new(begun, self.journal.end));
             }
-            Entry::Environment(environment) => {
-                (self.environment, self.environment_at) = (environment, self.journal.end);
+            Entry::Variables(variables) => {
+                (self.variables, self.variables_at) = (variables, self.journal.end);
             }
             Entry::Piece { which, bytes } => {
                 let at = self.printed_end[which.index()];

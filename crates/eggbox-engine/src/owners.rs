@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::engine::ExecuteError;
+use crate::environment_name::EnvironmentName;
 use crate::owner::{Owner, OwnerLimits};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
@@ -42,7 +43,7 @@ impl Owners {
         let turns = |count: usize| Semaphore::new(count.min(Semaphore::MAX_PERMITS));
         let account = |(owner, limits): (&Owner, &OwnerLimits)| {
             let turns = limits.executions_max.map(turns);
-            (owner.clone(), Arc::new(Account { limits: *limits, sessions: AtomicUsize::new(0), turns }))
+            (owner.clone(), Arc::new(Account { limits: limits.clone(), sessions: AtomicUsize::new(0), turns }))
         };
         Self(limits.iter().map(account).collect())
     }
@@ -54,6 +55,11 @@ impl Owners {
     /// What each of an owner's sessions may use.
     pub(crate) fn asked(&self, owner: Option<&Owner>) -> AskedLimits {
         self.of(owner).map(|account| account.limits.of_session).unwrap_or_default()
+    }
+
+    /// Those that an owner's sessions may be of; none where all are.
+    pub(crate) fn environments(&self, owner: Option<&Owner>) -> &[EnvironmentName] {
+        self.of(owner).map(|account| &account.limits.environments[..]).unwrap_or_default()
     }
 
     /// Whether its owner may have one more session.

@@ -16,11 +16,14 @@ pub use self::asking::AskError;
 use self::creation::Creation;
 use crate::board::{Board, Claim};
 use crate::config::EngineConfig;
+use crate::counts::Counts;
 use crate::ending::Ending;
 use crate::engine::ExecuteError;
-use crate::environment::{Environment, is_true};
+use crate::environment_name::EnvironmentName;
+use crate::environments::{Environments, is_true};
 use crate::executions::Execution;
 use crate::inheritance::{Ended, Inherited, keep_end};
+use crate::keeper::Keeper;
 use crate::kept::gone_key;
 use crate::names::{Gone, Live, Names};
 use crate::outcome::Death;
@@ -38,7 +41,7 @@ use crate::workspace::Workers;
 /// Every session of the server.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    environment: Environment,
+    environments: Environments,
     config: Arc<EngineConfig>,
     names: Mutex<Names>,
     /// One for each execution that may run now.
@@ -126,13 +129,13 @@ enum Beginning {
 
 impl Registry {
     /// With the sessions that an earlier server has left.
-    pub(crate) fn new(environment: Environment, inherited: Inherited, config: Arc<EngineConfig>) -> Arc<Self> {
+    pub(crate) fn new(environments: Environments, inherited: Inherited, config: Arc<EngineConfig>) -> Arc<Self> {
         let turns = Semaphore::new(config.limits.executions_max.min(Semaphore::MAX_PERMITS));
         let owners = Owners::new(&config.owners);
         let (in_flight, answered) = (AtomicUsize::new(0), Notify::new());
         let workers = Arc::new(Workers::new(&config.sandbox_limits));
         let registry = Arc::new(Self {
-            environment,
+            environments,
             config,
             names: Mutex::default(),
             turns,
@@ -148,7 +151,7 @@ impl Registry {
                 names.bury(ended);
             }
             for session in inherited.living {
-                registry.environment.counts.session_inherited();
+                registry.counts().session_inherited();
                 let id = session.id.clone();
                 let running = session.history.running().map(|_| InFlight::new(&registry));
                 let beginning = Beginning::Inherited(Box::new(session), running);
@@ -158,8 +161,29 @@ impl Registry {
         registry
     }
 
-    pub(crate) fn environment(&self) -> &Environment {
-        &self.environment
+    pub(crate) fn environments(&self) -> &Environments {
+        &self.environments
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.environments.common.counts
+    }
+
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.environments.common.keeper
+    }
+
+    /// The environments that sessions of `owner` may be of, that first which they are of unless they ask for another.
+    pub(crate) fn environments_of(&self, owner: Option<&Owner>) -> Vec<EnvironmentName> {
+        match self.owners.environments(owner) {
+            [] => self.environments.each.iter().map(|environment| environment.name.clone()).collect(),
+            some => some.to_vec(),
+        }
+    }
+
+    /// The one that sessions of `owner` are of unless they ask for another.
+    fn usual_environment(&self, owner: Option<&Owner>) -> EnvironmentName {
+        self.owners.environments(owner).first().cloned().unwrap_or_default()
     }
 
     /// The operator's.
@@ -203,7 +227,7 @@ impl Registry {
 
     /// Gives every keeper after the first the ends that nobody was told of. Never returns.
     pub(crate) async fn keep_ends(&self) {
-        let keeper = &self.environment.keeper;
+        let keeper = self.keeper();
         let mut generation = keeper.generation();
         loop {
             keeper.later_than(generation).await;
@@ -241,7 +265,7 @@ impl Registry {
             (names.gone.remove(id).is_some(), live)
         };
         if was_gone {
-            self.environment.keeper.remove(&gone_key(id)).await;
+            self.keeper().remove(&gone_key(id)).await;
         }
         let Some(queue) = queue else { return was_gone };
         queue.closed().await;
@@ -251,7 +275,7 @@ impl Registry {
             !names.live.contains_key(id) && names.gone.remove(id).is_some()
         };
         if is_buried {
-            self.environment.keeper.remove(&gone_key(id)).await;
+            self.keeper().remove(&gone_key(id)).await;
         }
         true
     }
@@ -263,7 +287,7 @@ impl Registry {
         let request = self.request(code, claim.clone(), manner, reply);
         let handing_over = is_true(&self.is_handing_over);
         if let Some(death) = self.admit(&id, request)? {
-            self.environment.keeper.remove(&gone_key(&id)).await;
+            self.keeper().remove(&gone_key(&id)).await;
             return Ok(Execution::gone(id, death));
         }
         self.answered(answer, &claim, handing_over).await

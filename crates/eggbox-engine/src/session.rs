@@ -23,6 +23,7 @@ use crate::clock::Moment;
 use crate::code_file::CodeFile;
 use crate::config::EngineConfig;
 use crate::ending::Ending;
+use crate::environment_name::EnvironmentName;
 use crate::history::{History, Record};
 use crate::inheritance::Heir;
 use crate::keeper::Keeper;
@@ -72,10 +73,12 @@ pub enum SessionError {
     ShuttingDown,
     #[error("failed to start another nest")]
     Nest(#[from] NestError),
+    #[error("there is no environment {name} here")]
+    NoEnvironment { name: EnvironmentName },
     #[error("the limits that were asked for cannot be put up")]
     Limits(#[source] io::Error),
-    #[error("the environment that was asked for cannot be set")]
-    Environment(#[source] io::Error),
+    #[error("the variables that were asked for cannot be set")]
+    Variables(#[source] io::Error),
     #[error("the session's channel broke")]
     Channel(#[from] io::Error),
 }
@@ -280,7 +283,7 @@ impl Session {
     /// Makes a session that was made for nobody the one of that name, which begins now and is as it was wanted.
     ///
     /// # Errors
-    /// Where a limit cannot be put up, or the environment not set; it must not be used then.
+    /// Where a limit cannot be put up, or the variables not set; it must not be used then.
     pub(crate) async fn name(&mut self, id: SessionId, wanted: WantedSession, nest: &Nest) -> Result<(), SessionError> {
         let process = self.note.created;
         self.settle(id, wanted, Some(process), nest).await
@@ -294,16 +297,16 @@ impl Session {
         process: Option<Moment>,
         nest: &Nest,
     ) -> Result<(), SessionError> {
-        let WantedSession { limits, labels, environment, files } = wanted;
+        let WantedSession { environment, limits, labels, variables, files } = wanted;
         let now = Moment::now();
         self.id = id.clone();
         self.history.update(|record| {
             (record.id, record.created, record.created_at) = (id, now, SystemTime::now());
             (record.asked, record.labels, record.files) = (limits, labels, files);
-            record.process = process;
+            (record.environment, record.process) = (environment, process);
         })?;
         self.lower_limits(nest).await?;
-        self.set_environment(environment).await
+        self.set_variables(variables).await
     }
 
     /// Goes on as a session of which it has the files and whatever else was wanted. The one or the other stands behind the
@@ -320,15 +323,15 @@ impl Session {
         })
     }
 
-    async fn set_environment(&mut self, variables: BTreeMap<String, String>) -> Result<(), SessionError> {
+    async fn set_variables(&mut self, variables: BTreeMap<String, String>) -> Result<(), SessionError> {
         if variables.is_empty() {
             return Ok(());
         }
         let text = serde_json::to_string(&variables).map_err(io::Error::from)?;
         if text.len() as u64 > self.code.bytes_max() {
-            return Err(SessionError::Environment(io::Error::other("it is longer than its file")));
+            return Err(SessionError::Variables(io::Error::other("it is longer than its file")));
         }
-        self.history.set_environment(variables)?;
+        self.history.set_variables(variables)?;
         self.code.write(&[&text])?;
         let asked = Moment::now().nanos();
         self.ask_and_wait(&environment_request(asked, text.len() as u64)?, asked).await
@@ -352,13 +355,9 @@ impl Session {
     }
 
     /// Lets it be ended from elsewhere.
-    ///
-    /// # Errors
-    /// Where there is no descriptor left for that.
-    pub(crate) fn end_by(&mut self, ending: Arc<Ending>) -> io::Result<()> {
-        ending.is_of(self.process.handle()?);
+    pub(crate) fn end_by(&mut self, ending: Arc<Ending>) {
+        ending.is_of(self.process.handle());
         self.ending = ending;
-        Ok(())
     }
 
     /// Whether somebody has asked for its end, whatever it has come to.
@@ -497,7 +496,7 @@ fn meter(nest: &Nest, process: &SessionProcess, watchdog: &Watchdog) -> io::Resu
         return Ok(Meter::Group(group));
     }
     let pid = process.pid().ok_or(io::ErrorKind::NotFound)?;
-    Ok(Meter::Watched(watchdog.watch(pid, process.handle()?)))
+    Ok(Meter::Watched(watchdog.watch(pid, process.handle())))
 }
 
 /// Reads what there is, at most as much as a whole frame. Cancellation loses nothing.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use eggbox_sandbox::wire::Exit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -28,7 +29,7 @@ pub(crate) struct SessionProcess {
     pub(crate) values: Stream,
     /// How it ended, once the nest has reaped it; an error where the nest ended first.
     pub(crate) ended: oneshot::Receiver<Exit>,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     /// Its group stays as it is while this is here.
     _reading: Reading,
 }
@@ -60,7 +61,7 @@ impl SessionProcess {
             stderr: stream(stderr)?,
             values: stream(values)?,
             ended: end.ended,
-            pidfd,
+            pidfd: Arc::new(pidfd),
             _reading: end.reading,
         })
     }
@@ -101,9 +102,9 @@ impl SessionProcess {
         poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
-    /// A second handle on the process.
-    pub(crate) fn handle(&self) -> io::Result<OwnedFd> {
-        self.pidfd.try_clone()
+    /// A handle on the process, for others.
+    pub(crate) fn handle(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.pidfd)
     }
 
     /// Takes the streams that the session writes to from now on, by their numbers in it. Returns those before.

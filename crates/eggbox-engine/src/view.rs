@@ -8,6 +8,7 @@ use eggbox_sandbox::policy::WorkspacePolicy;
 use tokio::sync::mpsc;
 
 use crate::clock::Moment;
+use crate::environment_name::EnvironmentName;
 use crate::history::{ExecutionState, History, Record};
 use crate::meter::Meter;
 use crate::outcome::Death;
@@ -37,6 +38,8 @@ pub enum ViewState {
 /// What is written down of a session and what is measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionFacts {
+    /// Of which it is.
+    pub environment: EnvironmentName,
     pub limits: SessionLimits,
     pub labels: BTreeMap<String, String>,
     /// The number of the execution that was begun last.
@@ -121,6 +124,7 @@ fn facts(history: &History, limits: SessionLimits, usual_files: WorkspacePolicy)
         memory_bytes: None,
         memory_bytes_peak: None,
         is_behind_this_wall: false,
+        environment: record.environment,
         labels: record.labels,
     }
 }

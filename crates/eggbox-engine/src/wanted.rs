@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use eggbox_sandbox::policy::WorkspacePolicy;
 
+use crate::environment_name::EnvironmentName;
 use crate::session_limits::AskedLimits;
 
 /// What a new session is to be; by default as every other.
 #[derive(Debug, Clone, Default)]
 pub struct WantedSession {
+    /// One that there is.
+    pub environment: EnvironmentName,
     pub limits: AskedLimits,
     /// To find it by: at most [`LABELS_MAX`] of [`LABELS_BYTES_MAX`] bytes together, without control characters.
     pub labels: BTreeMap<String, String>,
     /// Variables beside those that every session has.
-    pub environment: BTreeMap<String, String>,
+    pub variables: BTreeMap<String, String>,
     /// What code may do to the files of its workspace; as the operator has it where that is none.
     pub files: Option<WorkspacePolicy>,
 }

@@ -53,7 +53,7 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct Watched {
     pid: Pid,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     cpu_nanos: AtomicU64,
     memory_bytes: AtomicU64,
     memory_bytes_peak: AtomicU64,
@@ -78,7 +78,7 @@ impl Watchdog {
     }
 
     /// Watches the session whose first process this is.
-    pub(crate) fn watch(&self, pid: Pid, pidfd: OwnedFd) -> Arc<Watched> {
+    pub(crate) fn watch(&self, pid: Pid, pidfd: Arc<OwnedFd>) -> Arc<Watched> {
         let watched = Arc::new(Watched {
             pid,
             pidfd,

@@ -9,7 +9,9 @@ use std::time::Duration;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use eggbox_engine::{EXECUTIONS_KEPT_MAX, ExecuteError, SessionIdError, WorkspaceError, WorkspacePathError};
+use eggbox_engine::{
+    EXECUTIONS_KEPT_MAX, EnvironmentName, ExecuteError, SessionIdError, WorkspaceError, WorkspacePathError,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -74,12 +76,18 @@ pub(crate) enum Error {
     NoLineWanted { execution: u64 },
     #[error("give either `text`, a line, or `end`: true, for the end of input")]
     NoInput,
+    #[error(
+        "the session stays as it is: its environment, {name}, is not there any more for a fresh interpreter; make another"
+    )]
+    NoEnvironment { name: EnvironmentName },
     #[error("the session stays as it is: its files cannot be brought along: {why}")]
     FilesStay { why: String },
     #[error("the execution was given up before it had begun")]
     GivenUp,
     #[error("the Idempotency-Key was used for something else, execution {execution}: take another")]
     IdempotencyKeyTaken { execution: u64 },
+    #[error("there is no environment of that name: `environment` can be {known}")]
+    UnknownEnvironment { known: String },
     #[error("the Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters")]
     IdempotencyKey,
     #[error("Last-Event-ID must be the number of an event")]
@@ -137,7 +145,7 @@ pub(crate) enum Error {
 }
 
 /// Every code there is.
-pub(crate) const CODES: [&str; 55] = [
+pub(crate) const CODES: [&str; 57] = [
     "invalid_json",
     "no_object",
     "missing_field",
@@ -172,7 +180,9 @@ pub(crate) const CODES: [&str; 55] = [
     "no_line_wanted",
     "given_up",
     "files_not_copied",
+    "environment_gone",
     "idempotency_key_taken",
+    "unknown_environment",
     "body_too_large",
     "code_too_long",
     "unsupported_content_type",
@@ -291,7 +301,9 @@ impl Error {
             Self::NoLineWanted { .. } => (StatusCode::CONFLICT, "no_line_wanted"),
             Self::GivenUp => (StatusCode::CONFLICT, "given_up"),
             Self::FilesStay { .. } => (StatusCode::CONFLICT, "files_not_copied"),
+            Self::NoEnvironment { .. } => (StatusCode::CONFLICT, "environment_gone"),
             Self::IdempotencyKeyTaken { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_taken"),
+            Self::UnknownEnvironment { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_environment"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::CodeTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "code_too_long"),
             Self::ContentType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type"),
@@ -310,6 +322,7 @@ impl Error {
             Self::CodeMissing => Some("code"),
             Self::NoInput => Some("text"),
             Self::DetachedEvents => Some("detach"),
+            Self::UnknownEnvironment { .. } => Some("environment"),
             Self::UnknownParameter { name, .. } => Some(name),
             Self::SessionId { field, .. } | Self::Path { field, .. } | Self::MissingField { field, .. } => Some(field),
             Self::WrongType { field, .. }
@@ -396,6 +409,7 @@ impl From<ExecuteError> for Error {
             ExecuteError::CodeTooLong { code_bytes_max } => Self::CodeTooLong { code_bytes_max },
             ExecuteError::GivenUp => Self::GivenUp,
             ExecuteError::FilesStay { why } => Self::FilesStay { why },
+            ExecuteError::NoEnvironment { name } => Self::NoEnvironment { name },
             ExecuteError::ShuttingDown => Self::ShuttingDown,
             internal @ ExecuteError::Internal(_) => Self::Internal(Box::new(internal)),
         }

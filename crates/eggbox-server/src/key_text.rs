@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
-use eggbox_engine::{OWNER_BYTES_MAX, Owner};
+use eggbox_engine::{NAME_BYTES_MAX, Owner};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -15,7 +15,7 @@ const SECRET_BYTES: usize = 32;
 /// The characters that those are written with, five bits each.
 const SECRET_CHARACTERS: usize = (SECRET_BYTES * 8).div_ceil(5);
 /// The longest key, in bytes.
-const KEY_BYTES_MAX: usize = PREFIX.len() + OWNER_BYTES_MAX + 1 + SECRET_CHARACTERS;
+const KEY_BYTES_MAX: usize = PREFIX.len() + NAME_BYTES_MAX + 1 + SECRET_CHARACTERS;
 
 /// A new key: `eggbox_NAME_SECRET`, the secret 256 random bits as 52 characters of `a-z 2-7`. It has no `Debug` that shows it.
 pub struct KeyText(String);
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn keys_are_of_their_form_and_each_is_another() {
-        for name in ["ann", "a_b-C_9", &"x".repeat(OWNER_BYTES_MAX)] {
+        for name in ["ann", "a_b-C_9", &"x".repeat(NAME_BYTES_MAX)] {
             let name = Owner::try_from(name).unwrap();
             let [one, other] = [(); 2].map(|()| KeyText::new(&name).unwrap());
             assert!(is_key_text(one.reveal()) && one.reveal().starts_with(&format!("eggbox_{name}_")));
@@ -137,7 +137,7 @@ mod tests {
             &format!("eggbox_ann_{secret}a"),
             &format!("eggbox_ann_{}A", &secret[1..]),
             &format!("eggbox_ann_{}1", &secret[1..]),
-            &format!("eggbox_{}_{secret}", "x".repeat(OWNER_BYTES_MAX + 1)),
+            &format!("eggbox_{}_{secret}", "x".repeat(NAME_BYTES_MAX + 1)),
         ] {
             assert!(!is_key_text(text), "{text}");
         }

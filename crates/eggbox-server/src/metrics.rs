@@ -95,11 +95,15 @@ impl Scrape {
             page.gauge("eggbox_sessions_memory_bytes", "Memory of the sessions that live", bytes)?;
         }
         page.gauge("eggbox_queue_length", "Requests that wait for their session, or for their turn", waiting)?;
-        let PoolStatus { parked, wanted, hits, misses } = self.engine.pool();
-        page.gauge("eggbox_pool_parked", "Sessions that are ready for whoever asks for a new one", parked)?;
-        page.gauge("eggbox_pool_wanted", "How many should be", wanted)?;
-        page.counter("eggbox_pool_hits", "New sessions that were ready when asked for", hits)?;
-        page.counter("eggbox_pool_misses", "New sessions that had to be made then", misses)
+        let pools: Vec<(&str, PoolStatus)> =
+            self.engine.pools().map(|(environment, status)| (environment.as_str(), status)).collect();
+        let each =
+            |value: fn(&PoolStatus) -> u64| pools.iter().map(move |(environment, pool)| (*environment, value(pool)));
+        let parked = each(|pool| pool.parked as u64);
+        page.gauges("eggbox_pool_parked", "Sessions that are ready for whoever asks for a new one", OF, parked)?;
+        page.gauges("eggbox_pool_wanted", "How many should be", OF, each(|pool| pool.wanted as u64))?;
+        page.counters("eggbox_pool_hits", "New sessions that were ready when asked for", OF, each(|pool| pool.hits))?;
+        page.counters("eggbox_pool_misses", "New sessions that had to be made then", OF, each(|pool| pool.misses))
     }
 
     fn executions(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -123,6 +127,9 @@ impl Scrape {
     }
 }
 
+/// The label of what each environment has.
+const OF: &str = "environment";
+
 /// Where it is written.
 struct Page<'a>(DescriptorEncoder<'a>);
 
@@ -131,12 +138,12 @@ impl Page<'_> {
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
     }
 
-    fn gauges<V: EncodeGaugeValue>(
+    fn gauges<'l, V: EncodeGaugeValue>(
         &mut self,
         name: &str,
         help: &str,
         label: &str,
-        values: impl IntoIterator<Item = (&'static str, V)>,
+        values: impl IntoIterator<Item = (&'l str, V)>,
     ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         values.into_iter().try_for_each(|(of, value)| family.encode_family(&[(label, of)])?.encode_gauge(&value))
@@ -148,12 +155,12 @@ impl Page<'_> {
         counter.encode_counter::<NoLabelSet, _, f64>(&value, None)
     }
 
-    fn counters(
+    fn counters<'l>(
         &mut self,
         name: &str,
         help: &str,
         label: &str,
-        values: impl IntoIterator<Item = (&'static str, u64)>,
+        values: impl IntoIterator<Item = (&'l str, u64)>,
     ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (of, value) in values {

@@ -235,6 +235,11 @@ pub(crate) fn variables() -> RefOr<Schema> {
         .into()
 }
 
+/// The name of an environment; which there are, a schema cannot say.
+pub(crate) fn environment() -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_-]{1,64}$")).build().into()
+}
+
 /// Labels as a list is filtered by them.
 pub(crate) fn label_filters() -> RefOr<Schema> {
     let label = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[^=]*=.*$"));

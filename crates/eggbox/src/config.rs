@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use eggbox_engine::{EngineConfig, EnvironmentConfig, Limits, Preload};
+use eggbox_engine::{EngineConfig, EnvironmentConfig, EnvironmentName, Limits, Preload};
 use eggbox_sandbox::limits::SandboxLimits;
 use eggbox_sandbox::policy::{Policy, PolicyError};
 use eggbox_server::ServerConfig;
@@ -15,9 +15,12 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{List, Options};
-use crate::file_config::{self, FileConfig};
+use crate::file_config::{self, EnvironmentStanza, FileConfig};
 use crate::log::LogFormat;
-use crate::{key, key_stanza, nest, setting};
+use crate::{key, key_stanza, nest, open_files, setting};
+
+/// Each has an interpreter in memory, and sessions that are made ahead.
+const ENVIRONMENTS_MAX: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -37,6 +40,8 @@ pub(crate) struct User {
     pub(crate) is_root: bool,
     pub(crate) xdg_state_home: Option<PathBuf>,
     pub(crate) home: Option<PathBuf>,
+    /// How many files its processes may have open; none for no limit.
+    pub(crate) open_files_max: Option<u64>,
 }
 
 /// A setting that no program can run on. A number outside its range says so itself.
@@ -51,6 +56,8 @@ pub(crate) enum ConfigError {
     Exposed(SocketAddr),
     #[error("{0}")]
     Keys(String),
+    #[error("environments: {0}")]
+    Environments(String),
     #[error("preload: `{0}` is no module name such as numpy or os.path")]
     NotModule(String),
     #[error("log_filter = {0:?}: {1}")]
@@ -96,6 +103,7 @@ impl Config {
             is_root: rustix::process::geteuid().is_root(),
             xdg_state_home: absolute("XDG_STATE_HOME"),
             home: absolute("HOME"),
+            open_files_max: open_files::most(),
         };
         let mut config = Self::resolve(options, file, user).context(place)?;
         config.engine.state_dir =
@@ -117,6 +125,8 @@ impl Config {
         };
         let (limits, sandbox_limits) =
             (limits(&options, &file, body_bytes_max)?, sandbox_limits(&options, &file.limits)?);
+        let environment = environment(&options, &file)?;
+        let is_sessions_max_given = options.sessions_max.is_some() || file.limits.sessions_max.is_some();
         let listen = options.listen.or(file.server.listen).unwrap_or((Ipv4Addr::LOCALHOST, 5000).into());
         let insecure = options.insecure.or(file.server.insecure).unwrap_or(false);
         if !insecure && file.keys.is_empty() && !listen.ip().to_canonical().is_loopback() {
@@ -159,11 +169,9 @@ impl Config {
                 sandbox_limits,
                 limits,
                 owners: BTreeMap::new(),
-                state_dir: state_dir(options.state_dir.or(file.server.state_dir), user)?,
-                environment: EnvironmentConfig {
-                    python: python(options.python.or(file.environment.python))?,
-                    preload: preload(options.preload.map(|List(modules)| modules).or(file.environment.preload))?,
-                },
+                state_dir: state_dir(options.state_dir.or(file.server.state_dir), &user)?,
+                environments: environments(&file.environments, &environment)?,
+                environment,
                 isolation: options.isolation.or(file.server.isolation).unwrap_or_default(),
                 control_groups: options.control_groups.or(file.server.control_groups).unwrap_or_default(),
                 fail_step: options.fail_step,
@@ -171,6 +179,14 @@ impl Config {
                 build: nest::build(),
             },
         };
+        if !is_sessions_max_given {
+            let fit = user.open_files_max.map(|open_files| {
+                open_files::sessions(open_files, config.engine.parked_max(), config.server.connections_max)
+            });
+            let sessions_max = &mut config.engine.limits.sessions_max;
+            // Where not one fits, the start is refused by the number of files that the usual ones need.
+            *sessions_max = fit.filter(|fit| *fit > 0).map_or(*sessions_max, |fit| fit.min(*sessions_max));
+        }
         (config.server.keys, config.engine.owners) =
             key_stanza::resolve(&file.keys, &config.engine).map_err(ConfigError::Keys)?;
         Ok(config)
@@ -189,19 +205,10 @@ fn span(setting: setting::Seconds, option: Option<Duration>, file: Option<f64>) 
 }
 
 fn limits(options: &Options, file: &FileConfig, body_bytes_max: usize) -> Result<Limits, ConfigError> {
-    let FileConfig { limits: file, environment, server, keys: _ } = file;
+    let FileConfig { limits: file, environment, server, environments: _, keys: _ } = file;
     let cpu_max = setting::CPU.resolve_if_given(options.cpu_seconds_max, file.cpu_seconds_max);
-    let parked_min = number(setting::PARKED_SESSIONS_MIN, options.parked_sessions_min, file.parked_sessions_min)?;
-    let parked_max = number(setting::PARKED_SESSIONS_MAX, options.parked_sessions_max, file.parked_sessions_max)?;
-    let is_min_given = options.parked_sessions_min.is_some() || file.parked_sessions_min.is_some();
-    if is_min_given && parked_min > parked_max {
-        let both = format!("parked_sessions_min = {parked_min}: lower it, or raise parked_sessions_max = {parked_max}");
-        return Err(ConfigError::OutOfRange(both));
-    }
     Ok(Limits {
         sessions_max: number(setting::SESSIONS_MAX, options.sessions_max, file.sessions_max)?,
-        parked_min,
-        parked_max,
         executions_max: number(setting::EXECUTIONS_MAX, options.executions_max, file.executions_max)?,
         queue_max: number(setting::QUEUE_MAX, options.queue_max, file.queue_max)?,
         // Code is a part of a body.
@@ -234,8 +241,70 @@ fn sandbox_limits(options: &Options, file: &file_config::Limits) -> Result<Sandb
     })
 }
 
-fn python(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
-    let python = given.unwrap_or_else(|| "python3".into());
+/// The one that every server has.
+fn environment(options: &Options, file: &FileConfig) -> Result<EnvironmentConfig, ConfigError> {
+    let python = options.python.clone().or_else(|| file.environment.python.clone());
+    let preloaded = options.preload.clone().map(|List(modules)| modules);
+    let limits = &file.limits;
+    let (parked_min, parked_max) = parked(
+        (options.parked_sessions_min, limits.parked_sessions_min),
+        (options.parked_sessions_max, limits.parked_sessions_max),
+    )?;
+    Ok(EnvironmentConfig {
+        python: checked_python(python.unwrap_or_else(|| "python3".into()))?,
+        preload: preload(preloaded.or_else(|| file.environment.preload.clone()))?,
+        parked_min,
+        parked_max,
+    })
+}
+
+/// The others. What one does not say is as `usual` has it, but for what is imported, which depends on the interpreter.
+fn environments(
+    stanzas: &BTreeMap<String, EnvironmentStanza>,
+    usual: &EnvironmentConfig,
+) -> Result<BTreeMap<EnvironmentName, EnvironmentConfig>, ConfigError> {
+    if stanzas.len() > ENVIRONMENTS_MAX {
+        let count = stanzas.len();
+        let error = format!("there are {count} beside `default`, and a server may have {ENVIRONMENTS_MAX}");
+        return Err(ConfigError::Environments(error));
+    }
+    let one = |(name, stanza): (&String, &EnvironmentStanza)| {
+        let EnvironmentStanza { python, preload: modules, parked_sessions_min, parked_sessions_max } = stanza;
+        let key = EnvironmentName::try_from(name.as_str())
+            .map_err(|error| ConfigError::Environments(format!("{name:?}: {error}")))?;
+        if key.is_default() {
+            return Err(ConfigError::Environments("`default` is what [environment] describes: name another".into()));
+        }
+        let of_this = |error: ConfigError| ConfigError::Environments(format!("{name}.{error}"));
+        let (parked_min, parked_max) = parked(
+            (Some(u64::from(usual.parked_min)).filter(|_| parked_sessions_min.is_none()), *parked_sessions_min),
+            (Some(u64::from(usual.parked_max)).filter(|_| parked_sessions_max.is_none()), *parked_sessions_max),
+        )
+        .map_err(of_this)?;
+        let environment = EnvironmentConfig {
+            python: checked_python(python.clone().unwrap_or_else(|| usual.python.clone())).map_err(of_this)?,
+            preload: preload(modules.clone()).map_err(of_this)?,
+            parked_min,
+            parked_max,
+        };
+        Ok((key, environment))
+    };
+    stanzas.iter().map(one).collect()
+}
+
+/// How many sessions are kept ready at least and at most; each is given by an option or a file.
+fn parked(least: (Option<u64>, Option<i64>), most: (Option<u64>, Option<i64>)) -> Result<(u32, u32), ConfigError> {
+    let parked_min = number(setting::PARKED_SESSIONS_MIN, least.0, least.1)?;
+    let parked_max = number(setting::PARKED_SESSIONS_MAX, most.0, most.1)?;
+    let is_min_given = least.0.is_some() || least.1.is_some();
+    if is_min_given && parked_min > parked_max {
+        let both = format!("parked_sessions_min = {parked_min}: lower it, or raise parked_sessions_max = {parked_max}");
+        return Err(ConfigError::OutOfRange(both));
+    }
+    Ok((parked_min, parked_max))
+}
+
+fn checked_python(python: PathBuf) -> Result<PathBuf, ConfigError> {
     if python.as_os_str().is_empty() { Err(ConfigError::PythonEmpty) } else { Ok(python) }
 }
 
@@ -254,7 +323,7 @@ fn preload(given: Option<Vec<String>>) -> Result<Preload, ConfigError> {
     }
 }
 
-fn state_dir(given: Option<PathBuf>, user: User) -> Result<PathBuf, ConfigError> {
+fn state_dir(given: Option<PathBuf>, user: &User) -> Result<PathBuf, ConfigError> {
     match (given, user) {
         (Some(given), _) if given.as_os_str().is_empty() => Err(ConfigError::StateDirEmpty),
         (Some(given), _) => Ok(given),
@@ -315,9 +384,9 @@ mod tests {
         let config = resolve(&["--memory-bytes-max", "100000000"], &file).unwrap();
         let names: Vec<_> = config.server.keys.iter().map(|key| key.owner.as_str()).collect();
         assert_eq!(names, ["ann", "bob"]);
-        let [ann, bob] = ["ann", "bob"].map(|name| config.engine.owners[&name.try_into().unwrap()]);
+        let [ann, bob] = ["ann", "bob"].map(|name| &config.engine.owners[&name.try_into().unwrap()]);
         assert_eq!((ann.sessions_max, ann.of_session.memory_bytes_max), (Some(3), Some(100_000_000)));
-        assert_eq!(bob, eggbox_engine::OwnerLimits::default());
+        assert_eq!(*bob, eggbox_engine::OwnerLimits::default());
     }
 
     #[test]
@@ -401,6 +470,7 @@ mod tests {
             is_root,
             xdg_state_home: state.map(PathBuf::from),
             home: home.map(PathBuf::from),
+            ..User::default()
         };
         for (user, expected) in [
             (user(true, Some("/s"), Some("/root")), Ok("/var/lib/eggbox")),
@@ -408,9 +478,25 @@ mod tests {
             (user(false, None, Some("/h")), Ok("/h/.local/state/eggbox")),
             (user(false, None, None), Err(ConfigError::StateDirUnknown)),
         ] {
-            assert_eq!(state_dir(None, user), expected.map(PathBuf::from));
+            assert_eq!(state_dir(None, &user), expected.map(PathBuf::from));
         }
-        assert_eq!(state_dir(Some("/x".into()), User::default()), Ok("/x".into()));
+        assert_eq!(state_dir(Some("/x".into()), &User::default()), Ok("/x".into()));
+    }
+
+    #[test]
+    fn there_are_as_many_sessions_as_open_files_allow_unless_it_is_said_how_many() {
+        let sessions_max = |arguments: &[&str], open_files_max| {
+            let cli = Cli::try_parse_from(["eggbox", "serve"].iter().chain(arguments)).unwrap();
+            let Command::Serve(options) = cli.command else { panic!("serve parses as serve") };
+            let user = User { is_root: true, open_files_max, ..User::default() };
+            Config::resolve(options, FileConfig::default(), user).unwrap().engine.limits.sessions_max
+        };
+        assert_eq!(sessions_max(&[], None), 1024);
+        assert_eq!(sessions_max(&[], Some(1 << 20)), 1024);
+        assert_eq!(sessions_max(&[], Some(4096)), (4096 - 1024 - 640 - 32 * 14) / 18);
+        assert_eq!(sessions_max(&["--sessions-max", "500"], Some(4096)), 500);
+        // Refused at the start.
+        assert_eq!(sessions_max(&[], Some(1024)), 1024);
     }
 
     const REFERENCE: &str = include_str!("../../../docs/configuration.md");

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use eggbox_engine::{Engine, EngineConfig, StartError};
+use eggbox_engine::{Engine, EngineConfig, EnvironmentName, StartError, WantedSession};
 use eggbox_sandbox::status::{LayerStatus, State, Status};
 use serde::Serialize;
 
@@ -24,11 +24,8 @@ const WHO: &str =
 struct Report {
     version: &'static str,
     kernel: String,
-    /// The interpreter as the configuration has it.
-    python: PathBuf,
-    /// The same as it called itself inside a session.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    interpreter: Option<String>,
+    /// That first which every server has.
+    environments: Vec<Environment>,
     /// Whether sessions start and no layer is absent.
     ok: bool,
     isolation: Status,
@@ -39,10 +36,22 @@ struct Report {
     mends: Vec<&'static str>,
 }
 
-/// What a session said, before doctor judges it.
+/// An environment, and what a session of it said.
+#[derive(Debug, Serialize)]
+struct Environment {
+    name: String,
+    /// The interpreter as the configuration has it.
+    python: PathBuf,
+    /// The same as it called itself inside a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interpreter: Option<String>,
+}
+
+/// What sessions said, before doctor judges it.
 #[derive(Debug)]
 struct Finding {
-    interpreter: String,
+    /// One for each environment.
+    interpreters: Vec<String>,
     isolation: Status,
 }
 
@@ -50,9 +59,13 @@ pub(crate) fn doctor(config: Config, json: bool) -> anyhow::Result<ExitCode> {
     log::start(&config.log_filter, config.log_format);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
-    let python = config.engine.environment.python.clone();
+    let configured: Vec<_> = config
+        .engine
+        .each_environment()
+        .map(|(name, environment)| (name.to_string(), environment.python.clone()))
+        .collect();
     let found = runtime.block_on(examine(config.engine));
-    let report = Report::new(python, found, &Facts::read());
+    let report = Report::new(configured, found, &Facts::read());
     if json {
         cli::print(&format!("{}\n", serde_json::to_string_pretty(&report).context("failed to write the report")?));
     } else {
@@ -72,12 +85,21 @@ async fn examine(mut config: EngineConfig) -> anyhow::Result<Finding> {
 
 async fn ask(config: EngineConfig) -> anyhow::Result<Finding> {
     let engine = Engine::start(config).await.context("failed to start")?;
-    let execution = engine.execute(None, WHO.into()).await;
+    let mut interpreters = Vec::new();
+    for environment in engine.environments_of(None) {
+        interpreters.push(who(&engine, environment).await);
+    }
     let isolation = engine.status().clone();
     engine.shutdown(Duration::ZERO).await;
-    let [stdout, _] = execution.context("failed to ask the interpreter its version")?.output()?;
-    let interpreter = String::from_utf8_lossy(&stdout.bytes).trim().replace(char::is_control, " ");
-    Ok(Finding { interpreter, isolation })
+    let interpreters = interpreters.into_iter().collect::<Result<_, _>>();
+    Ok(Finding { interpreters: interpreters.context("failed to ask an interpreter its version")?, isolation })
+}
+
+/// What the interpreter of an environment calls itself.
+async fn who(engine: &Engine, environment: EnvironmentName) -> anyhow::Result<String> {
+    let session = engine.create(None, WantedSession { environment, ..WantedSession::default() }).await?;
+    let [stdout, _] = engine.execute(Some(session.id), WHO.into()).await?.output()?;
+    Ok(String::from_utf8_lossy(&stdout.bytes).trim().replace(char::is_control, " "))
 }
 
 /// Only this process knew the folder, and its sessions are gone.
@@ -90,21 +112,25 @@ fn remove(state_dir: &Path) {
 }
 
 impl Report {
-    fn new(python: PathBuf, found: anyhow::Result<Finding>, facts: &Facts) -> Self {
+    fn new(configured: Vec<(String, PathBuf)>, found: anyhow::Result<Finding>, facts: &Facts) -> Self {
         let uname = rustix::system::uname();
         let kernel = [uname.sysname(), uname.release(), uname.machine()].map(|part| part.to_string_lossy()).join(" ");
         let is_of_the_wall = match &found {
             Ok(_) => false,
             Err(error) => error.downcast_ref::<StartError>().is_none_or(StartError::is_of_the_wall),
         };
-        let (interpreter, isolation, failure) = match found {
-            Ok(Finding { interpreter, isolation }) => (Some(interpreter), isolation, None),
-            Err(error) => (None, Status::default(), Some(format!("{error:#}"))),
+        let (interpreters, isolation, failure) = match found {
+            Ok(Finding { interpreters, isolation }) => (interpreters, isolation, None),
+            Err(error) => (Vec::new(), Status::default(), Some(format!("{error:#}"))),
         };
+        let mut interpreters = interpreters.into_iter();
+        let environment =
+            |(name, python): (String, PathBuf)| Environment { name, python, interpreter: interpreters.next() };
+        let environments = configured.into_iter().map(environment).collect();
         let is_absent = |state: &State| matches!(state, State::Absent { .. });
         let ok = failure.is_none() && !isolation.layers.iter().any(|layer| is_absent(&layer.state));
         let mends = if ok || !is_of_the_wall { Vec::new() } else { facts.mends() };
-        Self { version: env!("CARGO_PKG_VERSION"), kernel, python, interpreter, ok, isolation, failure, mends }
+        Self { version: env!("CARGO_PKG_VERSION"), kernel, environments, ok, isolation, failure, mends }
     }
 }
 
@@ -124,8 +150,14 @@ impl fmt::Display for Report {
         let mut line = |name: &str, value: &str| writeln!(formatter, "{name:<18} {value}");
         line("eggbox", self.version)?;
         line("kernel", &self.kernel)?;
-        line("python", &self.python.display().to_string())?;
-        line("interpreter", self.interpreter.as_deref().unwrap_or("did not start"))?;
+        for Environment { name, python, interpreter } in &self.environments {
+            // Where there is one alone it needs no name.
+            if self.environments.len() > 1 {
+                line("environment", name)?;
+            }
+            line("python", &python.display().to_string())?;
+            line("interpreter", interpreter.as_deref().unwrap_or("did not start"))?;
+        }
         if !self.isolation.layers.is_empty() {
             formatter.write_char('\n')?;
         }
@@ -169,7 +201,7 @@ mod tests {
     fn report(found: anyhow::Result<Vec<State>>, facts: &Facts) -> Report {
         let layers = [Layer::UserNamespace, Layer::Landlock, Layer::Seccomp];
         let found = found.map(|states| Finding {
-            interpreter: "CPython 3.13.5 /usr/bin/python3".to_owned(),
+            interpreters: vec!["CPython 3.13.5 /usr/bin/python3".to_owned()],
             isolation: Status {
                 layers: std::iter::zip(layers, states)
                     .map(|(layer, state)| LayerStatus { layer, state, detail: "detail".to_owned() })
@@ -179,7 +211,7 @@ mod tests {
         Report {
             kernel: "Linux 6.18.0 x86_64".to_owned(),
             version: "0.0.0",
-            ..Report::new("python3".into(), found, facts)
+            ..Report::new(vec![("default".to_owned(), "python3".into())], found, facts)
         }
     }
 

@@ -18,6 +18,8 @@ use crate::log::LogFormat;
 pub(crate) struct FileConfig {
     pub(crate) server: Server,
     pub(crate) environment: Environment,
+    /// Others beside it, by their names.
+    pub(crate) environments: BTreeMap<String, EnvironmentStanza>,
     pub(crate) limits: Limits,
     /// By their names, which are whose sessions are.
     pub(crate) keys: BTreeMap<String, KeyStanza>,
@@ -45,6 +47,16 @@ pub(crate) struct Environment {
     pub(crate) python: Option<PathBuf>,
     pub(crate) preload: Option<Vec<String>>,
     pub(crate) nest_start_seconds_max: Option<f64>,
+}
+
+/// `[environments.NAME]`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EnvironmentStanza {
+    pub(crate) python: Option<PathBuf>,
+    pub(crate) preload: Option<Vec<String>>,
+    pub(crate) parked_sessions_min: Option<i64>,
+    pub(crate) parked_sessions_max: Option<i64>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -85,10 +97,11 @@ impl FileConfig {
             *audit_log = folder.join(&audit_log);
         }
         // A name without a slash is looked up on PATH.
-        if let Some(python) = &mut config.environment.python
-            && python.components().count() > 1
-        {
-            *python = folder.join(&python);
+        let of_others = config.environments.values_mut().map(|environment| &mut environment.python);
+        for python in of_others.chain([&mut config.environment.python]).flatten() {
+            if python.components().count() > 1 {
+                *python = folder.join(&python);
+            }
         }
         Ok(config)
     }

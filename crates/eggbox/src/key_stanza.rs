@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use clap::Args;
-use eggbox_engine::{AskedLimits, EngineConfig, Owner, OwnerLimits, ranges};
+use eggbox_engine::{AskedLimits, EngineConfig, EnvironmentName, Owner, OwnerLimits, ranges};
 use eggbox_server::{KEYS_MAX, KeyConfig, KeyHash};
 use serde::Deserialize;
 
@@ -25,6 +25,9 @@ pub(crate) struct KeyStanza {
     /// Let it read /metrics, which tell of what everybody does
     #[arg(long, help_heading = "Rights")]
     pub(crate) metrics: bool,
+    /// Environments that its sessions may be of, with commas between them; the first is theirs unless they ask for another
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Rights")]
+    pub(crate) environments: Option<Vec<String>>,
     /// Sessions alive at once
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
     pub(crate) sessions_max: Option<i64>,
@@ -58,7 +61,7 @@ pub(crate) struct KeyStanza {
 }
 
 /// The limits of a stanza, checked.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct KeyLimits {
     pub(crate) rate_per_minute: Option<NonZeroU32>,
     pub(crate) of_owner: OwnerLimits,
@@ -115,6 +118,7 @@ impl KeyStanza {
                 sessions_max: sessions_max.and_then(|count| u32::try_from(count).ok()),
                 executions_max: executions_max.and_then(|count| usize::try_from(count).ok()),
                 of_session: self.limits_of_session(most)?,
+                environments: self.environments(most)?,
             },
         })
     }
@@ -140,6 +144,29 @@ impl KeyStanza {
             life_max: most
                 .span("ttl_seconds", self.ttl_seconds, ranges::LIFE_SECONDS, |of| Some(of.limits.life_max))?,
         })
+    }
+
+    /// Every name once, of those that `most` has where they are known.
+    fn environments(&self, Most(most): Most<'_>) -> Result<Vec<EnvironmentName>, String> {
+        let Some(names) = &self.environments else { return Ok(Vec::new()) };
+        if names.is_empty() {
+            return Err("environments is empty: name at least one, or leave it out for all of them".to_owned());
+        }
+        let mut environments = Vec::new();
+        for name in names {
+            let refused = |why: String| format!("environments = {name:?}: {why}");
+            let environment = EnvironmentName::try_from(name.as_str()).map_err(|error| refused(error.to_string()))?;
+            let known = most.map(|engine| engine.each_environment().map(|(name, _)| name).collect::<Vec<_>>());
+            if let Some(known) = known.filter(|known| !known.contains(&environment)) {
+                let known: Vec<_> = known.iter().map(EnvironmentName::as_str).collect();
+                return Err(refused(format!("there is none of that name; there are: {}", known.join(", "))));
+            }
+            if environments.contains(&environment) {
+                return Err(refused("it is there twice".to_owned()));
+            }
+            environments.push(environment);
+        }
+        Ok(environments)
     }
 
     fn hash(&self) -> Result<KeyHash, String> {
@@ -174,14 +201,18 @@ pub(crate) fn resolve(
 /// The lines under its head, as the file has them.
 impl fmt::Display for KeyStanza {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sha256, metrics, sessions_max, executions_max, rate_per_minute, wall_seconds, cpu_seconds, .. } =
-            self;
+        let Self { sha256, metrics, environments, sessions_max, executions_max, rate_per_minute, .. } = self;
+        let Self { wall_seconds, cpu_seconds, .. } = self;
         let Self { memory_bytes, processes, output_bytes, idle_seconds, ttl_seconds, .. } = self;
         if let Some(sha256) = sha256 {
             writeln!(formatter, "sha256 = \"{sha256}\"")?;
         }
         if *metrics {
             writeln!(formatter, "metrics = true")?;
+        }
+        if let Some(environments) = environments {
+            // Names of such characters need no escapes.
+            writeln!(formatter, "environments = {environments:?}")?;
         }
         let count = |value: &Option<i64>| value.map(|value| value.to_string());
         let span = |value: &Option<f64>| value.map(|value| value.to_string());
@@ -213,6 +244,7 @@ mod tests {
         KeyStanza {
             sha256: Some("ab".repeat(32)),
             metrics: true,
+            environments: Some(vec!["bare".to_owned(), "default".to_owned()]),
             sessions_max: Some(8),
             executions_max: Some(4),
             rate_per_minute: Some(600),
@@ -247,14 +279,15 @@ mod tests {
             idle_max: seconds(60.0),
             life_max: seconds(3600.0),
         };
-        let expected = OwnerLimits { sessions_max: Some(8), executions_max: Some(4), of_session };
+        let environments = ["bare", "default"].map(|name| EnvironmentName::try_from(name).unwrap()).to_vec();
+        let expected = OwnerLimits { sessions_max: Some(8), executions_max: Some(4), of_session, environments };
         assert_eq!((rate_per_minute, of_owner), (NonZeroU32::new(600), expected));
         assert_eq!(KeyStanza::default().limits(Most(None)), Ok(KeyLimits::default()));
     }
 
     #[test]
     fn a_limit_out_of_its_range_is_refused_by_name() {
-        for line in full().to_string().lines().skip(2) {
+        for line in full().to_string().lines().skip(3) {
             let key = line.split(' ').next().unwrap();
             for value in ["0", "-1", "9007199254740993"] {
                 let stanza: KeyStanza = toml::from_str(&format!("{key} = {value}")).unwrap();

@@ -12,6 +12,7 @@ mod key;
 mod key_stanza;
 mod log;
 mod nest;
+mod open_files;
 mod serve;
 mod setting;
 mod top;

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::cli;
 use crate::config::Config;
 use crate::host::Facts;
-use crate::log;
+use crate::{log, open_files};
 
 /// Tasks that a thread runs before it looks for what has arrived meanwhile; at some 15 us for a request, a quarter of a
 /// millisecond.
@@ -36,33 +36,6 @@ const HAND_OVER_MAX: Duration = Duration::from_secs(1);
 /// How often the log says what a shutdown waits for.
 const WAIT_REPORT: Duration = Duration::from_secs(5);
 
-/// Descriptors that the server holds per session: two pipes for its channel, two for its output, its pidfd, four files in
-/// memory, three counters of its control group, and four streams that it has left to processes of its past.
-const DESCRIPTORS_PER_SESSION: u64 = 16;
-/// Descriptors for everything else: the runtime, the nest, the log, sessions that are being made, files of workspaces that are
-/// transferred or gone through.
-const DESCRIPTORS_BESIDE: u64 = 640;
-
-/// Raises this process's limit of descriptors to what it may have, and makes sure that this is enough.
-fn allow_descriptors(config: &Config) -> anyhow::Result<()> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
-        .context("failed to raise the limit of open files")?;
-    let (sessions, connections) = (config.engine.limits.sessions_max, config.server.connections_max);
-    let needed = u64::from(sessions.saturating_add(config.engine.limits.parked_max)) * DESCRIPTORS_PER_SESSION
-        + connections as u64
-        + DESCRIPTORS_BESIDE;
-    match limit.maximum {
-        Some(allowed) if allowed < needed => anyhow::bail!(
-            "failed to start: {sessions} sessions and {connections} connections need {needed} open files, and this \
-             process may have {allowed}; raise the hard limit (ulimit -Hn, LimitNOFILE=) or lower sessions_max or \
-             connections_max"
-        ),
-        _ => Ok(()),
-    }
-}
-
 /// How much more urgent the server is than what it serves (nice(2)).
 const NICE: i32 = -5;
 
@@ -76,7 +49,7 @@ fn go_first() {
 
 pub(crate) fn serve(config: Config) -> anyhow::Result<ExitCode> {
     log::start(&config.log_filter, config.log_format);
-    allow_descriptors(&config)?;
+    open_files::allow(&config)?;
     let audit = config.audit_log.as_deref().map(Audit::open).transpose()?;
     go_first();
     std::panic::set_hook(Box::new(log_panic));

@@ -14,7 +14,7 @@ use crate::request::Idempotency;
 const HEADER_BYTES: usize = 5;
 const KIND_BEGUN: u8 = 16;
 const KIND_FINISHED: u8 = 17;
-const KIND_ENVIRONMENT: u8 = 18;
+const KIND_VARIABLES: u8 = 18;
 
 /// What an execution produces, each in a file of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) enum Entry {
     },
     Finished(Finished),
     /// Variables that the interpreter was given.
-    Environment(BTreeMap<String, String>),
+    Variables(BTreeMap<String, String>),
 }
 
 /// An execution that has begun.
@@ -105,7 +105,7 @@ impl Entry {
             }
             Self::Begun(begun) => (KIND_BEGUN, serde_json::to_vec(begun)?),
             Self::Finished(finished) => (KIND_FINISHED, serde_json::to_vec(finished)?),
-            Self::Environment(variables) => (KIND_ENVIRONMENT, serde_json::to_vec(variables)?),
+            Self::Variables(variables) => (KIND_VARIABLES, serde_json::to_vec(variables)?),
         };
         bytes.extend(u32::try_from(body.len()).map_err(io::Error::other)?.to_le_bytes());
         bytes.push(kind);
@@ -124,7 +124,7 @@ impl Entry {
         let entry = match kind {
             KIND_BEGUN => Self::Begun(serde_json::from_slice(body)?),
             KIND_FINISHED => Self::Finished(serde_json::from_slice(body)?),
-            KIND_ENVIRONMENT => Self::Environment(serde_json::from_slice(body)?),
+            KIND_VARIABLES => Self::Variables(serde_json::from_slice(body)?),
             _ => return Err(io::Error::other(format!("an entry of unknown kind {kind}"))),
         };
         Ok(Some((entry, HEADER_BYTES + body.len())))
@@ -154,8 +154,8 @@ mod tests {
         };
         let finished = Finished::now(Outcome::Interrupted, Usage::default(), [0, 1, 2]);
         let piece = Entry::Piece { which: Which::Values, bytes: u32::MAX };
-        let environment = Entry::Environment(BTreeMap::from([("A".to_owned(), "b".to_owned())]));
-        for entry in [Entry::Begun(begun), piece, Entry::Finished(finished), environment] {
+        let variables = Entry::Variables(BTreeMap::from([("A".to_owned(), "b".to_owned())]));
+        for entry in [Entry::Begun(begun), piece, Entry::Finished(finished), variables] {
             let mut bytes = Vec::new();
             entry.encode(&mut bytes).unwrap();
             for cut in 0..bytes.len() {

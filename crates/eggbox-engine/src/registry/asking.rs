@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{Claim, Manner, Registry};
 use crate::engine::ExecuteError;
-use crate::environment::is_true;
+use crate::environments::is_true;
 use crate::executions::{Asked, Executions, LiveExecutions};
 use crate::names::{Gone, Live};
 use crate::outcome::Death;

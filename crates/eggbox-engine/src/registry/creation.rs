@@ -101,7 +101,13 @@ impl Registry {
     pub(crate) async fn restart(&self, id: &SessionId) -> Result<Option<SessionView>, ExecuteError> {
         let (reply, restarted) = oneshot::channel();
         match self.names().live.get(id) {
-            Some(live) => live.restart.want(reply),
+            Some(live) => {
+                // Before what runs is ended for it.
+                if let Some(held) = &*live.held.borrow() {
+                    self.environment_of(id, &held.history).map_err(|error| self.refusal(&error))?;
+                }
+                live.restart.want(reply);
+            }
             None => return Ok(None),
         }
         match restarted.await {
@@ -145,7 +151,7 @@ impl Registry {
             is_old && names.gone.remove(id).is_some()
         };
         if is_forgotten {
-            self.environment.keeper.remove(&gone_key(id)).await;
+            self.keeper().remove(&gone_key(id)).await;
         }
     }
 }

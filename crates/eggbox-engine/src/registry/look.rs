@@ -7,7 +7,7 @@ use crate::view::Held;
 impl Registry {
     /// As they are now. Asks the kernel once for each session: not for threads that serve others.
     pub(crate) fn gauges(&self) -> Gauges {
-        let running = self.environment.counts.running();
+        let running = self.counts().running();
         let (held, starting, ended) = {
             let names = self.names();
             let held: Vec<Held> = names.live.values().filter_map(|live| live.held.borrow().clone()).collect();

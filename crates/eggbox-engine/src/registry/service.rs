@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::creation::Creation;
 use super::{Beginning, InFlight, Manner, Registry, Reply, Request, Shared};
 use crate::engine::{ExecuteError, chain};
-use crate::environment::RestartError;
+use crate::environment::{Environment, RestartError};
 use crate::executions::{Execution, Past};
-use crate::history::Finished;
+use crate::history::{Finished, History};
 use crate::inheritance::{Ended, keep_end};
 use crate::kept::gone_key;
 use crate::names::Buried;
@@ -31,25 +31,26 @@ impl Registry {
         mut queue: mpsc::Receiver<Request>,
     ) {
         let (mut wanted, creation, inherited) = match beginning {
-            Beginning::New => (WantedSession::default(), None, None),
+            Beginning::New => {
+                let environment = self.usual_environment(id.owner());
+                (WantedSession { environment, ..WantedSession::default() }, None, None)
+            }
             Beginning::Created(wanted, creation) => (wanted, Some(creation), None),
             Beginning::Inherited(session, running) => (WantedSession::default(), None, Some((*session, running))),
         };
         wanted.limits = wanted.limits.and(&self.asked_of(id.owner()));
         let (mut session, running) = match inherited {
             Some(inherited) => inherited,
-            None => match self.environment.start_session(id.clone(), wanted).await {
+            None => match self.start_session(&id, wanted).await {
                 Ok(session) => {
-                    self.environment.counts.session_started();
+                    self.counts().session_started();
                     (session, None)
                 }
                 Err(error) => return self.fail(&id, creation, queue, &error),
             },
         };
-        if let Err(error) = session.end_by(Arc::clone(&shared.ending)) {
-            self.give_up(&mut session, &error).await;
-        }
-        let held = session.held(&self.environment.retired);
+        session.end_by(Arc::clone(&shared.ending));
+        let held = session.held(&self.environments.retired);
         shared.watched.send_replace(Some(held.clone()));
         if let Some(Creation { reply, untold, _in_flight }) = creation {
             self.forget_end(&id, untold).await;
@@ -58,7 +59,7 @@ impl Registry {
         }
         let End { death, last } = self.serve_to_end(&mut session, running, &mut queue, &shared).await;
         if let Some(death) = &death {
-            self.environment.counts.session_ended(if session.is_deleted() { &Death::Deleted } else { death });
+            self.counts().session_ended(if session.is_deleted() { &Death::Deleted } else { death });
         }
         // Whoever reads the answer is told by that, and whoever has deleted it knows.
         let is_deleted = session.is_deleted();
@@ -79,7 +80,7 @@ impl Registry {
 
     /// Whoever was to hear of an end has gone away in the last moment.
     async fn bury_unheard(&self, ended: Ended) {
-        let keeper = &self.environment.keeper;
+        let keeper = self.keeper();
         keep_end(keeper, &ended).await;
         let id = ended.id.clone();
         let buried = {
@@ -103,7 +104,7 @@ impl Registry {
         shared: &Shared,
     ) -> End {
         let Shared { board, restart, .. } = shared;
-        let counts = &self.environment.counts;
+        let counts = self.counts();
         let resumed = {
             // It runs already, and others have to wait for that.
             let _turn = self.owners.turn_of_running(session.id.owner(), &self.turns);
@@ -229,18 +230,18 @@ impl Registry {
     /// has ended, if it has.
     async fn replace_interpreter(&self, session: &mut Session, shared: &Shared, was_running: bool) -> Option<Death> {
         let replies = shared.restart.take();
-        let started = self.environment.restart_session(session, &self.workers).await;
+        let started = match self.environment_of(&session.id, &session.history) {
+            Ok(environment) => environment.restart_session(session, &self.workers).await,
+            Err(error) => Err(error.into()),
+        };
         let failed = match started {
             Ok(successor) => {
                 let mut other = std::mem::replace(session, successor);
                 other.process.kill();
                 other.forget().await;
-                let bound = session.end_by(Arc::clone(&shared.ending));
-                shared.watched.send_replace(Some(session.held(&self.environment.retired)));
-                match bound {
-                    Ok(()) => None,
-                    Err(error) => Some((self.give_up(session, &error).await, RestartError::Session(error.into()))),
-                }
+                session.end_by(Arc::clone(&shared.ending));
+                shared.watched.send_replace(Some(session.held(&self.environments.retired)));
+                None
             }
             Err(error) => {
                 let death = if was_running { session.end(Death::Restarted).await } else { Death::Restarted };
@@ -264,6 +265,21 @@ impl Registry {
         failed.filter(|_| was_running || session.process.has_ended()).map(|(death, _)| death)
     }
 
+    async fn start_session(&self, id: &SessionId, wanted: WantedSession) -> Result<Session, SessionError> {
+        let Some(environment) = self.environments.get(&wanted.environment) else {
+            return Err(SessionError::NoEnvironment { name: wanted.environment });
+        };
+        environment.start_session(id.clone(), wanted).await
+    }
+
+    /// The environment that a session is of, as long as there is one of that name which its owner may have.
+    pub(super) fn environment_of(&self, id: &SessionId, history: &History) -> Result<&Arc<Environment>, SessionError> {
+        let name = history.record().environment;
+        let is_allowed = self.environments_of(id.owner()).contains(&name);
+        let environment = self.environments.get(&name).filter(|_| is_allowed);
+        environment.ok_or(SessionError::NoEnvironment { name })
+    }
+
     /// The server cannot go on with a session: it has run out of something.
     async fn give_up(&self, session: &mut Session, error: &std::io::Error) -> Death {
         tracing::error!(session = %session.id, %error, "a session is ended, as the server cannot serve it");
@@ -274,7 +290,7 @@ impl Registry {
 
     fn outcome(&self, outcome: Outcome) -> Outcome {
         match outcome {
-            Outcome::Died(Death::Nest) if self.environment.is_closing() => Outcome::Died(Death::Shutdown),
+            Outcome::Died(Death::Nest) if self.environments.common.is_closing() => Outcome::Died(Death::Shutdown),
             other => other,
         }
     }
@@ -288,7 +304,7 @@ impl Registry {
         is_deleted: bool,
         untold: Option<Death>,
     ) {
-        let (id, keeper) = (&session.id.clone(), &self.environment.keeper);
+        let (id, keeper) = (&session.id.clone(), self.keeper());
         let untold = untold.map(|death| Ended { id: id.clone(), death, history: Some(Arc::clone(&session.history)) });
         let has_untold = untold.is_some();
         if let Some(ended) = &untold {
@@ -304,7 +320,7 @@ impl Registry {
     }
 
     async fn tell_keeper(&self, Buried { forgotten, stripped }: Buried) {
-        let keeper = &self.environment.keeper;
+        let keeper = self.keeper();
         if let Some(ended) = stripped {
             keep_end(keeper, &ended).await;
             if !self.names().gone.contains_key(&ended.id) {
@@ -359,12 +375,13 @@ impl Registry {
     }
 
     /// Why there is no session, for whoever wanted one.
-    fn refusal(&self, error: &SessionError) -> ExecuteError {
+    pub(super) fn refusal(&self, error: &SessionError) -> ExecuteError {
         match error {
             SessionError::Spawn(SpawnError::NoSlot) => {
                 ExecuteError::NoRoom { sessions_max: self.config.limits.sessions_max }
             }
             SessionError::ShuttingDown => ExecuteError::ShuttingDown,
+            SessionError::NoEnvironment { name } => ExecuteError::NoEnvironment { name: name.clone() },
             other => ExecuteError::Internal(format!("failed to start a session: {}", chain(other)).into()),
         }
     }

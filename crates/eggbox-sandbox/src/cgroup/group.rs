@@ -18,14 +18,15 @@ const LEFT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// The part of a session's memory that buffers of its sockets may take.
 const SOCKET_MEMORY_PART: u64 = 8;
 
-/// The group of a slot, with its counters open.
+/// The group of a slot, with those of its counters open that every execution reads.
 #[derive(Debug)]
 pub struct Group {
     version: Version,
     memory_events: File,
-    memory_now: File,
     memory_peak: Option<File>,
     cpu: File,
+    /// Not open: it is read only where somebody looks.
+    memory_now: PathBuf,
     /// Sets the group's part of the processors.
     share: PathBuf,
 }
@@ -199,10 +200,10 @@ impl GroupPlan {
         Ok(Group {
             version: self.version,
             memory_events: file(&self.memory, memory_events)?,
-            memory_now: file(&self.memory, self.memory_now())?,
             // Not there before Linux 5.19.
             memory_peak: file(&self.memory, memory_peak).ok(),
             cpu: file(&self.cpu_account, cpu)?,
+            memory_now: self.of(&self.memory, slot).join(self.memory_now()),
             share: self.share(slot),
         })
     }
@@ -240,7 +241,7 @@ impl Group {
     /// The memory there is, in bytes; none where it cannot be read.
     #[must_use]
     pub fn memory_bytes(&self) -> Option<u64> {
-        read(&self.memory_now).ok()?.trim().parse().ok()
+        fs::read_to_string(&self.memory_now).ok()?.trim().parse().ok()
     }
 
     /// The most memory there was at once, in bytes; none where the kernel does not keep it.

@@ -21,7 +21,7 @@ use crate::error::{Error, V1Body};
 use crate::fields::Fields;
 use crate::openapi::{self, BodyRefusals, V1};
 
-const FIELDS: [&str; 7] = ["id", "limits", "labels", "env", "policy", "idle_seconds", "ttl_seconds"];
+const FIELDS: [&str; 8] = ["id", "environment", "limits", "labels", "env", "policy", "idle_seconds", "ttl_seconds"];
 
 #[utoipa::path(
     post,
@@ -35,6 +35,7 @@ const FIELDS: [&str; 7] = ["id", "limits", "labels", "env", "policy", "idle_seco
             headers(("location" = String, description = "Its path"))),
         BodyRefusals<V1>,
         (status = 409, description = "A session of that name lives", body = V1Body<'_>),
+        (status = 422, description = "There is no such environment", body = V1Body<'_>),
         (status = 503, description = "There is no room, or the server is ending", body = V1Body<'_>),
     ),
 )]
@@ -70,6 +71,9 @@ struct CreateSession {
     /// Its name; without it a new one is made.
     #[schema(required = false, pattern = "^[A-Za-z0-9._-]{1,128}$")]
     id: String,
+    /// Of those that the server has for whoever asks; without it the first of them, which is mostly `default`.
+    #[schema(required = false, schema_with = openapi::environment)]
+    environment: String,
     #[schema(required = false)]
     limits: CreateLimits,
     /// To find it by.

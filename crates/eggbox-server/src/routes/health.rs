@@ -1,10 +1,11 @@
 //! `GET /health`: that the server answers, and what stands of the wall.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use eggbox_engine::PoolStatus;
+use eggbox_engine::{Engine, PoolStatus};
 use eggbox_sandbox::status::Status;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,12 +20,12 @@ struct Health<'a> {
     version: &'static str,
     #[schema(value_type = Vec<openapi::LayerSchema>)]
     isolation: &'a Status,
-    /// None where there are keys: it would tell everybody how many sessions their owners begin.
+    /// By the name of the environment. None where there are keys: it would tell everybody how many sessions their owners begin.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pool: Option<Pool>,
+    pools: Option<BTreeMap<String, Pool>>,
 }
 
-/// Sessions that are ready for those who ask for a new one.
+/// Sessions of an environment that are ready for those who ask for a new one.
 #[derive(Serialize, ToSchema)]
 struct Pool {
     parked: usize,
@@ -52,6 +53,10 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Result<Response, Erro
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
         isolation: app.engine.status(),
-        pool: app.config.keys.is_empty().then(|| app.engine.pool().into()),
+        pools: app.config.keys.is_empty().then(|| pools(&app.engine)),
     })
+}
+
+fn pools(engine: &Engine) -> BTreeMap<String, Pool> {
+    engine.pools().map(|(environment, status)| (environment.to_string(), status.into())).collect()
 }

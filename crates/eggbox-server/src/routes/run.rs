@@ -28,7 +28,7 @@ use crate::openapi::{self, BodyRefusals, V1};
 /// How long it stays where the server is killed before it has ended it.
 const LEFT_SECONDS_MAX: Duration = Duration::from_secs(30);
 
-const FIELDS: [&str; 7] = ["code", "stdin", "timeout_seconds", "files", "limits", "env", "policy"];
+const FIELDS: [&str; 8] = ["code", "stdin", "timeout_seconds", "files", "environment", "limits", "env", "policy"];
 
 #[utoipa::path(
     post,
@@ -42,6 +42,7 @@ const FIELDS: [&str; 7] = ["code", "stdin", "timeout_seconds", "files", "limits"
         (status = 200, description = "The execution when it has ended", body = ExecutionAnswer),
         BodyRefusals<V1>,
         (status = 409, description = "A file cannot be written", body = V1Body<'_>),
+        (status = 422, description = "There is no such environment", body = V1Body<'_>),
         (status = 503, description = "There is no room, or the server is ending", body = V1Body<'_>),
         (status = 507, description = "The workspace has no room for the files", body = V1Body<'_>),
     ),
@@ -149,6 +150,9 @@ struct Run {
     /// Files of its workspace, by their paths: a text, or an object with `base64`.
     #[schema(required = false)]
     files: BTreeMap<String, Content>,
+    /// Of those that the server has for whoever asks; without it the first of them, which is mostly `default`.
+    #[schema(required = false, schema_with = openapi::environment)]
+    environment: String,
     #[schema(required = false)]
     limits: CreateLimits,
     /// Variables beside those that every session has.

@@ -39,6 +39,9 @@ struct Reason {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SessionFacts, description = "Of a session that ended long ago, with many others after it, nothing of this is there.")]
 struct Facts<'a> {
+    /// Of which it is: its interpreter, and what that has imported.
+    #[schema(required = false, schema_with = openapi::environment)]
+    environment: String,
     #[schema(required = false)]
     limits: Limits,
     /// How long it is kept while nobody uses it.
@@ -121,6 +124,7 @@ impl<'a> Facts<'a> {
         let SessionLimits { wall_max, cpu_max, memory_bytes_max, processes_max, output_bytes_max, idle_max, life_max } =
             facts.limits;
         Ok(Self {
+            environment: facts.environment.to_string(),
             limits: Limits {
                 wall_seconds: wall_max.as_secs_f64(),
                 cpu_seconds: cpu_max.map(|cpu_max| cpu_max.as_secs_f64()),

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use eggbox_engine::{AskedLimits, Engine, LABELS_BYTES_MAX, LABELS_MAX, SessionLimits, WantedSession, ranges};
+use eggbox_engine::{
+    AskedLimits, Engine, EnvironmentName, LABELS_BYTES_MAX, LABELS_MAX, SessionLimits, WantedSession, ranges,
+};
 use eggbox_sandbox::policy::WorkspacePolicy;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -16,19 +18,26 @@ use crate::fields::{Bound, Fields};
 use crate::openapi;
 
 /// Of the variables that a session is to have, names and values together: they go by way of the file with its code.
-const ENVIRONMENT_BYTES_MAX: usize = 64 * 1024;
+const VARIABLES_BYTES_MAX: usize = 64 * 1024;
 pub(super) const LIMITS: [&str; 5] = ["wall_seconds", "cpu_seconds", "memory_bytes", "processes", "output_bytes"];
 
 /// What a session may have, whoever makes it, and what those of this caller may.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Most {
     operators: SessionLimits,
     callers: SessionLimits,
+    /// That first which a session is of unless another is asked for.
+    environments: Vec<EnvironmentName>,
 }
 
 impl Most {
     pub(super) fn of(engine: &Engine, caller: &Caller) -> Self {
-        Self { operators: engine.limits(), callers: engine.limits_of(caller.0.as_ref()) }
+        let owner = caller.0.as_ref();
+        Self {
+            operators: engine.limits(),
+            callers: engine.limits_of(owner),
+            environments: engine.environments_of(owner),
+        }
     }
 
     /// The bound of one of the limits, which is called `setting` where it is the operator's.
@@ -59,7 +68,17 @@ impl Most {
 /// All of it, but for its id.
 pub(super) fn session(fields: &Fields<'_>, most: &Most) -> Result<WantedSession, Error> {
     let (limits, labels) = (limits(fields, most)?, labels(fields)?.unwrap_or_default());
-    Ok(WantedSession { limits, labels, environment: environment(fields)?, files: files(fields)? })
+    let environment = environment(fields, &most.environments)?;
+    Ok(WantedSession { environment, limits, labels, variables: variables(fields)?, files: files(fields)? })
+}
+
+/// The one that is asked for of those that there are for whoever asks, or the first of them.
+fn environment(fields: &Fields<'_>, known: &[EnvironmentName]) -> Result<EnvironmentName, Error> {
+    let Some(name) = fields.string("environment")? else { return Ok(known.first().cloned().unwrap_or_default()) };
+    known.iter().find(|environment| environment.as_str() == name).cloned().ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+        Error::UnknownEnvironment { known: names.join(" or ") }
+    })
 }
 
 /// What code may do to the files of its workspace; none where nothing is said of it.
@@ -104,13 +123,13 @@ pub(super) fn labels(fields: &Fields<'_>) -> Result<Option<BTreeMap<String, Stri
     Ok(Some(labels))
 }
 
-fn environment(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, Error> {
+fn variables(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, Error> {
     let variables = fields.strings("env")?.unwrap_or_default();
     let is_valid =
         |(name, value): (&String, &String)| !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0');
-    if bytes(&variables) > ENVIRONMENT_BYTES_MAX || !variables.iter().all(is_valid) {
+    if bytes(&variables) > VARIABLES_BYTES_MAX || !variables.iter().all(is_valid) {
         let wanted = format!(
-            "variables of at most {ENVIRONMENT_BYTES_MAX} bytes together, with names without `=`, and no NUL in them"
+            "variables of at most {VARIABLES_BYTES_MAX} bytes together, with names without `=`, and no NUL in them"
         );
         return Err(Error::OutOfRange { field: "env".to_owned(), wanted });
     }

@@ -28,6 +28,7 @@ fn an_idle_one_shows_all_there_is() {
         let shown = shown.unwrap_or_else(|| panic!("{}: {:?}", way.name(), server.look_at("a")));
         let keys = [
             "created",
+            "environment",
             "executions",
             "expires",
             "id",

@@ -1,7 +1,10 @@
 //! Programs that hurt the server, or were answered wrongly, before it knew better.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::attacks::way::Way;
@@ -120,6 +123,46 @@ fn too_few_open_files_are_refused_by_number() {
     let output = limited.output().expect("a shell can be run");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("sessions_max") && said.contains("4096"), "{said}");
+}
+
+#[test]
+fn there_are_fewer_sessions_where_open_files_are_few_and_nobody_asked_for_more() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let plain = Setup::bare().command(folder.path());
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "ulimit -n 2600; exec \"$@\"", "sh"]).arg(plain.get_program()).args(plain.get_args());
+    let mut server = limited.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a shell can be run");
+    let mut said = String::new();
+    let stdout = server.stdout.take().expect("it is a pipe");
+    BufReader::new(stdout).read_line(&mut said).expect("it says where it listens");
+    kill_process(Pid::from_child(&server), Signal::TERM).expect("it can be ended");
+    let log = server.wait_with_output().expect("it ends").stderr;
+    let log = String::from_utf8_lossy(&log);
+    assert!(said.starts_with("listening on ") && log.contains("open_files_max=2600"), "{said}{log}");
+}
+
+#[test]
+fn a_session_holds_no_more_open_files_than_are_counted_for_it() {
+    const SESSIONS: usize = 4;
+    /// As docs/configuration.md has it.
+    const PER_SESSION: usize = 18;
+    let server = Setup::bare().option("--parked-sessions-max 0").start();
+    let open_files = || {
+        let folder = format!("/proc/{}/fd", server.pid().as_raw_nonzero());
+        std::fs::read_dir(folder).expect("the server runs").count()
+    };
+    let before = open_files();
+    for session in 0..SESSIONS {
+        // Each leaves something behind that holds its streams.
+        for _ in 0..4 {
+            let left =
+                server.run_in(&session.to_string(), "import subprocess as s; s.Popen(['sleep', '60']); print(1)");
+            assert_eq!(left.stdout(), "1\n", "{left:?}");
+        }
+    }
+    // The connection of the client that looks may still be there.
+    let held = open_files() - before;
+    assert!((PER_SESSION - 1) * SESSIONS < held && held <= PER_SESSION * SESSIONS + 2, "{held} by {SESSIONS} sessions");
 }
 
 #[test]

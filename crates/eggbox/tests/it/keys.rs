@@ -69,6 +69,11 @@ impl Keys {
         fs::write(self.file(), stanzas.join("\n")).expect("a file can be written");
     }
 
+    /// What stands in the file.
+    pub(crate) fn stanzas(&self) -> String {
+        fs::read_to_string(self.file()).expect("the file can be read")
+    }
+
     pub(crate) fn setup(&self, options: &str) -> Setup {
         Setup::bare().option(&format!("--config {} {options}", self.file().display()))
     }
@@ -79,7 +84,7 @@ impl Keys {
 }
 
 /// Sends a request with that key, or without.
-fn ask(server: &Server, key: Option<&str>, route: &str, body: &str) -> Answer {
+pub(crate) fn ask(server: &Server, key: Option<&str>, route: &str, body: &str) -> Answer {
     let header = key.map(|key| format!("authorization: Bearer {key}\r\n")).unwrap_or_default();
     ask_with(server, &header, route, body)
 }
@@ -512,10 +517,10 @@ fn a_configuration_with_a_wrong_key_is_refused_and_never_quoted() {
         (format!("{text}\n{stanza}"), "line 1 has a key itself"),
         (stanza.replace(keys.keys[0].hash(), &text), "has a key itself"),
         (
-            format!("{stanza}sessions_max = 2000"),
-            "keys.ann.sessions_max = 2000: it must be a whole number from 1 to 1024",
+            format!("{stanza}sessions_max = 2000\n[limits]\nsessions_max = 500"),
+            "keys.ann.sessions_max = 2000: it must be a whole number from 1 to 500",
         ),
-        (format!("{stanza}environments = []"), "unknown field `environments`"),
+        (format!("{stanza}environment = []"), "unknown field `environment`"),
     ] {
         fs::write(keys.file(), file).expect("a file can be written");
         let stopped = keys.setup("").run_to_end();

@@ -24,6 +24,7 @@ mod session_limits;
 mod get_session;
 mod delete_session;
 mod v1_refusals;
+mod environments;
 mod executions;
 mod events;
 mod input;

@@ -12,7 +12,7 @@ use crate::server::{Server, Setup};
 
 /// What the server says of its pool.
 fn pool(server: &Server, key: &str) -> u64 {
-    server.get("/health").json["pool"][key].as_u64().expect("health tells of the pool")
+    server.get("/health").json["pools"]["default"][key].as_u64().expect("health tells of the pool")
 }
 
 fn wait_until(server: &Server, key: &str, is_so: impl Fn(u64) -> bool, wait_max: Duration) {
