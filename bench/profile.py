@@ -24,6 +24,7 @@ def main():
         rows += warm(server, options.rounds)
         rows += first_executions(server, options.sessions, "print(1)", "pool full, print(1)")
         rows += first_executions(server, options.sessions // 3, GROUPBY, "pool full, a groupby")
+        rows += lives(server, options.sessions * 5)
     with harness.serving(options, "--parked-sessions-max", "0") as server:
         rows += first_executions(server, options.sessions, "print(1)", "pool empty, print(1)")
     width = max(len(name) for name, _ in rows)
@@ -136,6 +137,25 @@ def first_executions(server, sessions, code, title):
     yield "- page faults of the session meanwhile, p50", f"{harness.median(faults):.0f}"
     yield "- pages of its own that it has written to, p50", f"{harness.median(written):.0f}"
     yield "- mappings", f"{mappings}"
+
+
+def lives(server, sessions):
+    """New sessions one after another, each run once and ended: what the whole machine works for them."""
+    client = harness.Client(server.address)
+    own, before = time.process_time(), busy_seconds()
+    for number in range(sessions):
+        client.execute("print(1 + 1)", f"life-{number}")
+        client.request("DELETE", f"/v1/sessions/life-{number}")
+    # What is cleared away comes after the answer.
+    time.sleep(0.5)
+    spent = busy_seconds() - before - (time.process_time() - own)
+    yield "create, run, end: ms of CPU of all but this client", f"{spent / sessions * 1e3:.2f}"
+
+
+def busy_seconds():
+    """CPU time of everything on the machine; proc_stat(5)."""
+    user, nice, system, _, _, *rest = (int(field) for field in open("/proc/stat").readline().split()[1:])
+    return (user + nice + system + sum(rest[:3])) / harness.TICKS_PER_SECOND
 
 
 def by_name(server):
