@@ -26,6 +26,9 @@ import eggbox_stdin as stdin
 # As `wire::Ending` numbers them.
 OK, EXCEPTION, DENIED, INTERRUPTED, OUT_OF_MEMORY = range(5)
 
+# The variable that says how often a session was made from an image of another, or of itself.
+GENERATION = "EGGBOX_GENERATION"
+
 # What a request asks for beside its code being run, as `wire` numbers it.
 RICH, INTERACTIVE = 1, 2
 
@@ -387,6 +390,48 @@ class Beginning:
         flush()
         note_past_threads()
 
+    def stand_still(self, asked):
+        """Has an image taken of this session. Whatever becomes that image goes on from here, as this one does."""
+        flush()
+        told = self.native.stand_still(asked, self.obstacle())
+        if not told:
+            return
+        try:
+            self.begin_again()
+        except BaseException:
+            # Never with what others have as well.
+            os._exit(1)
+        self.native.warm(told)
+
+    def obstacle(self):
+        """What runs here that no image can have, by its names; nothing where there is nothing that Python knows of."""
+        try:
+            names = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
+            if names:
+                return f"{len(names)} thread{'s are' if names[1:] else ' is'} running: {', '.join(names)}"
+            loop = self.interpreter.loop
+            if loop is not None and not loop.is_closed():
+                tasks = asyncio.all_tasks(loop)
+                if tasks:
+                    return f"asyncio tasks are pending: {', '.join(task.get_name() for task in tasks)}"
+                # It holds descriptors; the next await makes another.
+                loop.close()
+                self.interpreter.loop = None
+                asyncio.set_event_loop(None)
+        except BaseException:
+            # What there is, the native side sees as well.
+            pass
+        return ""
+
+    def begin_again(self):
+        """Makes what was one session, and is two now, differ in what must never be the same twice."""
+        for seed in self.reseed:
+            seed()
+        ssl = sys.modules.get("_ssl")
+        if ssl is not None:
+            ssl.RAND_add(os.urandom(64), 64.0)
+        os.environ[GENERATION] = str(int(os.environ.get(GENERATION, "0")) + 1)
+
     def serve(self, workspace, scratch):
         """Runs one request after another; never returns."""
         native, interpreter = self.native, self.interpreter
@@ -398,6 +443,9 @@ class Beginning:
                 if not isinstance(request, tuple):
                     self.warm_up()
                     native.warm(request)
+                    continue
+                if len(request) == 1:
+                    self.stand_still(*request)
                     continue
                 if len(request) == 2:
                     variables, asked = request

@@ -2,6 +2,9 @@
 # expect: held
 import array
 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))]
-for number in (REQUESTS, CHANNEL):
-    attempt(f"send over {number}", lambda: socket.socket(fileno=number).sendmsg([b"x"], rights), ["ENOTSOCK"])
+# The server's end of this takes nothing, whoever sends it.
+own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=REQUESTS)
+attempt("send over the socket", lambda: own.sendmsg([b"x"], rights), ["EPIPE"])
+own.detach()
+attempt("send over the pipe", lambda: socket.socket(fileno=CHANNEL).sendmsg([b"x"], rights), ["ENOTSOCK"])
 verdict()

@@ -48,7 +48,11 @@ impl Board {
     /// For a session of an earlier server, which has begun this one last, and may have given numbers to others that it never
     /// began: those are nobody else's.
     pub(crate) fn after(last: u64) -> Self {
-        let last = (last / NUMBERS_SKIPPED + 1).saturating_mul(NUMBERS_SKIPPED);
+        Self::beside((last / NUMBERS_SKIPPED + 1).saturating_mul(NUMBERS_SKIPPED))
+    }
+
+    /// For a session that goes on as another does, which has given this number last.
+    pub(crate) fn beside(last: u64) -> Self {
         Self { state: Mutex::new(State { last, waiting: BTreeMap::new() }), changed: Arc::default() }
     }
 

@@ -80,6 +80,8 @@ pub enum ExecuteError {
     NoEnvironment { name: EnvironmentName },
     #[error("it was given up before it had begun")]
     GivenUp,
+    #[error("it has what no image can carry: {why}")]
+    NotCarried { why: String },
     #[error("its files cannot be brought along: {why}")]
     FilesStay { why: String },
     #[error("the server is shutting down")]
@@ -106,6 +108,21 @@ pub enum CreateError {
     Exists,
     #[error(transparent)]
     Refused(#[from] ExecuteError),
+}
+
+/// Why a session was not forked.
+#[derive(Debug, thiserror::Error)]
+pub enum ForkError {
+    #[error("there is no session of that name")]
+    NoSession,
+    #[error(transparent)]
+    Refused(#[from] CreateError),
+}
+
+impl From<ExecuteError> for ForkError {
+    fn from(error: ExecuteError) -> Self {
+        Self::Refused(error.into())
+    }
 }
 
 impl Engine {
@@ -211,6 +228,21 @@ impl Engine {
             return Err(ExecuteError::ShuttingDown);
         }
         self.shared.registry.restart(id).await
+    }
+
+    /// Makes sessions of these names, none of which is there yet, that go on as the session `id` does between two of its
+    /// executions, each with copies of its memory and its files. Returns when all of them are ready for code.
+    ///
+    /// # Errors
+    /// Where one of them cannot be had: then there is none of them.
+    pub async fn fork(&self, id: &SessionId, names: Vec<SessionId>) -> Result<Vec<SessionView>, ForkError> {
+        if self.shared.closing.load(Ordering::Relaxed) {
+            return Err(ExecuteError::ShuttingDown.into());
+        }
+        let (registry, id) = (Arc::clone(&self.shared.registry), id.clone());
+        // In a task of its own: whoever asks may go away, and all or none are to be there.
+        let forked = tokio::spawn(async move { registry.fork(&id, names).await });
+        forked.await.unwrap_or_else(|error| Err(ExecuteError::Internal(error.into()).into()))
     }
 
     /// What any session may use at most.

@@ -1,13 +1,15 @@
 //! An environment: an interpreter behind a planned wall, the nest that its sessions are forked from, and those that were made
 //! ahead.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eggbox_sandbox::cgroup::Share;
 use eggbox_sandbox::interpreter::{Interpreter, InterpreterError};
-use eggbox_sandbox::plan::Plan;
+use eggbox_sandbox::plan::{Plan, SessionNamespaces};
 use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::prepare::{PrepareError, Wanted, prepare};
 use eggbox_sandbox::status::Status;
@@ -20,6 +22,7 @@ use crate::engine::chain;
 use crate::environment_name::EnvironmentName;
 use crate::environments::{Common, is_true};
 use crate::history::Record;
+use crate::image::SessionImage;
 use crate::keeper::{Keeper, KeeperError};
 use crate::kept::nest_key;
 use crate::nest::{Description, Nest, NestError, Purpose};
@@ -161,6 +164,48 @@ impl Environment {
         }
     }
 
+    /// An image of a session of this environment that is at rest, and stands still until its next request.
+    pub(crate) async fn capture(&self, session: &mut Session) -> Result<SessionImage, SessionError> {
+        let nest = self.living_nest().await?;
+        let base = base_for(session, &nest)?.try_clone_to_owned()?;
+        Ok(self.common.images.hold(session.capture(base).await?)?)
+    }
+
+    /// A session of that name which goes on as `other` does, of which that is an image, with copies of its files.
+    pub(crate) async fn fork_session(
+        &self,
+        id: SessionId,
+        other: &Session,
+        image: &SessionImage,
+        workers: &Arc<Workers>,
+    ) -> Result<Session, SessionError> {
+        let Record { asked, labels, files, .. } = other.history.record();
+        let environment = self.name.clone();
+        // What variables it has, it has from the image.
+        let wanted = WantedSession { environment, limits: asked, labels, variables: BTreeMap::new(), files };
+        let nest = self.living_nest().await?;
+        let base = base_for(other, &nest)?;
+        let mut session = self.unnamed_session(&nest, files).await?;
+        let begun = async {
+            // Nobody's, until it has everything.
+            session.settle(SessionId::unique(), wanted, None, &nest).await?;
+            session.end_by(Arc::default());
+            let [from, to] = [other, &session].map(|session| Workspace::new(session.place(), Arc::clone(workers)));
+            from.copy_to(&to).await.map_err(|error| SessionError::NotCarried { why: chain(&error) })?;
+            session.become_image(image, base).await?;
+            session.begin_as_fork(id, other).await
+        };
+        match begun.await {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                let death = session.end(Death::Unobserved).await;
+                tracing::debug!(?death, "a fork has not become what it was to be");
+                session.forget().await;
+                Err(error)
+            }
+        }
+    }
+
     /// One that is nobody's yet, whose workspace is to be as it is wanted.
     async fn unnamed_session(&self, nest: &Arc<Nest>, files: Option<WorkspacePolicy>) -> Result<Session, SessionError> {
         let is_usual = files.is_none_or(|files| nest.plan().session.trees.workspace_access() == files.into());
@@ -271,6 +316,18 @@ impl Environment {
         self.pool.clear();
         Arc::clone(&*self.nest.lock().await)
     }
+}
+
+/// The base that an image of that session is of, where the sessions that this nest gives have the same.
+fn base_for<'a>(session: &Session, nest: &'a Nest) -> Result<BorrowedFd<'a>, SessionError> {
+    let refused = |why: &str| SessionError::NotCarried { why: why.to_owned() };
+    if !session.is_living_in(nest) {
+        return Err(refused("it was begun by a server with other settings"));
+    }
+    if nest.plan().session.namespaces == SessionNamespaces::Shared {
+        return Err(refused("a session under --isolation reduced does not see what it has"));
+    }
+    nest.base().ok_or_else(|| refused("its memory is not shared as a file"))
 }
 
 pub(crate) async fn start_nest(name: &EnvironmentName, plan: &Plan, common: &Common) -> Result<Arc<Nest>, NestError> {

@@ -15,6 +15,7 @@ use crate::config::{EngineConfig, EnvironmentConfig};
 use crate::counts::Counts;
 use crate::environment::{Environment, EnvironmentError, keep_nest, make_plan, start_nest};
 use crate::environment_name::EnvironmentName;
+use crate::image::ImageRoom;
 use crate::inheritance::{Heir, Inherited};
 use crate::keeper::{Keeper, KeeperError};
 use crate::kept::{PLAN_KEY, nest_key};
@@ -33,6 +34,7 @@ pub(crate) struct Common {
     /// For sessions that no control groups count, those of servers before this one among them.
     pub(crate) watchdog: Watchdog,
     pub(crate) counts: Counts,
+    pub(crate) images: ImageRoom,
     /// No nest is started any more.
     pub(crate) closing: watch::Sender<bool>,
 }
@@ -107,6 +109,7 @@ impl Environments {
             keeper: Arc::new(keeper),
             watchdog,
             counts: Counts::default(),
+            images: ImageRoom::new(),
             closing: watch::Sender::new(false),
         });
         let Common { slots, keeper, watchdog, .. } = &*common;

@@ -112,6 +112,9 @@ pub(crate) struct Record {
     pub(crate) kills_before: u64,
     /// The generation of the streams that it writes to.
     pub(crate) generation: u32,
+    /// That which it was forked from, if it was.
+    #[serde(default)]
+    pub(crate) parent: Option<SessionId>,
     /// How often it was given another interpreter.
     #[serde(default)]
     pub(crate) restarts: u32,
@@ -390,6 +393,7 @@ impl Record {
             files: None,
             kills_before,
             generation: 0,
+            parent: None,
             restarts: 0,
             process: None,
         }

@@ -38,6 +38,7 @@ pub(crate) struct NestDescriptors {
     pub(crate) control: OwnedFd,
     pub(crate) pidfd: OwnedFd,
     pub(crate) plan: File,
+    pub(crate) base: Option<OwnedFd>,
 }
 
 /// Of a session. Everything else is in its record.
@@ -100,8 +101,9 @@ pub(crate) fn is_gone(key: &str) -> bool {
 
 impl NestDescriptors {
     pub(crate) fn from_kept(descriptors: Vec<OwnedFd>) -> Option<Self> {
-        let [control, pidfd, plan] = descriptors.try_into().ok()?;
-        Some(Self { control, pidfd, plan: plan.into() })
+        let mut descriptors = descriptors.into_iter();
+        let [control, pidfd, plan] = std::array::from_fn(|_| descriptors.next());
+        Some(Self { control: control?, pidfd: pidfd?, plan: plan?.into(), base: descriptors.next() })
     }
 
     /// The plan that the nest was started with.

@@ -11,7 +11,7 @@ use crate::history::History;
 use crate::inheritance::Ended;
 use crate::outcome::Death;
 use crate::owners::Counted;
-use crate::registry::Request;
+use crate::registry::{Fork, Request};
 use crate::restart::Restart;
 use crate::session_id::SessionId;
 use crate::view::Held;
@@ -32,6 +32,7 @@ pub(crate) struct Names {
 pub(crate) struct Live {
     /// Where its requests are sent. Its task closes the queue only under the registry's lock.
     pub(crate) queue: mpsc::Sender<Request>,
+    pub(crate) forks: mpsc::Sender<Fork>,
     /// What there is to be looked at; none until it was started.
     pub(crate) held: watch::Receiver<Option<Held>>,
     pub(crate) ending: Arc<Ending>,

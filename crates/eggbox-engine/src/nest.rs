@@ -5,7 +5,7 @@ mod waiting;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -118,6 +118,8 @@ struct Shared {
     /// Of whole messages; tokio's stream only waits on it.
     control: UnixStream,
     pidfd: OwnedFd,
+    /// The memory that its sessions share, where they do.
+    base: Option<OwnedFd>,
     slots: Slots,
     state: Mutex<State>,
     life: watch::Sender<Life>,
@@ -234,16 +236,16 @@ impl Nest {
         let plan = template.for_nest(&state_dir.join("nests").join(&name));
         let (control, plan_file) = start_process(&plan).map_err(NestError::Process)?;
         let mut process = Starting(None);
-        let description = loop {
+        let (description, base) = loop {
             match receive(&control).await? {
                 None => return Err(NestError::Ended),
                 Some((FromNest::Started, descriptors)) => process = Starting(descriptors.into_iter().next()),
                 Some((FromNest::Failed(failure), _)) => return Err(failure.into()),
-                Some((FromNest::Up { python, preloaded, missing, base_bytes }, _)) => {
+                Some((FromNest::Up { python, preloaded, missing, base_bytes }, descriptors)) => {
                     if let Err(cause) = base_bytes {
                         tracing::warn!(cause, "the nest's memory cannot be shared as a file: new sessions take longer");
                     }
-                    break Description { python, preloaded, missing };
+                    break (Description { python, preloaded, missing }, descriptors.into_iter().next());
                 }
                 Some((unexpected, _)) => {
                     return Err(io::Error::other(format!("it said {unexpected:?} before it was up")).into());
@@ -252,7 +254,7 @@ impl Nest {
         };
         let pidfd = process.0.take().ok_or_else(|| io::Error::other("it gave no handle on its process"))?;
         let note = NestNote { name, digest: template.digest(), wire_version: WIRE_VERSION, description };
-        Ok(Self::hold(plan, plan_file, control, pidfd, slots, Waiting::default(), note))
+        Ok(Self::hold(plan, plan_file, control, (pidfd, base), slots, Waiting::default(), note))
     }
 
     /// Takes over a nest that another server has started, with what it holds.
@@ -262,7 +264,7 @@ impl Nest {
         slots: &Slots,
     ) -> Result<(Self, Inventory), NestError> {
         let plan = descriptors.read_plan()?;
-        let NestDescriptors { control, pidfd, plan: plan_file } = descriptors;
+        let NestDescriptors { control, pidfd, plan: plan_file, base } = descriptors;
         let control = UnixStream::from_std(control.into())?;
         let heard = match timeout(REPORT_MAX, take_inventory(&control)).await {
             Ok(heard) => heard?,
@@ -276,21 +278,29 @@ impl Nest {
         for slot in waiting.held.keys().chain(&not_cleared) {
             slots.occupy(*slot);
         }
-        Ok((Self::hold(plan, plan_file, control, pidfd, slots, waiting, note), Inventory { living, exits }))
+        Ok((Self::hold(plan, plan_file, control, (pidfd, base), slots, waiting, note), Inventory { living, exits }))
     }
 
     fn hold(
         plan: Plan,
         plan_file: File,
         control: UnixStream,
-        pidfd: OwnedFd,
+        (pidfd, base): (OwnedFd, Option<OwnedFd>),
         slots: &Slots,
         waiting: Waiting,
         note: NestNote,
     ) -> Self {
         let (slots, state) = (slots.clone(), Mutex::new(State::Up(waiting)));
-        let shared =
-            Arc::new(Shared { plan, plan_file, control, pidfd, slots, state, life: watch::Sender::new(Life::Up) });
+        let shared = Arc::new(Shared {
+            plan,
+            plan_file,
+            control,
+            pidfd,
+            base,
+            slots,
+            state,
+            life: watch::Sender::new(Life::Up),
+        });
         tokio::spawn(hear(Arc::clone(&shared)));
         Self { shared, note }
     }
@@ -320,8 +330,15 @@ impl Nest {
     }
 
     /// For the keeper, in its order.
-    pub(crate) fn as_kept(&self) -> [std::os::fd::BorrowedFd<'_>; 3] {
-        [self.shared.control.as_fd(), self.shared.pidfd.as_fd(), self.shared.plan_file.as_fd()]
+    pub(crate) fn as_kept(&self) -> Vec<BorrowedFd<'_>> {
+        let Shared { control, pidfd, plan_file, base, .. } = &*self.shared;
+        let always = [control.as_fd(), pidfd.as_fd(), plan_file.as_fd()];
+        always.into_iter().chain(base.as_ref().map(AsFd::as_fd)).collect()
+    }
+
+    /// The memory that its sessions share, where they do.
+    pub(crate) fn base(&self) -> Option<BorrowedFd<'_>> {
+        self.shared.base.as_ref().map(AsFd::as_fd)
     }
 
     /// What its sessions may use: `limits`, but for what its own plan has of them.
@@ -365,7 +382,7 @@ impl Nest {
         purpose: Purpose,
         files: Option<WorkspacePolicy>,
     ) -> Result<SessionProcess, SpawnError> {
-        let (inner_requests, requests) = io::pipe()?;
+        let (inner_requests, requests) = request_channel()?;
         let (answers, inner_answers) = io::pipe()?;
         let (stdout, inner_stdout) = io::pipe()?;
         let (stderr, inner_stderr) = io::pipe()?;
@@ -398,14 +415,14 @@ impl Nest {
             }
         };
         let outputs = [inner_answers, inner_stdout, inner_stderr, inner_values].map(OwnedFd::from);
-        let mut descriptors = vec![inner_requests.into()];
+        let mut descriptors = vec![inner_requests];
         descriptors.extend(outputs.into_iter().chain([code]).chain(entrances));
         // A nest that cannot be written to is gone, and `hear` tells everybody who waits.
         let _ = self.shared.send(&ToNest::Spawn { slot, files }, &descriptors).await;
         drop(descriptors);
         let pidfd = fork.await.map_err(|_| SpawnError::NestGone)??;
         let [answers, stdout, stderr, values] = [answers, stdout, stderr, values].map(OwnedFd::from);
-        let descriptors = SessionDescriptors { requests: requests.into(), answers, stdout, stderr, values, pidfd };
+        let descriptors = SessionDescriptors { requests, answers, stdout, stderr, values, pidfd };
         Ok(SessionProcess::new(slot, descriptors, end)?)
     }
 
@@ -425,6 +442,14 @@ impl Nest {
         self.shared.close_control();
         self.reached(Life::Cleared).await;
     }
+}
+
+/// A session's end of the socket by which it is asked, and ours, which takes nothing that comes the other way.
+fn request_channel() -> io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
+    let (inner, ours) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    shutdown(&ours, Shutdown::Read)?;
+    Ok((inner, ours))
 }
 
 /// Starts our own binary as a nest; returns the server's end of its control channel, and the plan's file.

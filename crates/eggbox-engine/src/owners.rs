@@ -62,11 +62,11 @@ impl Owners {
         self.of(owner).map(|account| &account.limits.environments[..]).unwrap_or_default()
     }
 
-    /// Whether its owner may have one more session.
-    pub(crate) fn check_room(&self, id: &SessionId) -> Result<(), ExecuteError> {
+    /// Whether its owner may have so many more sessions.
+    pub(crate) fn check_room(&self, id: &SessionId, count: usize) -> Result<(), ExecuteError> {
         let Some(account) = self.of(id.owner()) else { return Ok(()) };
         match account.limits.sessions_max {
-            Some(sessions_max) if account.sessions.load(Ordering::Relaxed) >= sessions_max as usize => {
+            Some(sessions_max) if account.sessions.load(Ordering::Relaxed) + count > sessions_max as usize => {
                 Err(ExecuteError::NoRoomForOwner { sessions_max })
             }
             _ => Ok(()),
@@ -132,14 +132,14 @@ mod tests {
         let held = [owners.count(&few()), owners.count(&few())];
         let others =
             [owners.count(&id(Some(owner("many")))), owners.count(&id(Some(owner("gone")))), owners.count(&id(None))];
-        assert!(matches!(owners.check_room(&few()), Err(ExecuteError::NoRoomForOwner { sessions_max: 2 })));
+        assert!(matches!(owners.check_room(&few(), 1), Err(ExecuteError::NoRoomForOwner { sessions_max: 2 })));
         for owner in [Some(owner("many")), Some(owner("gone")), None] {
-            assert!(owners.check_room(&id(owner)).is_ok());
+            assert!(owners.check_room(&id(owner), 1).is_ok());
         }
         drop(others);
-        assert!(owners.check_room(&few()).is_err());
+        assert!(owners.check_room(&few(), 1).is_err());
         drop(held);
-        assert!(owners.check_room(&few()).is_ok());
+        assert!(owners.check_room(&few(), 1).is_ok());
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod creation;
 mod asking;
+mod forking;
 mod look;
 mod service;
 
@@ -14,6 +15,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 pub use self::asking::AskError;
 use self::creation::Creation;
+pub(crate) use self::forking::Fork;
 use crate::board::{Board, Claim};
 use crate::config::EngineConfig;
 use crate::counts::Counts;
@@ -31,7 +33,7 @@ use crate::owner::Owner;
 use crate::owners::Owners;
 use crate::request::Code;
 use crate::restart::Restart;
-use crate::session::Session;
+use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
 use crate::session_limits::{AskedLimits, SessionLimits};
 use crate::view::Held;
@@ -123,6 +125,8 @@ enum Beginning {
     New,
     /// For somebody who waits for the session itself.
     Created(WantedSession, Creation),
+    /// For somebody who waits for it to be forked from another, which has given that number last.
+    Forked { forked: oneshot::Receiver<Result<Session, SessionError>>, last: u64, creation: Creation },
     /// With what counts the execution that runs in it, if one does.
     Inherited(Box<Session>, Option<InFlight>),
 }
@@ -249,9 +253,15 @@ impl Registry {
     }
 
     fn check_room(&self, names: &Names, id: &SessionId) -> Result<(), ExecuteError> {
-        self.owners.check_room(id)?;
+        self.check_room_for(names, id, 1)
+    }
+
+    /// Whether there is room for so many sessions of the owner of that one.
+    fn check_room_for(&self, names: &Names, id: &SessionId, count: usize) -> Result<(), ExecuteError> {
+        self.owners.check_room(id, count)?;
         let sessions_max = self.config.limits.sessions_max;
-        if names.live.len() >= sessions_max as usize { Err(ExecuteError::NoRoom { sessions_max }) } else { Ok(()) }
+        let is_room = names.live.len() + count <= sessions_max as usize;
+        if is_room { Ok(()) } else { Err(ExecuteError::NoRoom { sessions_max }) }
     }
 
     /// Ends the session of that name, and returns when that is done; whether there was one.
@@ -363,6 +373,7 @@ impl Registry {
         let (sender, receiver) = mpsc::channel(self.config.limits.queue_max.max(1));
         let board = Arc::new(match &beginning {
             Beginning::Inherited(session, _) => Board::after(session.history.last_number()),
+            Beginning::Forked { last, .. } => Board::beside(*last),
             Beginning::New | Beginning::Created(..) => Board::new(),
         });
         for mut request in first {
@@ -373,14 +384,15 @@ impl Registry {
         let ending = Arc::new(Ending::default());
         let (watched, held) = watch::channel(None);
         let (restart, _counted) = (Arc::default(), self.owners.count(id));
-        let live = Live { queue: sender, held, ending, restart, board, _counted };
+        let (forks, forking) = mpsc::channel(self.config.limits.queue_max.max(1));
+        let live = Live { queue: sender, forks, held, ending, restart, board, _counted };
         let shared = Shared {
             ending: Arc::clone(&live.ending),
             restart: Arc::clone(&live.restart),
             board: Arc::clone(&live.board),
             watched,
         };
-        tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, shared, receiver));
+        tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, shared, receiver, forking));
         live
     }
 }

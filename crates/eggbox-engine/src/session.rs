@@ -2,21 +2,23 @@
 //! [`execution`](crate::execution)'s.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use eggbox_sandbox::cgroup::Share;
+use eggbox_sandbox::checkpoint::{CaptureError, capture};
 use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::status::Status;
 use eggbox_sandbox::wire::{
-    Exit, FrameError, FromSession, HEADER_BYTES, KIND_WARM_UP, SESSION_FRAME_BYTES_MAX, environment_request,
-    lower_request, numbered_request,
+    Exit, FrameError, FromSession, HEADER_BYTES, KIND_STAND_STILL, KIND_WARM_UP, SESSION_FRAME_BYTES_MAX,
+    become_request, environment_request, lower_request, numbered_request,
 };
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::clock::Moment;
@@ -25,6 +27,7 @@ use crate::config::EngineConfig;
 use crate::ending::Ending;
 use crate::environment_name::EnvironmentName;
 use crate::history::{History, Record};
+use crate::image::SessionImage;
 use crate::inheritance::Heir;
 use crate::keeper::Keeper;
 use crate::kept::{SessionNote, session_key};
@@ -51,6 +54,9 @@ const CLOSING_MAX: Duration = Duration::from_secs(1);
 /// How long after it was killed a session may take to be gone. One that takes longer is in the kernel's hands, and keeps
 /// its slot until those let go.
 const KILLED_MAX: Duration = Duration::from_secs(5);
+
+/// What an image has beside the memory that a session may have: its tables, and what was never its own.
+const IMAGE_BYTES_BESIDE: u64 = 64 * 1024 * 1024;
 
 /// Why a session could not be had; the message names the step that failed.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +85,10 @@ pub enum SessionError {
     Limits(#[source] io::Error),
     #[error("the variables that were asked for cannot be set")]
     Variables(#[source] io::Error),
+    #[error("it cannot be carried: {why}")]
+    NotCarried { why: String },
+    #[error("the image cannot be loaded: {why}")]
+    NotLoaded { why: String },
     #[error("the session's channel broke")]
     Channel(#[from] io::Error),
 }
@@ -111,6 +121,8 @@ pub(crate) struct Session {
     kept_by: Option<u64>,
     note: SessionNote,
     tree: Tree,
+    /// The image that parts of its memory may be shown from.
+    shown: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Session {
@@ -198,6 +210,7 @@ impl Session {
             keeper: Arc::clone(keeper),
             kept_by: None,
             tree: Tree::of(nest.plan(), note.slot),
+            shown: None,
             note,
         }
     }
@@ -264,20 +277,101 @@ impl Session {
         if !self.process.ask(request) {
             return Err(SessionError::Closed);
         }
-        let answered = async {
+        self.idle_again(asked).await
+    }
+
+    /// Waits until it says that it has done what that number was of.
+    async fn idle_again(&mut self, asked: u64) -> Result<(), SessionError> {
+        match self.next_frame().await? {
+            FromSession::Idle { asked: of, .. } if of == asked => Ok(()),
+            FromSession::Refused(why) => Err(SessionError::Limits(io::Error::other(why))),
+            _ => Err(SessionError::Unready),
+        }
+    }
+
+    /// What it says next, which it does before long.
+    async fn next_frame(&mut self) -> Result<FromSession, SessionError> {
+        let next = async {
             loop {
-                match self.take_frame()? {
-                    Some(FromSession::Idle { asked: of, .. }) if of == asked => return Ok(()),
-                    Some(FromSession::Refused(why)) => return Err(SessionError::Limits(io::Error::other(why))),
-                    Some(_) => return Err(SessionError::Unready),
-                    None => {}
+                if let Some(frame) = self.take_frame()? {
+                    return Ok(frame);
                 }
                 if read_some(&mut self.process.answers, &mut self.received).await? == 0 {
                     return Err(SessionError::Closed);
                 }
             }
         };
-        timeout(READY_MAX, answered).await.unwrap_or(Err(SessionError::Slow))
+        timeout(READY_MAX, next).await.unwrap_or(Err(SessionError::Slow))
+    }
+
+    /// An image of it as it is between two executions. It stands still then, until its next request.
+    ///
+    /// # Errors
+    /// Where it has what no image can carry, which it goes on with; or where it does not say so.
+    pub(crate) async fn capture(&mut self, base: OwnedFd) -> Result<OwnedFd, SessionError> {
+        let asked = Moment::now().nanos();
+        if !self.process.ask(&numbered_request(KIND_STAND_STILL, asked)?) {
+            return Err(SessionError::Closed);
+        }
+        let place = match self.next_frame().await? {
+            FromSession::StandsStill { asked: of, place } if of == asked => place,
+            FromSession::Cannot { asked: of, why } if of == asked => return Err(SessionError::NotCarried { why }),
+            _ => return Err(SessionError::Unready),
+        };
+        let pid = self.process.pid().ok_or(SessionError::Closed)?;
+        let bytes_max = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);
+        // Off the threads that serve others: its memory is read by the kernel's hand.
+        let captured = tokio::task::spawn_blocking(move || capture(pid, base, place, bytes_max)).await;
+        let image = captured.map_err(io::Error::other)?.map_err(|error| match error {
+            CaptureError::Read(error) => SessionError::Channel(error),
+            refused => SessionError::NotCarried { why: refused.to_string() },
+        })?;
+        // Its number may have become another's only once it was gone.
+        if self.process.pid() == Some(pid) { Ok(image) } else { Err(SessionError::Closed) }
+    }
+
+    /// Becomes what the image says, which is of the same base.
+    ///
+    /// # Errors
+    /// Where it does not; it must not be used then.
+    pub(crate) async fn become_image(
+        &mut self,
+        image: &SessionImage,
+        base: BorrowedFd<'_>,
+    ) -> Result<(), SessionError> {
+        let asked = Moment::now().nanos();
+        let pid = self.process.pid().ok_or(SessionError::Closed)?;
+        let [maps, pagemap] = ["maps", "pagemap"].map(|name| File::open(format!("/proc/{pid}/{name}")));
+        let (maps, pagemap) = (maps?, pagemap?);
+        if self.process.pid() != Some(pid) {
+            return Err(SessionError::Closed);
+        }
+        let given = [image.as_fd(), base, maps.as_fd(), pagemap.as_fd()];
+        self.shown = image.shown();
+        if !self.process.ask_with(&become_request(asked, image.shown_bytes_min())?, &given) {
+            return Err(SessionError::Closed);
+        }
+        match self.next_frame().await? {
+            FromSession::Idle { asked: of, .. } if of == asked => Ok(()),
+            FromSession::Refused(why) => Err(SessionError::NotLoaded { why }),
+            _ => Err(SessionError::Unready),
+        }
+    }
+
+    /// Makes one that has become the image of another the session of that name.
+    pub(crate) async fn begin_as_fork(&mut self, id: SessionId, of: &Self) -> Result<(), SessionError> {
+        self.history.set_variables(of.history.variables())?;
+        let process = self.note.created;
+        self.id = id.clone();
+        self.history.update(|record| {
+            record.id = id;
+            record.process = Some(process);
+            record.parent = Some(of.id.clone());
+        })?;
+        if let Err(error) = self.keep().await {
+            tracing::error!(%error, "a session is not kept: it would end with this server");
+        }
+        Ok(())
     }
 
     /// Makes a session that was made for nobody the one of that name, which begins now and is as it was wanted.
@@ -375,9 +469,7 @@ impl Session {
             match self.take_frame()? {
                 Some(FromSession::Ready(status)) => return Ok(status),
                 Some(FromSession::Refused(why)) => return Err(SessionError::LockDown(why)),
-                Some(FromSession::Done { .. } | FromSession::Idle { .. } | FromSession::Renewed { .. }) => {
-                    return Err(SessionError::Unready);
-                }
+                Some(_) => return Err(SessionError::Unready),
                 None => {}
             }
             if read_some(&mut self.process.answers, &mut self.received).await? == 0 {

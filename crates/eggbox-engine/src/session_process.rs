@@ -1,11 +1,13 @@
 //! A session's processes, as the server holds them: its channel, its output, its end.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use eggbox_sandbox::wire::Exit;
+use eggbox_sandbox::wire::{BECOME_DESCRIPTORS, Exit, HEADER_BYTES};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
@@ -21,7 +23,7 @@ const PIPE_FILE_SYSTEM: rustix::fs::FsWord = 0x5049_5045;
 #[derive(Debug)]
 pub(crate) struct SessionProcess {
     pub(crate) slot: u32,
-    requests: pipe::Sender,
+    requests: OwnedFd,
     pub(crate) answers: pipe::Receiver,
     pub(crate) stdout: Stream,
     pub(crate) stderr: Stream,
@@ -55,7 +57,7 @@ impl SessionProcess {
         let SessionDescriptors { requests, answers, stdout, stderr, values, pidfd } = descriptors;
         Ok(Self {
             slot,
-            requests: pipe::Sender::from_owned_fd(requests)?,
+            requests,
             answers: pipe::Receiver::from_owned_fd(answers)?,
             stdout: stream(stdout)?,
             stderr: stream(stderr)?,
@@ -73,10 +75,22 @@ impl SessionProcess {
         [self.requests.as_fd(), self.answers.as_fd(), stdout, stderr, values, self.pidfd.as_fd()]
     }
 
-    /// Sends a request, whole or not at all (pipe(7)). Returns whether it was sent: it is not where the session has gone, or
-    /// has filled its own pipe.
+    /// Sends a request. Returns whether it was sent: it is not where the session has gone, or reads nothing of what it is sent.
     pub(crate) fn ask(&self, request: &[u8]) -> bool {
-        self.requests.try_write(request).is_ok_and(|count| count == request.len())
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        send(&self.requests, request, flags).is_ok_and(|count| count == request.len())
+    }
+
+    /// The same, with descriptors beside what comes after its header.
+    pub(crate) fn ask_with(&self, request: &[u8], descriptors: &[BorrowedFd<'_>]) -> bool {
+        let (header, body) = request.split_at(HEADER_BYTES.min(request.len()));
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BECOME_DESCRIPTORS))];
+        let mut beside = SendAncillaryBuffer::new(&mut space);
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        beside.push(SendAncillaryMessage::ScmRights(descriptors))
+            && self.ask(header)
+            && sendmsg(&self.requests, &[io::IoSlice::new(body)], &mut beside, flags)
+                .is_ok_and(|count| count == body.len())
     }
 
     /// Raises KeyboardInterrupt in the session. One that has just ended is left alone.

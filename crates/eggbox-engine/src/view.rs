@@ -46,6 +46,8 @@ pub struct SessionFacts {
     pub executions: u64,
     /// What code may do to the files of its workspace.
     pub files: WorkspacePolicy,
+    /// That which it was forked from, if it was.
+    pub parent: Option<SessionId>,
     /// How often it was given another interpreter.
     pub restarts: u32,
     pub created: SystemTime,
@@ -117,6 +119,7 @@ fn facts(history: &History, limits: SessionLimits, usual_files: WorkspacePolicy)
         limits,
         executions: history.last_number(),
         files: record.files.unwrap_or(usual_files),
+        parent: record.parent.clone(),
         restarts: record.restarts,
         created: record.at(record.created),
         last_used: record.at(history.idle_since().unwrap_or_else(Moment::now)),

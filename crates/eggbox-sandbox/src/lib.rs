@@ -17,6 +17,7 @@ pub mod enforce;
 pub mod nest;
 pub mod wire;
 pub mod control;
+pub mod checkpoint;
 pub mod leftovers;
 pub mod processes;
 mod layers;

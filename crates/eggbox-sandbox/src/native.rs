@@ -9,5 +9,7 @@ mod denial;
 mod forker;
 mod hooks;
 mod leftovers;
+mod loading;
 mod python;
 mod streams;
+mod surroundings;

@@ -5,12 +5,15 @@
 #[cfg(feature = "native")]
 pub(crate) mod inside;
 #[cfg(feature = "native")]
+pub(crate) mod suspension;
+#[cfg(feature = "native")]
 pub(crate) mod twister;
 
 use std::ffi::{CStr, c_int, c_long, c_uint, c_ulong, c_void};
 use std::fs::File;
 use std::io;
 use std::mem::size_of;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
@@ -296,6 +299,156 @@ pub fn reach_files_as(id: u32) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Pages that a process has of its own where a mapping shows something else, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnPages {
+    pub(crate) range: Range<u64>,
+    /// Only where that is certain.
+    pub(crate) are_zero: bool,
+}
+
+/// The pages in `range` of the process whose `/proc/PID/pagemap` this is that are neither a file's nor never touched.
+///
+/// # Errors
+/// Where the kernel does not tell.
+pub(crate) fn own_pages(pagemap: &File, range: Range<u64>) -> io::Result<Vec<OwnPages>> {
+    match scan_pages(pagemap, range.clone()) {
+        // Before Linux 6.7.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL)) => read_pagemap(pagemap, range),
+        other => other,
+    }
+}
+
+/// `_IOWR('f', 16, struct pm_scan_arg)`; see the kernel's admin-guide/mm/pagemap.
+pub(crate) const PAGEMAP_SCAN: c_ulong = 0xC060_6610;
+
+/// `struct pm_scan_arg`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageScan {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    pub(crate) walk_end: u64,
+    regions: u64,
+    regions_length: u64,
+    pages_max: u64,
+    inverted: u64,
+    all_of: u64,
+    any_of: u64,
+    told: u64,
+}
+
+/// `struct page_region`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageRegion {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    categories: u64,
+}
+
+impl PageScan {
+    const OF_FILE: u64 = 1 << 2;
+    const PRESENT: u64 = 1 << 3;
+    const SWAPPED: u64 = 1 << 4;
+    const ZERO: u64 = 1 << 5;
+
+    /// For pages that are neither a file's nor never touched, told of in so many regions.
+    #[inline(always)]
+    pub(crate) fn of_own_pages(start: u64, end: u64, regions: *mut PageRegion, count: usize) -> Self {
+        Self {
+            size: size_of::<Self>() as u64,
+            flags: 0,
+            start,
+            end,
+            walk_end: 0,
+            regions: regions as u64,
+            regions_length: count as u64,
+            pages_max: 0,
+            inverted: Self::OF_FILE,
+            all_of: Self::OF_FILE,
+            any_of: Self::PRESENT | Self::SWAPPED,
+            told: Self::ZERO,
+        }
+    }
+}
+
+fn scan_pages(pagemap: &File, range: Range<u64>) -> io::Result<Vec<OwnPages>> {
+    const REGIONS: usize = 512;
+    let mut found = Vec::new();
+    let mut start = range.start;
+    while start < range.end {
+        let mut regions = [PageRegion { start: 0, end: 0, categories: 0 }; REGIONS];
+        let mut scan = PageScan::of_own_pages(start, range.end, regions.as_mut_ptr(), REGIONS);
+        // SAFETY: the arguments and as many regions as they say outlive the call.
+        let count = unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN, &raw mut scan) };
+        let count = usize::try_from(check(count.into())?).unwrap_or_default();
+        for &PageRegion { start, end, categories } in regions.iter().take(count) {
+            found.push(OwnPages { range: start..end, are_zero: categories & PageScan::ZERO != 0 });
+        }
+        if scan.walk_end <= start {
+            return Err(io::Error::other("the kernel does not come to an end of its pages"));
+        }
+        start = scan.walk_end;
+    }
+    Ok(found)
+}
+
+/// How many pieces of memory one call takes (readv(2), IOV_MAX).
+pub(crate) const VECTOR_MAX: usize = 1024;
+
+/// Reads memory of another process, piece after piece, into `bytes`, which has room for all of them. Returns how much was read.
+///
+/// # Errors
+/// Where this process may not do that, or the first piece is not there.
+#[expect(clippy::cast_possible_truncation, reason = "an address is 64 bits wide, as is asserted below")]
+pub(crate) fn read_process(pid: Pid, pieces: &[Range<u64>], bytes: &mut [u8]) -> io::Result<usize> {
+    let own = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let theirs: Vec<libc::iovec> = pieces
+        .iter()
+        .take(VECTOR_MAX)
+        .map(|piece| libc::iovec {
+            iov_base: ptr::with_exposed_provenance_mut(piece.start as usize),
+            iov_len: (piece.end - piece.start) as usize,
+        })
+        .collect();
+    // SAFETY: the kernel writes to `bytes` alone, as far as they go, and takes the other addresses for the other process's.
+    let count = unsafe {
+        libc::process_vm_readv(pid.as_raw_pid(), &raw const own, 1, theirs.as_ptr(), theirs.len() as c_ulong, 0)
+    };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// The same one by one.
+fn read_pagemap(pagemap: &File, range: Range<u64>) -> io::Result<Vec<OwnPages>> {
+    use std::os::unix::fs::FileExt;
+    const PRESENT_OR_SWAPPED: u64 = 1 << 63 | 1 << 62;
+    const OF_FILE_OR_SHARED: u64 = 1 << 61;
+    const AT_ONCE: u64 = 1 << 16;
+    let page = rustix::param::page_size() as u64;
+    let mut found: Vec<OwnPages> = Vec::new();
+    let mut start = range.start;
+    while start < range.end {
+        let count = ((range.end - start) / page).min(AT_ONCE);
+        let mut entries = vec![0; usize::try_from(count * size_of::<u64>() as u64).map_err(io::Error::other)?];
+        pagemap.read_exact_at(&mut entries, start / page * size_of::<u64>() as u64)?;
+        for (entry, at) in entries.as_chunks().0.iter().zip((start..).step_by(rustix::param::page_size())) {
+            let entry = u64::from_le_bytes(*entry);
+            if entry & PRESENT_OR_SWAPPED == 0 || entry & OF_FILE_OR_SHARED != 0 {
+                continue;
+            }
+            match found.last_mut() {
+                Some(last) if last.range.end == at => last.range.end = at + page,
+                _ => found.push(OwnPages { range: at..at + page, are_zero: false }),
+            }
+        }
+        start += count * page;
+    }
+    Ok(found)
 }
 
 const _: () = assert!(size_of::<Instruction>() == size_of::<libc::sock_filter>());

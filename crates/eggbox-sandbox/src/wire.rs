@@ -1,12 +1,14 @@
 //! What travels between server, nest and session, in the one place that both ends are built from.
 //!
-//! A session's channel is a pair of pipes (a socket would carry descriptors too, whose closing can hold the closer up),
-//! each a byte stream of frames; whatever a session sends is hostile, so every length has a limit
+//! A session's channel is a socket that the server writes to and a pipe that it reads from, each a byte stream of frames.
+//! A socket carries descriptors, whose closing can hold the closer up: the server's end of this one is shut for whatever comes
+//! the other way. Whatever a session sends is hostile, so every length has a limit
 //! and every frame is parsed into a value or refused. A nest's control channel is a SOCK_SEQPACKET of JSON messages
 //! between two programs of ours, with descriptors beside them.
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Place;
 use crate::policy::WorkspacePolicy;
 use crate::status::Status;
 use crate::steps::NestStep;
@@ -64,15 +66,29 @@ pub const RESUME_BYTES: usize = 8;
 pub const KIND_LOWER: u8 = b'L';
 /// Bytes of that body.
 pub const LOWER_BYTES: usize = 24;
+/// The kind of the wish that a session stand still for an image to be taken of it. Body as for [`KIND_RESUME`]. It goes on with the
+/// next request.
+pub const KIND_STAND_STILL: u8 = b'P';
+/// The kind of the order to become what an image says. Body: a number of the server's, as for [`KIND_RESUME`], and from how many
+/// bytes on a run of pages is shown from the image and not copied (two u64, little endian), sent by itself and with descriptors: the
+/// image, the base that it is of, and `maps` and `pagemap` of the session itself, which may not open those. What the session has become answers as to [`KIND_RESUME`]; where it cannot become
+/// that, it refuses and is what it was.
+pub const KIND_BECOME: u8 = b'B';
+/// How many descriptors.
+pub const BECOME_DESCRIPTORS: usize = 4;
+/// Bytes of that body.
+pub const BECOME_BYTES: usize = 16;
 /// Bytes of an execution request's body.
 pub const EXECUTE_BYTES: usize = 32;
 /// What both ends of the channels must agree on, for a server to take over what another build has left.
-pub const WIRE_VERSION: u32 = 2;
+pub const WIRE_VERSION: u32 = 3;
 const KIND_READY: u8 = b'R';
 const KIND_REFUSED: u8 = b'F';
 const KIND_DONE: u8 = b'D';
 const KIND_IDLE: u8 = b'I';
 const KIND_RENEWED: u8 = b'N';
+const KIND_STANDS_STILL: u8 = b'P';
+const KIND_CANNOT: u8 = b'C';
 
 /// Bytes before the body of each value in a session's stream of values: its length (u32, little endian), its kind, and how
 /// many bytes this execution had written to its own stdout before it (u64, little endian).
@@ -114,6 +130,10 @@ pub enum FromSession {
     /// The answer to [`KIND_RESUME`] of this `asked`: it waits for code, and the execution of this number was the last. 0
     /// before the first.
     Idle { asked: u64, sequence: u64, ending: Ending },
+    /// The answer to [`KIND_STAND_STILL`] of this `asked`: it stands still there.
+    StandsStill { asked: u64, place: Place },
+    /// The same: it has what no image can carry.
+    Cannot { asked: u64, why: String },
 }
 
 /// How the runner saw code end. A session can lie here, about nothing but itself.
@@ -213,6 +233,10 @@ impl FromSession {
             Self::Idle { asked, sequence, ending } => {
                 (KIND_IDLE, [&asked.to_le_bytes()[..], &ending_body(*sequence, *ending)].concat())
             }
+            Self::StandsStill { asked, place: Place { stack, program_break } } => {
+                (KIND_STANDS_STILL, [*asked, *stack, *program_break].map(u64::to_le_bytes).concat())
+            }
+            Self::Cannot { asked, why } => (KIND_CANNOT, [&asked.to_le_bytes(), why.as_bytes()].concat()),
             Self::Renewed { generation, stdout, stderr } => {
                 (KIND_RENEWED, [generation.to_le_bytes(), stdout.to_le_bytes(), stderr.to_le_bytes()].concat())
             }
@@ -235,7 +259,9 @@ impl FromSession {
         if length > SESSION_FRAME_BYTES_MAX {
             return Err(FrameError::TooLong { bytes: length });
         }
-        if !matches!(kind, KIND_READY | KIND_REFUSED | KIND_DONE | KIND_IDLE | KIND_RENEWED) {
+        const KINDS: [u8; 7] =
+            [KIND_READY, KIND_REFUSED, KIND_DONE, KIND_IDLE, KIND_RENEWED, KIND_STANDS_STILL, KIND_CANNOT];
+        if !KINDS.contains(&kind) {
             return Err(FrameError::Kind { kind });
         }
         let Some(body) = rest.get(..length) else { return Ok(None) };
@@ -247,6 +273,17 @@ impl FromSession {
         match kind {
             KIND_READY => serde_json::from_slice(body).ok().map(Self::Ready),
             KIND_REFUSED => String::from_utf8(body.to_vec()).ok().map(Self::Refused),
+            KIND_STANDS_STILL => {
+                let (words, rest) = body.as_chunks();
+                let &[asked, stack, program_break] = words else { return None };
+                let [asked, stack, program_break] = [asked, stack, program_break].map(u64::from_le_bytes);
+                rest.is_empty().then_some(Self::StandsStill { asked, place: Place { stack, program_break } })
+            }
+            KIND_CANNOT => {
+                let (asked, why) = body.split_first_chunk()?;
+                let why = String::from_utf8(why.to_vec()).ok()?;
+                Some(Self::Cannot { asked: u64::from_le_bytes(*asked), why })
+            }
             KIND_RENEWED => {
                 let (words, rest) = body.as_chunks();
                 let &[generation, stdout, stderr] = words else { return None };
@@ -307,6 +344,15 @@ pub fn environment_request(asked: u64, length: u64) -> Result<Vec<u8>, FrameErro
     Ok([&header(KIND_ENVIRONMENT, ENVIRONMENT_BYTES)?[..], &numbers.map(u64::to_le_bytes).concat()].concat())
 }
 
+/// The order to become what an image says; see [`KIND_BECOME`].
+///
+/// # Errors
+/// Never: its length fits.
+pub fn become_request(asked: u64, shown_bytes_min: u64) -> Result<Vec<u8>, FrameError> {
+    let numbers = [asked, shown_bytes_min];
+    Ok([&header(KIND_BECOME, BECOME_BYTES)?[..], &numbers.map(u64::to_le_bytes).concat()].concat())
+}
+
 /// A request of `kind` that has a number of the server's for its body, whole.
 ///
 /// # Errors
@@ -328,7 +374,7 @@ pub fn lower_request(asked: u64, data_bytes_less: u64, processes_max: Option<u32
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToNest {
-    /// Fork a session. Beside it: the pipe that it reads requests from, the one that it writes answers to, those for
+    /// Fork a session. Beside it: the socket that it reads requests from, the one that it writes answers to, those for
     /// stdout, stderr and values, the file with its code, and the entrances of its control group, if it has one.
     /// No two living sessions have the same slot; it picks the session's uid. `files` is what holds for its workspace, where
     /// that is not what the plan says.
@@ -345,7 +391,7 @@ pub enum FromNest {
     Started,
     /// There will be no nest; it has ended itself.
     Failed(NestFailure),
-    /// It has imported and exercised its preload list and takes requests.
+    /// It has imported and exercised its preload list and takes requests. Beside it: its base, where there is one.
     Up {
         python: String,
         preloaded: Vec<String>,
@@ -405,6 +451,8 @@ mod tests {
             FromSession::Done { sequence: u64::MAX, ending: Ending::Denied },
             FromSession::Idle { asked: 7, sequence: 0, ending: Ending::OutOfMemory },
             FromSession::Renewed { generation: 1, stdout: 3, stderr: i32::MAX },
+            FromSession::StandsStill { asked: 1, place: Place { stack: u64::MAX, program_break: 7 } },
+            FromSession::Cannot { asked: 2, why: "a socket is open on descriptor 7".into() },
         ];
         for frame in frames {
             let bytes = frame.encode().unwrap();

@@ -27,7 +27,7 @@ use crate::room::Room;
 use crate::routes::executions::{ask, events, get as execution, input, interrupt, list};
 use crate::routes::files::{delete_file, get_archive, get_file, list_files, move_file, put_file};
 use crate::routes::{
-    create_session, delete_session, execute, get_session, health, list_sessions, metrics, patch_session, ready,
+    create_session, delete_session, execute, fork, get_session, health, list_sessions, metrics, patch_session, ready,
     reference, restart, run,
 };
 
@@ -48,6 +48,7 @@ pub(crate) struct App {
 /// The routes as an error names them.
 pub(crate) const ROUTES: &str = "POST /execute, POST /v1/run, GET and POST /v1/sessions, GET, PATCH and DELETE /v1/sessions/{id}, \
                                  POST /v1/sessions/{id}/interrupt, POST /v1/sessions/{id}/restart, \
+                                 POST /v1/sessions/{id}/fork, \
                                  GET and POST /v1/sessions/{id}/executions, \
                                  GET and DELETE /v1/sessions/{id}/executions/{n}, \
                                  GET /v1/sessions/{id}/executions/{n}/events, \
@@ -64,6 +65,7 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(list_sessions::list_sessions, create_session::create_session))
         .routes(routes!(get_session::get_session, patch_session::patch_session, delete_session::delete_session))
         .routes(routes!(restart::restart))
+        .routes(routes!(fork::fork))
         .routes(routes!(interrupt::interrupt))
         .routes(routes!(list::list, ask::ask))
         .routes(routes!(execution::get, interrupt::interrupt_one))

@@ -80,6 +80,8 @@ pub(crate) enum Error {
         "the session stays as it is: its environment, {name}, is not there any more for a fresh interpreter; make another"
     )]
     NoEnvironment { name: EnvironmentName },
+    #[error("the session stays as it is: no image can carry what it has: {why}")]
+    NotCarried { why: String },
     #[error("the session stays as it is: its files cannot be brought along: {why}")]
     FilesStay { why: String },
     #[error("the execution was given up before it had begun")]
@@ -145,7 +147,7 @@ pub(crate) enum Error {
 }
 
 /// Every code there is.
-pub(crate) const CODES: [&str; 57] = [
+pub(crate) const CODES: [&str; 58] = [
     "invalid_json",
     "no_object",
     "missing_field",
@@ -181,6 +183,7 @@ pub(crate) const CODES: [&str; 57] = [
     "given_up",
     "files_not_copied",
     "environment_gone",
+    "not_checkpointable",
     "idempotency_key_taken",
     "unknown_environment",
     "body_too_large",
@@ -302,6 +305,7 @@ impl Error {
             Self::GivenUp => (StatusCode::CONFLICT, "given_up"),
             Self::FilesStay { .. } => (StatusCode::CONFLICT, "files_not_copied"),
             Self::NoEnvironment { .. } => (StatusCode::CONFLICT, "environment_gone"),
+            Self::NotCarried { .. } => (StatusCode::CONFLICT, "not_checkpointable"),
             Self::IdempotencyKeyTaken { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_taken"),
             Self::UnknownEnvironment { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_environment"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
@@ -410,6 +414,7 @@ impl From<ExecuteError> for Error {
             ExecuteError::GivenUp => Self::GivenUp,
             ExecuteError::FilesStay { why } => Self::FilesStay { why },
             ExecuteError::NoEnvironment { name } => Self::NoEnvironment { name },
+            ExecuteError::NotCarried { why } => Self::NotCarried { why },
             ExecuteError::ShuttingDown => Self::ShuttingDown,
             internal @ ExecuteError::Internal(_) => Self::Internal(Box::new(internal)),
         }

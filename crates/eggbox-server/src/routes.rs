@@ -13,6 +13,7 @@ pub(crate) mod ready;
 pub(crate) mod metrics;
 pub(crate) mod reference;
 pub(crate) mod restart;
+pub(crate) mod fork;
 pub(crate) mod run;
 mod session;
 mod wanted;

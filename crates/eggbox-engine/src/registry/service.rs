@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::creation::Creation;
-use super::{Beginning, InFlight, Manner, Registry, Reply, Request, Shared};
+use super::{Beginning, Fork, InFlight, Manner, Registry, Reply, Request, Shared};
 use crate::engine::{ExecuteError, chain};
 use crate::environment::{Environment, RestartError};
 use crate::executions::{Execution, Past};
@@ -29,6 +29,7 @@ impl Registry {
         beginning: Beginning,
         shared: Shared,
         mut queue: mpsc::Receiver<Request>,
+        mut forks: mpsc::Receiver<Fork>,
     ) {
         let (mut wanted, creation, inherited) = match beginning {
             Beginning::New => {
@@ -36,6 +37,13 @@ impl Registry {
                 (WantedSession { environment, ..WantedSession::default() }, None, None)
             }
             Beginning::Created(wanted, creation) => (wanted, Some(creation), None),
+            Beginning::Forked { forked, creation, .. } => match forked.await.unwrap_or(Err(SessionError::Closed)) {
+                Ok(session) => {
+                    self.counts().session_started();
+                    (WantedSession::default(), Some(creation), Some((session, None)))
+                }
+                Err(error) => return self.fail(&id, Some(creation), queue, &error),
+            },
             Beginning::Inherited(session, running) => (WantedSession::default(), None, Some((*session, running))),
         };
         wanted.limits = wanted.limits.and(&self.asked_of(id.owner()));
@@ -57,7 +65,7 @@ impl Registry {
             // Who has gone away leaves a session that nobody uses.
             let _ = reply.send(Ok(held));
         }
-        let End { death, last } = self.serve_to_end(&mut session, running, &mut queue, &shared).await;
+        let End { death, last } = self.serve_to_end(&mut session, running, (&mut queue, &mut forks), &shared).await;
         if let Some(death) = &death {
             self.counts().session_ended(if session.is_deleted() { &Death::Deleted } else { death });
         }
@@ -100,7 +108,7 @@ impl Registry {
         &self,
         session: &mut Session,
         running: Option<InFlight>,
-        queue: &mut mpsc::Receiver<Request>,
+        (queue, forks): (&mut mpsc::Receiver<Request>, &mut mpsc::Receiver<Fork>),
         shared: &Shared,
     ) -> End {
         let Shared { board, restart, .. } = shared;
@@ -145,6 +153,10 @@ impl Registry {
                     if let Err(error) = session.keep().await {
                         tracing::error!(%error, "a session is not kept: it would end with this server");
                     }
+                    continue;
+                }
+                Some(fork) = forks.recv() => {
+                    self.fork_now(session, fork).await;
                     continue;
                 }
                 request = queue.recv() => request,
@@ -381,6 +393,7 @@ impl Registry {
                 ExecuteError::NoRoom { sessions_max: self.config.limits.sessions_max }
             }
             SessionError::ShuttingDown => ExecuteError::ShuttingDown,
+            SessionError::NotCarried { why } => ExecuteError::NotCarried { why: why.clone() },
             SessionError::NoEnvironment { name } => ExecuteError::NoEnvironment { name: name.clone() },
             other => ExecuteError::Internal(format!("failed to start a session: {}", chain(other)).into()),
         }

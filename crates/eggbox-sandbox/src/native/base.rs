@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 
@@ -28,11 +29,11 @@ const NOT_MOVED: [&str; 5] = ["gd", "wf", "dc", "io", "pf"];
 
 /// Moves every private mapping that has pages of its own, but for the stack that this runs on.
 ///
-/// Returns how many bytes. For a process with one thread. Where it fails part of it is moved, and everything is as it was to whoever reads it.
+/// Returns the file, and how many bytes it has. For a process with one thread. Where it fails part of it is moved, and everything is as it was to whoever reads it.
 ///
 /// # Errors
 /// Where the kernel refuses a file in memory, or there is no room for it.
-pub(super) fn rehome() -> io::Result<u64> {
+pub(super) fn rehome() -> io::Result<(OwnedFd, u64)> {
     let mappings = own_mappings(&fs::read_to_string("/proc/self/smaps")?);
     let bytes: usize = mappings.iter().map(|mapping| mapping.range.len()).sum();
     let file = memfd_create(c"base", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
@@ -46,7 +47,7 @@ pub(super) fn rehome() -> io::Result<u64> {
     }
     // Nobody writes to it any more, whoever gets hold of it: sessions have their copies.
     fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-    Ok(offset)
+    Ok((file, offset))
 }
 
 /// The mappings to move, from the text of `/proc/PID/smaps`.

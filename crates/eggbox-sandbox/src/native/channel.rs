@@ -2,17 +2,24 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+
+use super::loading::{self, Given};
 use super::streams::Streams;
+use super::surroundings::Surroundings;
+use crate::checkpoint::Place;
 use crate::layers::rlimits;
-use crate::sys;
+use crate::sys::{self, suspension};
 use crate::wire::{
-    ENVIRONMENT_BYTES, EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, INPUT_BYTES, KIND_ENVIRONMENT, KIND_EXECUTE,
-    KIND_INPUT, KIND_LOWER, KIND_RESUME, KIND_WARM_UP, LOWER_BYTES, NO_TEXT, RESUME_BYTES, ValueHeader, ValueKind,
-    parse_header,
+    BECOME_BYTES, BECOME_DESCRIPTORS, ENVIRONMENT_BYTES, EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, INPUT_BYTES,
+    KIND_BECOME, KIND_ENVIRONMENT, KIND_EXECUTE, KIND_INPUT, KIND_LOWER, KIND_RESUME, KIND_STAND_STILL, KIND_WARM_UP,
+    LOWER_BYTES, NO_TEXT, RESUME_BYTES, ValueHeader, ValueKind, parse_header,
 };
 
 /// The channel, and how far its executions have come.
@@ -47,6 +54,8 @@ pub(super) enum Request {
     Environment { variables: Vec<u8>, asked: u64 },
     /// To be told by [`Channel::say_how_far`] of this number when the session is warm.
     WarmUp(u64),
+    /// To stand still for an image; see [`Channel::stand_still`].
+    StandStill(u64),
     /// Nothing more: it is gone.
     End,
 }
@@ -86,6 +95,10 @@ impl Channel {
                     self.say_how_far(asked)?;
                 }
                 (RESUME_BYTES, KIND_WARM_UP) => return self.receive_numbers().map(|[asked]| Request::WarmUp(asked)),
+                (RESUME_BYTES, KIND_STAND_STILL) => {
+                    return self.receive_numbers().map(|[asked]| Request::StandStill(asked));
+                }
+                (BECOME_BYTES, KIND_BECOME) => self.become_image()?,
                 (ENVIRONMENT_BYTES, KIND_ENVIRONMENT) => {
                     let [asked, length] = self.receive_numbers()?;
                     return Ok(Request::Environment { variables: self.read_code_file(0, length)?, asked });
@@ -183,6 +196,73 @@ impl Channel {
         }
     }
 
+    /// Becomes what the image says that comes with the rest of the request. Where it cannot, it says why.
+    fn become_image(&self) -> io::Result<()> {
+        let mut numbers = [[0; size_of::<u64>()]; 2];
+        let descriptors = receive_with_descriptors(self.requests.as_fd(), numbers.as_flattened_mut())?;
+        let [asked, shown_bytes_min] = numbers.map(u64::from_le_bytes);
+        let Ok([image, base, maps, pagemap]) = <[OwnedFd; BECOME_DESCRIPTORS]>::try_from(descriptors) else {
+            return Err(io::Error::other("an image came without its descriptors"));
+        };
+        let [image, base, maps, pagemap] = [image, base, maps, pagemap].map(File::from);
+        let error = loading::become_image(Given { image, base, maps, pagemap, shown_bytes_min }, asked);
+        self.send(&FromSession::Refused(error.to_string()))
+    }
+
+    /// Stands still until the next request comes, or says why it cannot: with `obstacle`, where there is one, or for what the
+    /// process has. None in the process that goes on; in one that has become an image of it, the number that it was given.
+    pub(super) fn stand_still(&self, asked: u64, obstacle: Option<String>) -> io::Result<Option<u64>> {
+        if let Ok(mut progress) = self.progress.lock() {
+            // The server has had them since it heard of them.
+            progress.streams.are_claimed();
+        }
+        let surroundings = match obstacle {
+            Some(why) => Err(why),
+            None => Surroundings::read(&self.numbers()),
+        };
+        let surroundings = match surroundings {
+            Ok(surroundings) => surroundings,
+            Err(why) => return self.send(&FromSession::Cannot { asked, why }).map(|()| None),
+        };
+        let mut told = Ok(());
+        let goes_on = suspension::stand_still(|stack| {
+            let place = Place { stack, program_break: suspension::program_break() };
+            told = FromSession::StandsStill { asked, place }.encode().map_err(io::Error::other).and_then(|frame| {
+                (&self.answers).write_all(&frame)?;
+                // From here on the image may be being taken: nothing is written to but the stack below, and nothing given back.
+                let came = self.wait_for_request();
+                drop(frame);
+                came
+            });
+        });
+        if goes_on.told == 0 {
+            return told.map(|()| None);
+        }
+        suspension::leave_arena(goes_on);
+        sys::inside::mark_session_process();
+        if let Ok(mut progress) = self.progress.lock() {
+            progress.streams = Streams::default();
+        }
+        surroundings.put_up()?;
+        Ok(Some(goes_on.told))
+    }
+
+    fn numbers(&self) -> Vec<RawFd> {
+        let values = self.values.lock().map(|values| values.as_raw_fd());
+        let others = [&self.requests, &self.answers, &self.code].map(AsRawFd::as_raw_fd);
+        others.into_iter().chain(values).collect()
+    }
+
+    /// Returns as soon as there is one, or the server is gone. Reads nothing.
+    fn wait_for_request(&self) -> io::Result<()> {
+        loop {
+            match poll(&mut [PollFd::new(&self.requests, PollFlags::IN)], None) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => return other.map(|_| ()).map_err(io::Error::from),
+            }
+        }
+    }
+
     fn receive_execution(&self) -> io::Result<Request> {
         let [sequence, code_bytes, stdin_bytes, options] = self.receive_numbers()?;
         let code = self.read_code_file(0, code_bytes)?;
@@ -213,4 +293,21 @@ pub(super) fn end_if_forked(status: i32) {
         sys::inside::flush_c_streams();
         sys::exit_now(status);
     }
+}
+
+/// Fills `bytes` with one message, which comes at once, and returns the descriptors beside it.
+fn receive_with_descriptors(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BECOME_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [io::IoSliceMut::new(bytes)];
+    let length = parts[0].len();
+    let received = recvmsg(socket, &mut parts, &mut ancillary, RecvFlags::WAITALL | RecvFlags::CMSG_CLOEXEC)?;
+    if received.bytes != length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let rights = ancillary.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    Ok(rights.flatten().collect())
 }

@@ -94,9 +94,9 @@ impl Nest {
 
     /// Forks sessions until the server is gone, which ends this process and with it all of them.
     /// Returns in each session, locked down.
-    pub(super) fn serve(self, up: &FromNest) -> Session {
+    pub(super) fn serve(self, up: &FromNest, base: Option<OwnedFd>) -> Session {
         let mut children = HashMap::new();
-        match self.run(up, &mut children) {
+        match self.run(up, base, &mut children) {
             Ok(Some(session)) => {
                 // Their descriptors are closed already, and the numbers may be in use again.
                 std::mem::forget((self, children));
@@ -112,10 +112,17 @@ impl Nest {
     }
 
     /// The loop; ends in a session, or where the server is gone.
-    fn run(&self, up: &FromNest, children: &mut HashMap<u64, Child>) -> io::Result<Option<Session>> {
+    fn run(
+        &self,
+        up: &FromNest,
+        base: Option<OwnedFd>,
+        children: &mut HashMap<u64, Child>,
+    ) -> io::Result<Option<Session>> {
         let events = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&events, &self.control, epoll::EventData::new_u64(CONTROL), epoll::EventFlags::IN)?;
-        self.tell(up)?;
+        control::send(self.control.as_fd(), up, &base.iter().map(AsFd::as_fd).collect::<Vec<_>>())?;
+        // Whoever wants it has it from there; what is mapped stays mapped.
+        drop(base);
         // A tag is never used twice: an event of a fork that is gone cannot be taken for its successor's.
         let mut tags = 0_u64..CONTROL;
         // Slots whose sessions have ended and may have left processes behind.

@@ -150,18 +150,18 @@ unsafe extern "C" fn serve(_module: *mut PyObject, arguments: *mut PyObject) -> 
         let (Some(python), Some(preloaded), Some(missing)) = (text(version), texts(loaded), texts(missing)) else {
             return ptr::null_mut();
         };
-        let base_bytes = base::rehome().map_err(|error| error.to_string());
-        FromNest::Up { python, preloaded, missing, base_bytes }
+        let (base, base_bytes) = match base::rehome() {
+            Ok((base, bytes)) => (Some(base), Ok(bytes)),
+            Err(error) => (None, Err(error.to_string())),
+        };
+        (FromNest::Up { python, preloaded, missing, base_bytes }, base)
     };
+    let (up, base) = up;
     let Some(nest) = NEST.lock().ok().and_then(|mut nest| nest.take()) else {
         return raise(&io::Error::other("there is no nest to serve"));
     };
-    let Session { channel, status, trees } = nest.serve(&up);
-    let renewed = TWISTERS.lock().map(|twisters| twisters.iter().try_for_each(|twister| twister.renew()));
-    if !matches!(renewed, Ok(Ok(()))) {
-        // Never with what others have as well.
-        sys::exit_now(CHANNEL_LOST_STATUS);
-    }
+    let Session { channel, status, trees } = nest.serve(&up, base);
+    renew_twisters();
     denial::start(&trees);
     if let Ok(mut place) = STATUS.lock() {
         *place = Some(status);
@@ -170,6 +170,15 @@ unsafe extern "C" fn serve(_module: *mut PyObject, arguments: *mut PyObject) -> 
     let _ = CHANNEL.set(channel);
     let scratch = trees.scratch.first().map(|rule| rule.path.as_path()).unwrap_or(Path::new("/tmp"));
     paths(&trees.workspace.path, scratch)
+}
+
+/// Has the generators of this session draw what no other draws.
+fn renew_twisters() {
+    let renewed = TWISTERS.lock().map(|twisters| twisters.iter().try_for_each(|twister| twister.renew()));
+    if !matches!(renewed, Ok(Ok(()))) {
+        // Never with what others have as well.
+        sys::exit_now(CHANNEL_LOST_STATUS);
+    }
 }
 
 /// A tuple of two paths as `str`.
@@ -255,7 +264,8 @@ unsafe extern "C" fn ready(_module: *mut PyObject, _arguments: *mut PyObject) ->
     }
 }
 
-/// `receive() -> (str, int, bytes | None) | (str, int) | int`: the next request's code, options and standard input; or what is
+/// `receive() -> (str, int, bytes | None) | (str, int) | (int,) | int`: the next request's code, options and standard input; or
+/// a number for `stand_still`; or what is
 /// to be added to the environment, as JSON, and a number for `warm`; or such a number alone where the session is to get ready
 /// for code. Without the interpreter's lock while it waits.
 unsafe extern "C" fn receive(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
@@ -277,6 +287,8 @@ unsafe extern "C" fn receive(_module: *mut PyObject, _arguments: *mut PyObject) 
                 // SAFETY: the format takes over the reference to the first object; a failed one is null, which it passes on.
                 return unsafe { Py_BuildValue(c"(NK)".as_ptr(), decoded(&variables), asked) };
             }
+            // SAFETY: the format asks for one number.
+            Ok(Request::StandStill(asked)) => return unsafe { Py_BuildValue(c"(K)".as_ptr(), asked) },
             // SAFETY: makes an int of a number.
             Ok(Request::WarmUp(asked)) => return unsafe { PyLong_FromUnsignedLongLong(asked) },
             Err(error) if error.kind() == io::ErrorKind::Interrupted => run_signal_handlers(),
@@ -340,6 +352,26 @@ unsafe extern "C" fn warm(_module: *mut PyObject, arguments: *mut PyObject) -> *
         Some(channel) => answer(channel.say_how_far(asked)),
         None => raise(&io::Error::other("this is no session")),
     }
+}
+
+/// `stand_still(asked: int, obstacle: str) -> int`: has an image taken of this session, unless there is an `obstacle`, or what
+/// no image can have. 0 in the session that goes on; in one that has become its image a number for `warm`.
+unsafe extern "C" fn stand_still(_module: *mut PyObject, arguments: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the tuple holds two objects, borrowed.
+    let (asked, obstacle) =
+        unsafe { (PyLong_AsUnsignedLongLong(PyTuple_GetItem(arguments, 0)), text(PyTuple_GetItem(arguments, 1))) };
+    let Some(obstacle) = obstacle else { return ptr::null_mut() };
+    let Some(channel) = CHANNEL.get() else { return raise(&io::Error::other("this is no session")) };
+    sys::inside::flush_c_streams();
+    let Ok(told) = channel.stand_still(asked, (!obstacle.is_empty()).then_some(obstacle)) else {
+        // It is not what it was, and nothing else either.
+        sys::exit_now(CHANNEL_LOST_STATUS)
+    };
+    if told.is_some() {
+        renew_twisters();
+    }
+    // SAFETY: makes an int of a number.
+    unsafe { PyLong_FromUnsignedLongLong(told.unwrap_or_default()) }
 }
 
 /// `use_reserve()`: lets this session have the memory that is put by for when it has run out.
@@ -443,7 +475,7 @@ unsafe extern "C" fn audit(event: *const c_char, arguments: *mut PyObject, _data
 }
 
 /// A method table that is never written to after it is made.
-struct Methods([PyMethodDef; 17]);
+struct Methods([PyMethodDef; 18]);
 // SAFETY: only names, function pointers and flags, all constant.
 unsafe impl Sync for Methods {}
 
@@ -458,6 +490,7 @@ static METHODS: Methods = Methods([
     method(c"call_before_fork", PyMethodDefPointer { PyCFunction: call_before_fork }, METH_NOARGS),
     method(c"call_in_parent", PyMethodDefPointer { PyCFunction: call_in_parent }, METH_NOARGS),
     method(c"call_in_child", PyMethodDefPointer { PyCFunction: call_in_child }, METH_NOARGS),
+    method(c"stand_still", PyMethodDefPointer { PyCFunction: stand_still }, METH_VARARGS),
     method(c"warm", PyMethodDefPointer { PyCFunction: warm }, METH_VARARGS),
     method(c"serve", PyMethodDefPointer { PyCFunction: serve }, METH_VARARGS),
     method(c"refuse", PyMethodDefPointer { PyCFunction: refuse }, METH_VARARGS),

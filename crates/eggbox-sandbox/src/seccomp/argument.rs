@@ -38,8 +38,8 @@ const ARGUMENTS: &[Argument] = &[
     Argument { syscalls: &["socket", "socketpair"], index: 0, constants: ADDRESS_FAMILIES },
     Argument { syscalls: &["socket", "socketpair"], index: 1, constants: SOCKET_TYPES },
     Argument { syscalls: &["socket", "socketpair"], index: 2, constants: SOCKET_PROTOCOLS },
-    Argument { syscalls: &["setsockopt"], index: 1, constants: SOCKET_OPTION_LEVELS },
-    Argument { syscalls: &["setsockopt"], index: 2, constants: SOCKET_OPTIONS },
+    Argument { syscalls: &["setsockopt", "getsockopt"], index: 1, constants: SOCKET_OPTION_LEVELS },
+    Argument { syscalls: &["setsockopt", "getsockopt"], index: 2, constants: SOCKET_OPTIONS },
     Argument { syscalls: &["ioctl"], index: 1, constants: IOCTL_REQUESTS },
     Argument { syscalls: &["fcntl"], index: 1, constants: FCNTL_COMMANDS },
     Argument { syscalls: OF_A_PROCESS, index: 0, constants: PROCESSES },
@@ -76,11 +76,18 @@ const SOCKET_OPTION_LEVELS: &[(&str, u32)] = &[("SOL_SOCKET", 1), ("IPPROTO_TCP"
 /// `<asm-generic/socket.h>`, which both architectures use, and `<linux/tcp.h>`. Each level counts its options from the
 /// same start, so a number says something only beside its level.
 const SOCKET_OPTIONS: &[(&str, u32)] = &[
+    ("SO_PASSCRED", 16),
+    ("SO_PEERCRED", 17),
     ("SO_ATTACH_FILTER", 26),
+    ("SO_PEERSEC", 31),
     ("TCP_ULP", 31),
+    ("SO_PASSSEC", 34),
     ("SO_ATTACH_BPF", 50),
     ("SO_ATTACH_REUSEPORT_CBPF", 51),
     ("SO_ATTACH_REUSEPORT_EBPF", 52),
+    ("SO_PEERGROUPS", 59),
+    ("SO_PASSPIDFD", 76),
+    ("SO_PEERPIDFD", 77),
 ];
 
 const IOCTL_REQUESTS: &[(&str, u32)] =
@@ -179,6 +186,13 @@ mod tests {
         for (index, name, known) in [
             (1, "SOL_SOCKET", libc::SOL_SOCKET),
             (1, "IPPROTO_TCP", libc::IPPROTO_TCP),
+            (2, "SO_PASSCRED", libc::SO_PASSCRED),
+            (2, "SO_PEERCRED", libc::SO_PEERCRED),
+            (2, "SO_PEERSEC", libc::SO_PEERSEC),
+            (2, "SO_PASSSEC", libc::SO_PASSSEC),
+            (2, "SO_PEERGROUPS", libc::SO_PEERGROUPS),
+            (2, "SO_PASSPIDFD", libc::SO_PASSPIDFD),
+            (2, "SO_PEERPIDFD", libc::SO_PEERPIDFD),
             (2, "SO_ATTACH_FILTER", libc::SO_ATTACH_FILTER),
             (2, "TCP_ULP", libc::TCP_ULP),
             (2, "SO_ATTACH_BPF", libc::SO_ATTACH_BPF),

@@ -154,18 +154,25 @@ fn arguments_decide_and_high_bits_do_not() {
     }
 }
 
-/// The levels of setsockopt reuse each other's numbers: a refused pair must not take another along.
+/// Levels reuse each other's numbers: a refused pair must not take another along.
 #[test]
 fn socket_options_are_refused_by_level_and_number() {
-    const REFUSED: [(u64, u64); 5] = [(1, 26), (1, 50), (1, 51), (1, 52), (6, 31)];
+    const SET: [(u64, u64); 8] = [(1, 16), (1, 26), (1, 34), (1, 50), (1, 51), (1, 52), (1, 76), (6, 31)];
+    const GOT: [(u64, u64); 4] = [(1, 17), (1, 31), (1, 59), (1, 77)];
     for arch in BOTH {
         for isolation in [Isolation::Strict, Isolation::Reduced] {
             let program = compile(&shipped(arch, isolation).unwrap()).unwrap();
             for level in (0..300).chain([u64::from(u32::MAX)]) {
                 for option in (0..100).chain([u64::from(u32::MAX)]) {
-                    let expected = if REFUSED.contains(&(level, option)) { libc::EPERM } else { ALLOWED };
-                    let call = call(arch, "setsockopt", [3, level, option]);
-                    assert_eq!(answer(&program, &call), expected, "{level} {option} on {arch}, {isolation:?}");
+                    for (name, refused) in [("setsockopt", &SET[..]), ("getsockopt", &GOT)] {
+                        let expected = if refused.contains(&(level, option)) { libc::EPERM } else { ALLOWED };
+                        let call = call(arch, name, [3, level, option]);
+                        assert_eq!(
+                            answer(&program, &call),
+                            expected,
+                            "{name} {level} {option} on {arch}, {isolation:?}"
+                        );
+                    }
                 }
             }
         }

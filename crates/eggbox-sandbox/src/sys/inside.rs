@@ -165,3 +165,126 @@ pub(crate) fn real_path_of(base: RawFd, path: &Path) -> Option<PathBuf> {
     let real = readlinkat(CWD, format!("/proc/self/fd/{}", folder.as_raw_fd()), Vec::new()).ok()?;
     Some(PathBuf::from(OsString::from_vec(real.into_bytes())))
 }
+
+/// A descriptor by its number.
+pub(crate) fn borrowed(number: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: only asks about a descriptor number; a number that is not open is answered with EBADF.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// The signals that a session may have something to say about; the kernel counts from 1.
+const SIGNALS: std::ops::RangeInclusive<i32> = 1..=64;
+/// Of the kernel's set of signals.
+const SIGNAL_SET_BYTES: usize = 8;
+
+/// What becomes of signals.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    /// By number, as the kernel has them: handler, flags, restorer, mask.
+    actions: Vec<(i32, [u64; 4])>,
+    blocked: u64,
+    stack: libc::stack_t,
+}
+
+// SAFETY: the pointer in it is an address, and nobody's to read.
+unsafe impl Send for Signals {}
+
+impl Signals {
+    /// Those of this thread.
+    pub(crate) fn read() -> io::Result<Self> {
+        let mut actions = Vec::new();
+        for number in SIGNALS.filter(|number| ![libc::SIGKILL, libc::SIGSTOP].contains(number)) {
+            let mut action = [0_u64; 4];
+            // SAFETY: the place is as long as the kernel's structure; no change is asked for.
+            check(unsafe {
+                libc::syscall(libc::SYS_rt_sigaction, number, ptr::null::<u64>(), action.as_mut_ptr(), SIGNAL_SET_BYTES)
+            })?;
+            actions.push((number, action));
+        }
+        // SAFETY: an all-zero one is filled in by the call.
+        let mut stack: libc::stack_t = unsafe { std::mem::zeroed() };
+        // SAFETY: no change is asked for; the place outlives the call.
+        check(unsafe { libc::sigaltstack(ptr::null(), &raw mut stack) }.into())?;
+        Ok(Self { actions, blocked: blocked_signals()?, stack })
+    }
+
+    /// Makes them those of this thread, whose memory has the handlers.
+    pub(crate) fn set(&self) -> io::Result<()> {
+        for (number, action) in &self.actions {
+            // SAFETY: the kernel's structure, as it was read from the kernel.
+            check(unsafe {
+                libc::syscall(
+                    libc::SYS_rt_sigaction,
+                    *number,
+                    action.as_ptr(),
+                    ptr::null_mut::<u64>(),
+                    SIGNAL_SET_BYTES,
+                )
+            })?;
+        }
+        // SAFETY: as it was read.
+        check(unsafe { libc::sigaltstack(&raw const self.stack, ptr::null_mut()) }.into())?;
+        block_signals(self.blocked)
+    }
+}
+
+fn blocked_signals() -> io::Result<u64> {
+    let mut blocked = 0_u64;
+    // SAFETY: no change is asked for; the place is as long as the set.
+    check(unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, ptr::null::<u64>(), &raw mut blocked, SIGNAL_SET_BYTES)
+    })?;
+    Ok(blocked)
+}
+
+/// Blocks these signals, and no others; those that cannot be are not.
+pub(crate) fn block_signals(signals: u64) -> io::Result<()> {
+    // SAFETY: the set is the kernel's, and outlives the call.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const signals,
+            ptr::null_mut::<u64>(),
+            SIGNAL_SET_BYTES,
+        )
+    })
+    .map(drop)
+}
+
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// The timers of setitimer(2).
+#[derive(Debug)]
+pub(crate) struct Timers([libc::itimerval; 3]);
+
+const TIMERS: [libc::c_int; 3] = [libc::ITIMER_REAL, libc::ITIMER_VIRTUAL, libc::ITIMER_PROF];
+
+impl Timers {
+    /// Those of this process.
+    pub(crate) fn read() -> io::Result<Self> {
+        // SAFETY: all-zero ones are valid, and filled in below.
+        let mut timers: [libc::itimerval; 3] = unsafe { std::mem::zeroed() };
+        for (which, timer) in TIMERS.into_iter().zip(&mut timers) {
+            // SAFETY: the place outlives the call.
+            check(unsafe { libc::syscall(libc::SYS_getitimer, which, ptr::from_mut(timer)) })?;
+        }
+        Ok(Self(timers))
+    }
+
+    /// Starts those that ran, with as much left as they had.
+    pub(crate) fn set(&self) -> io::Result<()> {
+        for (which, timer) in TIMERS.into_iter().zip(&self.0) {
+            if timer.it_value.tv_sec == 0 && timer.it_value.tv_usec == 0 {
+                continue;
+            }
+            // SAFETY: as it was read.
+            check(unsafe {
+                libc::syscall(libc::SYS_setitimer, which, ptr::from_ref(timer), ptr::null_mut::<libc::itimerval>())
+            })?;
+        }
+        Ok(())
+    }
+}

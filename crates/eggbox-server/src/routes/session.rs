@@ -57,6 +57,10 @@ struct Facts<'a> {
     /// The number of the one that was begun last.
     #[schema(required = false)]
     executions: u64,
+    /// That which it was forked from; left out where it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    parent: Option<String>,
     /// How often it was given a fresh interpreter.
     #[schema(required = false)]
     restarts: u32,
@@ -142,6 +146,7 @@ impl<'a> Facts<'a> {
                 },
             },
             executions: facts.executions,
+            parent: facts.parent.map(|parent| parent.to_string()),
             restarts: facts.restarts,
             created: time(facts.created)?,
             last_used: time(facts.last_used)?,

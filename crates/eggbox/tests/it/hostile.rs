@@ -89,9 +89,19 @@ fn a_lease_on_a_shared_file_is_refused() {
 
 #[test]
 fn the_channel_carries_no_descriptors() {
-    let code =
-        "import socket\ntry: socket.socket(fileno=257).getsockname()\nexcept OSError as error: print(error.strerror)";
-    assert_eq!(Server::bare().session().print(code), "Socket operation on non-socket\n");
+    let code = "\
+import array, socket
+rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [1]))]
+own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=256)
+try: own.sendmsg([b'x'], rights)
+except OSError as error: print(error.strerror)
+own.detach()
+try: socket.socket(fileno=257).getsockname()
+except OSError as error: print(error.strerror)";
+    let server = Server::bare();
+    let session = server.session();
+    assert_eq!(session.print(code), "Broken pipe\nSocket operation on non-socket\n");
+    assert_eq!(session.print("print(1)"), "1\n");
 }
 
 #[test]

@@ -106,7 +106,7 @@ fds = {int(n): os.readlink(f'{folder}/{n}') for n in os.listdir(folder) if os.pa
 kinds = {n: to.split(':')[0] for n, to in fds.items()}
 print(kinds[0], kinds[1], kinds[2], *(f'{n}={kinds[n]}' for n in sorted(kinds) if n > 2))
 ";
-        assert_eq!(server.session().print(code), "/dev/null pipe pipe 256=pipe 257=pipe 258=pipe 259=/memfd\n");
+        assert_eq!(server.session().print(code), "/dev/null pipe pipe 256=socket 257=pipe 258=pipe 259=/memfd\n");
         let inherited =
             server.session().print("import subprocess; print(subprocess.getoutput('ls /proc/self/fd').split())");
         assert_eq!(inherited, "['0', '1', '2', '3']\n");

@@ -153,6 +153,7 @@ impl Route {
         match self.name.as_str() {
             "POST /execute" => json!({ "id": id, "code": "x = 'taken over'" }),
             "POST /v1/run" => json!({ "code": "x = 1" }),
+            "POST /v1/sessions/{id}/fork" => json!({ "ids": ["his"] }),
             "POST /v1/sessions" => json!({ "id": id }),
             "PATCH /v1/sessions/{id}" => json!({ "labels": {} }),
             "POST /v1/sessions/{id}/executions" => json!({ "code": "x = 'taken over'" }),
@@ -251,7 +252,9 @@ fn on_every_route_another_keys_session_is_as_one_that_never_was() {
             let (status, body) = ask_for_text(&server, ann, &route.of(hers), &route.body(hers));
             let is_found = !route.is_of_session() || !body.contains("\"no_such");
             assert!(is_found && status < 500, "{}: {status} {body}", route.name);
-            ask_for_text(&server, bob, "DELETE /v1/sessions/his", "");
+            for key in [ann, bob] {
+                ask_for_text(&server, key, "DELETE /v1/sessions/his", "");
+            }
             ask_for_text(&server, ann, &format!("DELETE /v1/sessions/{hers}"), "");
         }
     }

@@ -46,6 +46,7 @@ mod clients;
 mod traces;
 mod programs;
 mod workspace;
+mod forks;
 mod files;
 mod bad_request;
 mod capacity;

@@ -402,7 +402,7 @@ fn a_request_to_end_while_it_takes_sessions_over_ends_them_too() {
     server.run_in("a", "x = 1");
     let ended = server.end_by(Signal::KILL);
     // One that does not listen for signals yet is ended by them, and leaves everything for the next.
-    let is_over = (30..60).any(|millis| {
+    let is_over = (30..600).step_by(3).any(|millis| {
         let setup = Setup::with_python(&interpreter).option(KEPT);
         let mut next = setup.command(&ended.state_dir()).spawn().expect("it starts");
         std::thread::sleep(Duration::from_millis(millis));

@@ -3,7 +3,7 @@
 import schemathesis
 
 
-FIELDS = {"begin_execution": ("timeout_seconds",), "run": ("timeout_seconds", "files")}
+FIELDS = {"begin_execution": ("timeout_seconds",), "run": ("timeout_seconds", "files"), "fork": ("ids",)}
 
 
 @schemathesis.check

@@ -1,0 +1,91 @@
+//! Images of sessions, and the room that they have: what a session is shown of one is memory that no session's limit counts.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use eggbox_sandbox::checkpoint::SHOWN_BYTES_MIN;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+
+/// Sessions that are forked at once; others wait for their turn. Each has an image as large as a session's memory, at most.
+const FORKED_AT_ONCE_MAX: usize = 4;
+/// Images that sessions may be shown parts of, all together. Where there is no room an image is copied whole, into memory that
+/// counts as its session's.
+const SHOWN_BYTES_MAX: usize = 1 << 30;
+
+/// For all images of a server.
+#[derive(Debug)]
+pub(crate) struct ImageRoom {
+    turns: Semaphore,
+    shown: Arc<Semaphore>,
+}
+
+/// An image.
+#[derive(Debug)]
+pub(crate) struct SessionImage {
+    file: File,
+    /// What it takes of the room, for as long as anything of it may be shown; none where nothing of it is.
+    shown: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl ImageRoom {
+    pub(crate) fn new() -> Self {
+        Self { turns: Semaphore::new(FORKED_AT_ONCE_MAX), shown: Arc::new(Semaphore::new(SHOWN_BYTES_MAX)) }
+    }
+
+    /// Waits for a turn; nothing closes it.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
+    }
+
+    /// With room for it, if there is some.
+    pub(crate) fn hold(&self, image: OwnedFd) -> io::Result<SessionImage> {
+        let file = File::from(image);
+        let bytes = u32::try_from(file.metadata()?.len()).ok();
+        let permit = bytes.and_then(|bytes| Arc::clone(&self.shown).try_acquire_many_owned(bytes).ok());
+        Ok(SessionImage { file, shown: permit.map(Arc::new) })
+    }
+}
+
+impl SessionImage {
+    /// From how many bytes on a run of pages is shown, and not copied.
+    pub(crate) fn shown_bytes_min(&self) -> u64 {
+        if self.shown.is_some() { SHOWN_BYTES_MIN } else { u64::MAX }
+    }
+
+    /// To be held by whoever may be shown some of it.
+    pub(crate) fn shown(&self) -> Option<Arc<OwnedSemaphorePermit>> {
+        self.shown.clone()
+    }
+}
+
+impl AsFd for SessionImage {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_copied() {
+        let room = ImageRoom::new();
+        let image = |megabytes: u64| {
+            let file = eggbox_sandbox::memory_file(c"image", b"").unwrap();
+            file.set_len(megabytes << 20).unwrap();
+            room.hold(file.into()).unwrap()
+        };
+        let [first, second] = [600, 600].map(image);
+        assert_eq!((first.shown_bytes_min(), second.shown_bytes_min()), (SHOWN_BYTES_MIN, u64::MAX));
+        // Some session may still be shown it.
+        let held = first.shown();
+        drop(first);
+        assert_eq!(image(600).shown_bytes_min(), u64::MAX);
+        drop(held);
+        assert_eq!(image(600).shown_bytes_min(), SHOWN_BYTES_MIN);
+        assert_eq!(image(5000).shown_bytes_min(), u64::MAX);
+    }
+}

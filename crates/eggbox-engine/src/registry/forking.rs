@@ -1,0 +1,116 @@
+//! Sessions that go on as another one does.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+
+use super::creation::Creation;
+use super::{Beginning, InFlight, Registry};
+use crate::engine::{CreateError, ExecuteError, ForkError, chain};
+use crate::outcome::Death;
+use crate::session::{Session, SessionError};
+use crate::session_id::SessionId;
+use crate::view::SessionView;
+
+/// The wish that a session be forked, for its task.
+#[derive(Debug)]
+pub(crate) struct Fork {
+    /// Those that it is to become, and who waits for each.
+    children: Vec<(SessionId, Forked)>,
+    _in_flight: InFlight,
+}
+
+/// Where a session goes that was forked.
+type Forked = oneshot::Sender<Result<Session, SessionError>>;
+
+impl Registry {
+    /// Makes sessions of these names that go on as the one of that name does, and returns when all of them are there: at its
+    /// next rest, before what waits for it. None is left where one of them cannot be had.
+    pub(crate) async fn fork(
+        self: &Arc<Self>,
+        id: &SessionId,
+        names: Vec<SessionId>,
+    ) -> Result<Vec<SessionView>, ForkError> {
+        let mut waiting = Vec::new();
+        {
+            let mut registered = self.names();
+            let parent = registered.live.get(id).filter(|live| !live.queue.is_closed());
+            let (last, forks) =
+                parent.map(|live| (live.board.last(), live.forks.clone())).ok_or(ForkError::NoSession)?;
+            // Before any of them is there, and under one lock: no other can take its name or its room.
+            if names.iter().any(|name| registered.live.contains_key(name)) {
+                return Err(CreateError::Exists.into());
+            }
+            self.check_room_for(&registered, id, names.len())?;
+            let permit = forks.try_reserve().map_err(|refused| match refused {
+                TrySendError::Full(()) => {
+                    ForkError::from(ExecuteError::QueueFull { queue_max: self.config.limits.queue_max })
+                }
+                TrySendError::Closed(()) => ForkError::NoSession,
+            })?;
+            let mut children = Vec::new();
+            for name in names {
+                let (reply, created) = oneshot::channel();
+                let (sender, forked) = oneshot::channel();
+                let untold = registered.gone.get(&name).map(|gone| gone.number);
+                let creation = Creation { reply, untold, _in_flight: InFlight::new(self) };
+                let live = self.start_task(&name, Beginning::Forked { forked, last, creation }, []);
+                registered.live.insert(name.clone(), live);
+                children.push((name.clone(), sender));
+                waiting.push((name, created));
+            }
+            permit.send(Fork { children, _in_flight: InFlight::new(self) });
+        }
+        let (mut views, mut made, mut failure) = (Vec::new(), Vec::new(), None);
+        for (name, created) in waiting {
+            match created.await {
+                Ok(Ok(held)) => {
+                    views.push(held.view());
+                    made.push(name);
+                }
+                Ok(Err(error)) => failure = failure.or(Some(error)),
+                Err(_) => failure = failure.or(Some(ExecuteError::Internal("a forked session is gone".into()))),
+            }
+        }
+        let Some(failure) = failure else { return Ok(views) };
+        for name in made {
+            self.delete(&name).await;
+        }
+        Err(failure.into())
+    }
+
+    /// Does what is wished, for a session at rest. It goes on with its next request.
+    pub(super) async fn fork_now(&self, session: &mut Session, Fork { children, _in_flight }: Fork) {
+        let _turn = self.environments().common.images.turn().await;
+        let mut captured = match self.environment_of(&session.id, &session.history) {
+            Ok(environment) => environment.capture(session).await.map(|image| (image, environment)),
+            Err(error) => Err(error),
+        };
+        for (name, forked) in children {
+            let child = match &captured {
+                Ok((image, environment)) => environment.fork_session(name, session, image, &self.workers).await,
+                Err(error) => Err(again(error)),
+            };
+            if let Err(error) = &child {
+                // None of them is wanted any more, and each might take as long.
+                captured = captured.and_then(|_| Err(again(error)));
+            }
+            if let Err(Ok(mut unwanted)) = forked.send(child) {
+                // Nobody waits for it any more.
+                unwanted.end(Death::Deleted).await;
+                unwanted.forget().await;
+            }
+        }
+    }
+}
+
+/// The same for another who waits.
+fn again(error: &SessionError) -> SessionError {
+    match error {
+        SessionError::NotCarried { why } => SessionError::NotCarried { why: why.clone() },
+        SessionError::NoEnvironment { name } => SessionError::NoEnvironment { name: name.clone() },
+        SessionError::ShuttingDown => SessionError::ShuttingDown,
+        other => SessionError::NotLoaded { why: chain(other) },
+    }
+}

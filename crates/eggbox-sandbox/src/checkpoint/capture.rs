@@ -1,0 +1,154 @@
+//! Takes an image of a session from outside, while it stands still.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::process::Pid;
+
+use super::image::{Content, Image, Mapping, Place, Run, SHOWN_BYTES_MIN};
+use super::maps::{Found, Identity, read_maps};
+use crate::sys::{self, OwnPages};
+
+/// Copied at once.
+const PORTION_BYTES: u64 = 256 << 10;
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    #[error("memory that is shared with others is mapped: {name}")]
+    Shared { name: String },
+    #[error("it has {bytes} bytes of memory, more than the {bytes_max} that an image may have")]
+    TooLarge { bytes: u64, bytes_max: u64 },
+    #[error("its memory cannot be read")]
+    Read(#[from] io::Error),
+}
+
+/// An image, in a file in memory that nobody can write to any more, of the process `pid`, which stands still at `place` and
+/// shares `base` with its nest. Its memory is its own affair: where it lies about its place, or does not stand still, whoever
+/// loads the image fares accordingly.
+///
+/// # Errors
+/// Where it has what no image can carry, or its memory cannot be read.
+pub fn capture(pid: Pid, base: impl AsFd, place: Place, bytes_max: u64) -> Result<OwnedFd, CaptureError> {
+    let open = |name| File::open(format!("/proc/{}/{name}", pid.as_raw_pid()));
+    let (maps, pagemap, memory) = (open("maps")?, open("pagemap")?, open("mem")?);
+    let mut found = Vec::new();
+    for (_, mapping) in read_maps(&maps, Identity::of(base)?)? {
+        match mapping {
+            Found::Kernels => {}
+            Found::Shared(name) => return Err(CaptureError::Shared { name }),
+            Found::Private { mapping, is_whole } => found.push((mapping, is_whole)),
+        }
+    }
+    let pages = own_pages(&pagemap, &found)?;
+    let mappings: Vec<_> = found.into_iter().map(|(mapping, _)| mapping).collect();
+    let page = rustix::param::page_size() as u64;
+    let mut end = Image::head_bytes(&mappings, pages.len(), page);
+    let mut runs: Vec<_> =
+        pages.iter().map(|pages| Run { range: pages.range.clone(), content: Content::Zero }).collect();
+    // Those that are copied by whoever loads it lie one after the other, and behind them those that are shown.
+    for is_shown in [false, true] {
+        let stored = runs.iter_mut().zip(&pages).filter(|(_, pages)| !pages.are_zero);
+        for (Run { range, content }, _) in stored.filter(|(run, _)| run.is_large() == is_shown) {
+            *content = Content::At(end);
+            end += range.end - range.start;
+        }
+    }
+    if end > bytes_max {
+        return Err(CaptureError::TooLarge { bytes: end, bytes_max });
+    }
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = File::from(memfd_create(c"checkpoint", flags).map_err(io::Error::from)?);
+    ftruncate(&file, end).map_err(io::Error::from)?;
+    let mut stored: Vec<(u64, Range<u64>)> =
+        runs.iter().filter_map(|run| Some((run.place()?, run.range.clone()))).collect();
+    stored.sort_unstable_by_key(|(place, _)| *place);
+    copy(pid, &memory, &stored, &file)?;
+    file.write_all_at(&Image { place, mappings, runs }.encode(), 0)?;
+    // Nobody has mapped it to write to it. `WRITE`, which looks for that, fails now and then while the kernel looks at its pages.
+    let seals = SealFlags::FUTURE_WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    fcntl_add_seals(&file, seals).map_err(io::Error::from)?;
+    Ok(file.into())
+}
+
+/// The pages of these mappings that are the process's own, each within one of them.
+fn own_pages(pagemap: &File, mappings: &[(Mapping, bool)]) -> io::Result<Vec<OwnPages>> {
+    let (Some((first, _)), Some((last, _))) = (mappings.first(), mappings.last()) else { return Ok(Vec::new()) };
+    let own = sys::own_pages(pagemap, first.range.start..last.range.end)?;
+    let mut pages = Vec::new();
+    for (Mapping { range, .. }, is_whole) in mappings {
+        if *is_whole {
+            pages.push(OwnPages { range: range.clone(), are_zero: false });
+            continue;
+        }
+        let first = own.partition_point(|pages| pages.range.end <= range.start);
+        for OwnPages { range: own, are_zero } in own[first..].iter().take_while(|own| own.range.start < range.end) {
+            let range = own.start.max(range.start)..own.end.min(range.end);
+            pages.push(OwnPages { range, are_zero: *are_zero });
+        }
+    }
+    Ok(pages)
+}
+
+/// Copies memory to its places in the file, which lie one after the other.
+fn copy(pid: Pid, memory: &File, mut stored: &[(u64, Range<u64>)], file: &File) -> io::Result<()> {
+    let mut portion = Vec::new();
+    while let Some((start, first)) = stored.first() {
+        let length = |range: &Range<u64>| range.end - range.start;
+        if length(first) > PORTION_BYTES {
+            copy_large(memory, first, *start, &mut portion, file)?;
+            stored = &stored[1..];
+            continue;
+        }
+        let mut bytes = 0;
+        let count = stored.iter().take(sys::VECTOR_MAX).take_while(|(_, range)| {
+            bytes += length(range);
+            bytes <= PORTION_BYTES
+        });
+        let (now, rest) = stored.split_at(count.count());
+        let bytes: u64 = now.iter().map(|(_, range)| length(range)).sum();
+        portion.resize(usize::try_from(bytes).map_err(io::Error::other)?, 0);
+        let ranges: Vec<_> = now.iter().map(|(_, range)| range.clone()).collect();
+        // What is closed to the process itself is not to be had this way.
+        if !sys::read_process(pid, &ranges, &mut portion).is_ok_and(|count| count as u64 == bytes) {
+            let mut at = 0;
+            for range in &ranges {
+                let length = usize::try_from(length(range)).map_err(io::Error::other)?;
+                memory.read_exact_at(&mut portion[at..at + length], range.start)?;
+                at += length;
+            }
+        }
+        file.write_all_at(&portion, *start)?;
+        stored = rest;
+    }
+    Ok(())
+}
+
+fn copy_large(memory: &File, range: &Range<u64>, start: u64, portion: &mut Vec<u8>, file: &File) -> io::Result<()> {
+    let mut at = range.start;
+    while at < range.end {
+        let length = (range.end - at).min(PORTION_BYTES);
+        portion.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
+        memory.read_exact_at(portion, at)?;
+        file.write_all_at(portion, start + (at - range.start))?;
+        at += length;
+    }
+    Ok(())
+}
+
+impl Run {
+    fn is_large(&self) -> bool {
+        self.range.end - self.range.start >= SHOWN_BYTES_MIN
+    }
+
+    fn place(&self) -> Option<u64> {
+        match self.content {
+            Content::Zero => None,
+            Content::At(place) => Some(place),
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! How an image is laid out in its file: tables of 64-bit words, little endian, then paths, then from the next page on the
+//! pages that the runs name.
+
+use std::ops::Range;
+#[cfg(any(test, feature = "native"))]
+use std::{fs::File, os::unix::fs::FileExt};
+
+use super::maps::Identity;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"EGGBOXCK");
+/// Of this layout.
+const VERSION: u64 = 1;
+const HEAD_WORDS: usize = 8;
+const MAPPING_WORDS: usize = 8;
+const RUN_WORDS: usize = 3;
+#[cfg(any(test, feature = "native"))]
+/// The most of either that a process can have (`vm.max_map_count` is 65,530 unless somebody has changed it).
+const MAPPINGS_MAX: u64 = 1 << 20;
+#[cfg(any(test, feature = "native"))]
+/// Pages that a session can have written to, each apart from the others: of 64 GiB.
+const RUNS_MAX: u64 = 1 << 24;
+#[cfg(any(test, feature = "native"))]
+const PATHS_BYTES_MAX: u64 = 64 << 20;
+/// A run of so many bytes lies apart: it need not be copied by whoever loads it, but can be shown from the image, which others may
+/// load too. Below that a page fault for each page costs more than the copy.
+pub const SHOWN_BYTES_MIN: u64 = 256 * 1024;
+
+/// A run whose pages are zero.
+const ZERO: u64 = u64::MAX;
+
+/// Where in its code a process stands still, as it says itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Where its saved registers are.
+    pub stack: u64,
+    /// See brk(2).
+    pub program_break: u64,
+}
+
+/// The tables of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Image {
+    pub(crate) place: Place,
+    /// By their addresses.
+    pub(crate) mappings: Vec<Mapping>,
+    /// By their addresses, each within one mapping.
+    pub(crate) runs: Vec<Run>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    pub(crate) range: Range<u64>,
+    pub(crate) protection: Protection,
+    pub(crate) source: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Protection {
+    pub(crate) may_read: bool,
+    pub(crate) may_write: bool,
+    pub(crate) may_execute: bool,
+}
+
+/// What a mapping shows where it was not written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    Nothing,
+    /// The memory of the nest as it was when it was moved into a file.
+    Base {
+        offset: u64,
+    },
+    File {
+        path: Vec<u8>,
+        identity: Identity,
+        offset: u64,
+    },
+    /// The first thread's.
+    Stack,
+}
+
+/// Pages that are the process's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) range: Range<u64>,
+    pub(crate) content: Content,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    Zero,
+    /// There in the image.
+    At(u64),
+}
+
+/// Why a file is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    #[error("it cannot be read")]
+    Read(#[from] std::io::Error),
+    #[error("it is no image of a session")]
+    NoImage,
+    #[error("it is of version {0}, and this is {VERSION}")]
+    Version(u64),
+    #[error("it is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+impl Image {
+    /// Bytes before the first page, whose number is a multiple of a page's.
+    pub(crate) fn head_bytes(mappings: &[Mapping], runs: usize, page: u64) -> u64 {
+        let words = HEAD_WORDS + mappings.len() * MAPPING_WORDS + runs * RUN_WORDS;
+        let paths: usize = mappings.iter().map(|mapping| mapping.path().len()).sum();
+        ((words * size_of::<u64>() + paths) as u64).next_multiple_of(page)
+    }
+
+    /// The tables as they stand at the beginning of the file.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let Self { place, mappings, runs } = self;
+        let paths: Vec<u8> = mappings.iter().flat_map(|mapping| mapping.path()).copied().collect();
+        let mut words = vec![
+            MAGIC,
+            VERSION,
+            place.stack,
+            place.program_break,
+            mappings.len() as u64,
+            runs.len() as u64,
+            paths.len() as u64,
+            0,
+        ];
+        for Mapping { range, protection, source } in mappings {
+            let Protection { may_read, may_write, may_execute } = *protection;
+            let rights = u64::from(may_read) | u64::from(may_write) << 1 | u64::from(may_execute) << 2;
+            let (kind, offset, path, identity) = match source {
+                Source::Nothing => (0, 0, 0, None),
+                Source::Base { offset } => (1, *offset, 0, None),
+                Source::File { path, identity, offset } => (2, *offset, path.len(), Some(identity)),
+                Source::Stack => (3, 0, 0, None),
+            };
+            let device =
+                identity.map_or(0, |identity| u64::from(identity.device.0) << 32 | u64::from(identity.device.1));
+            let inode = identity.map_or(0, |identity| identity.inode);
+            words.extend([range.start, range.end, rights, kind, offset, path as u64, device, inode]);
+        }
+        for Run { range, content } in runs {
+            words.extend([
+                range.start,
+                range.end,
+                match content {
+                    Content::Zero => ZERO,
+                    Content::At(at) => *at,
+                },
+            ]);
+        }
+        [words.iter().flat_map(|word| word.to_le_bytes()).collect(), paths].concat()
+    }
+
+    #[cfg(any(test, feature = "native"))]
+    /// Reads the tables, which can say whatever they like: what they say is in order, aligned and within the file.
+    ///
+    /// # Errors
+    /// Where they are not.
+    pub(crate) fn read(file: &File, page: u64) -> Result<Self, ImageError> {
+        let file_bytes = file.metadata()?.len();
+        let mut head = [[0; size_of::<u64>()]; HEAD_WORDS];
+        if file_bytes < size_of_val(&head) as u64 {
+            return Err(ImageError::NoImage);
+        }
+        file.read_exact_at(head.as_flattened_mut(), 0)?;
+        let [magic, version, stack, program_break, mappings, runs, paths, _] = head.map(u64::from_le_bytes);
+        if magic != MAGIC {
+            return Err(ImageError::NoImage);
+        }
+        if version != VERSION {
+            return Err(ImageError::Version(version));
+        }
+        if mappings > MAPPINGS_MAX || runs > RUNS_MAX || paths > PATHS_BYTES_MAX {
+            return Err(ImageError::Damaged("its tables are too long"));
+        }
+        let words = mappings * MAPPING_WORDS as u64 + runs * RUN_WORDS as u64;
+        let table_bytes = words * size_of::<u64>() as u64 + paths;
+        if size_of_val(&head) as u64 + table_bytes > file_bytes {
+            return Err(ImageError::Damaged("it is cut off"));
+        }
+        let mut bytes = vec![0; usize::try_from(table_bytes).map_err(|_| ImageError::Damaged("it is too large"))?];
+        file.read_exact_at(&mut bytes, size_of_val(&head) as u64)?;
+        let (words, mut paths) = bytes.split_at(bytes.len() - usize::try_from(paths).unwrap_or_default());
+        let words: Vec<u64> = words.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        let (mapping_words, run_words) = words.split_at(usize::try_from(mappings).unwrap_or_default() * MAPPING_WORDS);
+        let in_order = |before: u64, range: &Range<u64>| {
+            before <= range.start
+                && range.start < range.end
+                && range.start.is_multiple_of(page)
+                && range.end.is_multiple_of(page)
+        };
+        let (mut found, mut before) = (Vec::new(), 0);
+        for words in mapping_words.as_chunks::<MAPPING_WORDS>().0 {
+            let [start, end, rights, kind, offset, path, device, inode] = *words;
+            let range = start..end;
+            if !in_order(before, &range) || !offset.is_multiple_of(page) {
+                return Err(ImageError::Damaged("its mappings are not in order"));
+            }
+            before = range.end;
+            let path = usize::try_from(path).ok().and_then(|length| paths.split_at_checked(length));
+            let (path, rest) = path.ok_or(ImageError::Damaged("a path is cut off"))?;
+            paths = rest;
+            let source = match kind {
+                0 => Source::Nothing,
+                1 => Source::Base { offset },
+                2 => {
+                    #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+                    let device = ((device >> 32) as u32, device as u32);
+                    Source::File { path: path.to_vec(), identity: Identity { device, inode }, offset }
+                }
+                3 => Source::Stack,
+                _ => return Err(ImageError::Damaged("a mapping is of no known kind")),
+            };
+            let protection =
+                Protection { may_read: rights & 1 != 0, may_write: rights & 2 != 0, may_execute: rights & 4 != 0 };
+            found.push(Mapping { range, protection, source });
+        }
+        let (mut own, mut before, mut at) = (Vec::new(), 0, 0);
+        for &[start, end, place] in run_words.as_chunks::<RUN_WORDS>().0 {
+            let range = start..end;
+            while found.get(at).is_some_and(|mapping| mapping.range.end <= start) {
+                at += 1;
+            }
+            let is_within =
+                found.get(at).is_some_and(|mapping| mapping.range.start <= start && end <= mapping.range.end);
+            if !in_order(before, &range) || !is_within {
+                return Err(ImageError::Damaged("its pages are not in order"));
+            }
+            before = end;
+            let content = if place == ZERO { Content::Zero } else { Content::At(place) };
+            let is_there =
+                place.is_multiple_of(page) && place.checked_add(end - start).is_some_and(|end| end <= file_bytes);
+            if content != Content::Zero && !is_there {
+                return Err(ImageError::Damaged("it is cut off"));
+            }
+            own.push(Run { range, content });
+        }
+        Ok(Self { place: Place { stack, program_break }, mappings: found, runs: own })
+    }
+}
+
+impl Mapping {
+    fn path(&self) -> &[u8] {
+        if let Source::File { path, .. } = &self.source { path } else { &[] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PAGE: u64 = 4096;
+
+    fn image() -> Image {
+        let protection = Protection { may_read: true, may_write: true, may_execute: false };
+        let identity = Identity { device: (0xfe, 3), inode: 12 };
+        let file = Source::File { path: b"/lib/a.so".to_vec(), identity, offset: PAGE };
+        let sources = [Source::Nothing, Source::Base { offset: 8 * PAGE }, file, Source::Stack];
+        let mappings = (0..).zip(sources).map(|(index, source)| {
+            let start = (1 + index * 16) * PAGE;
+            Mapping { range: start..start + 8 * PAGE, protection, source }
+        });
+        let mappings: Vec<_> = mappings.collect();
+        let head = Image::head_bytes(&mappings, 2, PAGE);
+        let runs = vec![
+            Run { range: PAGE..3 * PAGE, content: Content::At(head) },
+            Run { range: 18 * PAGE..19 * PAGE, content: Content::Zero },
+        ];
+        Image { place: Place { stack: 0x1234, program_break: 0x5678 }, mappings, runs }
+    }
+
+    fn file(bytes: &[u8]) -> File {
+        crate::memory_file(c"image", bytes).unwrap()
+    }
+
+    fn bytes() -> Vec<u8> {
+        let image = image();
+        let mut bytes = image.encode();
+        bytes.resize(usize::try_from(Image::head_bytes(&image.mappings, 2, PAGE) + 2 * PAGE).unwrap(), 7);
+        bytes
+    }
+
+    #[test]
+    fn an_image_is_read_as_it_was_written() {
+        assert_eq!(Image::read(&file(&bytes()), PAGE).unwrap(), image());
+    }
+
+    #[test]
+    fn one_that_is_cut_off_at_any_place_is_refused() {
+        let bytes = bytes();
+        for length in (0..bytes.len()).step_by(7) {
+            assert!(Image::read(&file(&bytes[..length]), PAGE).is_err(), "{length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_was_changed_is_refused_or_in_order(changes in proptest::collection::vec((0..600usize, any::<u8>()), 1..4)) {
+            let mut bytes = bytes();
+            for (at, byte) in changes {
+                bytes[at] = byte;
+            }
+            if let Ok(Image { mappings, runs, .. }) = Image::read(&file(&bytes), PAGE) {
+                prop_assert!(mappings.is_sorted_by(|a, b| a.range.end <= b.range.start));
+                prop_assert!(runs.is_sorted_by(|a, b| a.range.end <= b.range.start));
+                for run in runs {
+                    if let Content::At(at) = run.content {
+                        prop_assert!(at + (run.range.end - run.range.start) <= bytes.len() as u64);
+                    }
+                }
+            }
+        }
+    }
+}

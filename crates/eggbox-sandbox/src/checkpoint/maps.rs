@@ -1,0 +1,147 @@
+//! `/proc/PID/maps`, and what each line of it is to an image (proc_pid_maps(5)).
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsFd;
+
+use super::image::{Mapping, Protection, Source};
+
+/// Of the text of all mappings: some 100,000 of them, or fewer with long names.
+const MAPS_BYTES_MAX: u64 = 16 << 20;
+
+/// Which file something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) device: (u32, u32),
+    pub(crate) inode: u64,
+}
+
+/// What a mapping is to an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// One that an image has; its pages are in it where they are its own, or all of them `is_whole`.
+    Private { mapping: Mapping, is_whole: bool },
+    /// The kernel's, the same in every fork.
+    Kernels,
+    /// One that others may write to as well, by its name.
+    Shared(String),
+}
+
+impl Identity {
+    pub(crate) fn of(file: impl AsFd) -> io::Result<Self> {
+        let stat = rustix::fs::fstat(file)?;
+        let device = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+        Ok(Self { device, inode: stat.st_ino })
+    }
+}
+
+/// All mappings of a process, from its open `maps`, where `base` is the file that it shares with its nest.
+pub(crate) fn read_maps(mut maps: &File, base: Identity) -> io::Result<Vec<(Range<u64>, Found)>> {
+    let mut text = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(&mut maps, MAPS_BYTES_MAX), &mut text)?;
+    if text.len() as u64 == MAPS_BYTES_MAX {
+        return Err(io::Error::other("there are too many mappings"));
+    }
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| parse(line, base).ok_or_else(|| io::Error::other("a line of maps is of no known form"))).collect()
+}
+
+fn parse(line: &[u8], base: Identity) -> Option<(Range<u64>, Found)> {
+    let mut fields = line.splitn(6, |byte| *byte == b' ');
+    let mut text = || fields.next().and_then(|field| std::str::from_utf8(field).ok());
+    let number = |text: &str| u64::from_str_radix(text, 16).ok();
+    let (start, end) = text()?.split_once('-')?;
+    let range = number(start)?..number(end)?;
+    let permissions = text()?;
+    let offset = number(text()?)?;
+    let (major, minor) = text()?.split_once(':')?;
+    let device = (u32::from_str_radix(major, 16).ok()?, u32::from_str_radix(minor, 16).ok()?);
+    let identity = Identity { device, inode: text()?.parse().ok()? };
+    let name = fields.next().unwrap_or_default().trim_ascii_start();
+    let may = |letter| permissions.contains(letter);
+    let protection = Protection { may_read: may('r'), may_write: may('w'), may_execute: may('x') };
+    let private =
+        |source, is_whole| Found::Private { mapping: Mapping { range: range.clone(), protection, source }, is_whole };
+    let is_shared = may('s');
+    let found = if identity == base && !is_shared {
+        private(Source::Base { offset }, false)
+    } else if identity.inode != 0 {
+        let path = unescaped(name);
+        let has_path = path.starts_with(b"/") && !path.ends_with(b" (deleted)") && !path.starts_with(b"/memfd:");
+        match (is_shared, has_path) {
+            // Where nobody may write through it, it is as good as private.
+            (true, true) if !may('w') => private(Source::File { path, identity, offset }, false),
+            (true, _) => Found::Shared(String::from_utf8_lossy(&path).into_owned()),
+            (false, true) => private(Source::File { path, identity, offset }, false),
+            // A file that nobody can open again: an image that this process was loaded from, for one.
+            (false, false) => private(Source::Nothing, true),
+        }
+    } else if name == b"[stack]" {
+        private(Source::Stack, false)
+    } else if name.starts_with(b"[v") || name.starts_with(b"[uprobes") {
+        Found::Kernels
+    } else if is_shared {
+        Found::Shared(String::from_utf8_lossy(name).into_owned())
+    } else {
+        private(Source::Nothing, false)
+    };
+    Some((range, found))
+}
+
+/// A name as it is, of which the kernel writes line breaks in octal.
+fn unescaped(name: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((byte, after)) = rest.split_first() {
+        if let Some(after) = rest.strip_prefix(b"\\012") {
+            plain.push(b'\n');
+            rest = after;
+        } else {
+            plain.push(*byte);
+            rest = after;
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mapping_is_what_it_is_to_an_image() {
+        let base = Identity { device: (0, 1), inode: 77 };
+        let found = |line: &str| parse(line.as_bytes(), base).unwrap().1;
+        let source = |line: &str| match found(line) {
+            Found::Private { mapping, is_whole } => (mapping.source, is_whole),
+            other => panic!("{other:?}"),
+        };
+        let file = Identity { device: (0xfe, 0), inode: 12 };
+        let (path, offset) = (b"/lib/a b.so".to_vec(), 0x3000);
+        assert_eq!(
+            source("1000-2000 r-xp 00003000 fe:00 12                 /lib/a b.so"),
+            (Source::File { path: path.clone(), identity: file, offset }, false)
+        );
+        assert_eq!(
+            source("1000-2000 r--s 00003000 fe:00 12   /lib/a b.so").0,
+            Source::File { path, identity: file, offset }
+        );
+        assert_eq!(
+            source("1000-2000 rw-p 00005000 00:01 77   /memfd:base (deleted)"),
+            (Source::Base { offset: 0x5000 }, false)
+        );
+        assert_eq!(source("1000-2000 rw-p 00005000 00:01 78   /memfd:base (deleted)"), (Source::Nothing, true));
+        assert_eq!(source("1000-2000 rw-p 00000000 00:00 0 "), (Source::Nothing, false));
+        assert_eq!(source("1000-2000 rw-p 00000000 00:00 0   [heap]"), (Source::Nothing, false));
+        assert_eq!(source("1000-2000 rw-p 00000000 00:00 0   [stack]"), (Source::Stack, false));
+        assert_eq!(found("1000-2000 r-xp 00000000 00:00 0   [vdso]"), Found::Kernels);
+        assert_eq!(
+            found("1000-2000 rw-s 00000000 00:01 5   /dev/zero (deleted)"),
+            Found::Shared("/dev/zero (deleted)".to_owned())
+        );
+        for line in ["", "1000", "1000-2000 rw-p", "x-2000 rw-p 0 00:00 0", "1000-2000 rw-p 0 00 0"] {
+            assert_eq!(parse(line.as_bytes(), base), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What a process has beside its memory: read before an image is taken, into that memory, and put up again where the image was
+//! loaded. What cannot be is refused by name.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, fstat, open, readlinkat, seek};
+use rustix::io::{FdFlags, fcntl_getfd};
+
+use crate::sys::{self, inside};
+
+/// Of one thread.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    folder: PathBuf,
+    umask: Mode,
+    signals: inside::Signals,
+    timers: inside::Timers,
+    files: Vec<OpenFile>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    number: RawFd,
+    path: PathBuf,
+    flags: OFlags,
+    at: u64,
+    is_inherited: bool,
+}
+
+/// What the kernel says after the path of a file that is not there any more.
+const DELETED: &str = " (deleted)";
+
+/// Flags that a file is opened with again: those that say how it is used, not how it came to be.
+const KEPT_FLAGS: OFlags = OFlags::RDWR
+    .union(OFlags::WRONLY)
+    .union(OFlags::APPEND)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::PATH)
+    .union(OFlags::SYNC)
+    .union(OFlags::DSYNC);
+
+/// Devices that are the same for whoever opens them.
+const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+
+impl Surroundings {
+    /// Those of this process, but for the descriptors in `channel`; or why no image can have them.
+    pub(super) fn read(channel: &[RawFd]) -> Result<Self, String> {
+        let failed = |error: io::Error| format!("its surroundings cannot be read: {error}");
+        let threads = inside::thread_count().map_err(failed)?;
+        if threads != 1 {
+            return Err(format!("{} threads run beside the first", threads - 1));
+        }
+        if let Some(names) = children().map_err(failed)? {
+            return Err(names);
+        }
+        let folder = std::env::current_dir().map_err(|error| format!("its working directory is gone: {error}"))?;
+        let umask = rustix::process::umask(Mode::empty());
+        rustix::process::umask(umask);
+        let signals = inside::Signals::read().map_err(failed)?;
+        let (timers, files) = (inside::Timers::read().map_err(failed)?, files(channel)?);
+        Ok(Self { folder, umask, signals, timers, files })
+    }
+
+    /// Gives them to this process, which has become the other but for its descriptors, and its place among files and signals.
+    pub(super) fn put_up(&self) -> io::Result<()> {
+        let Self { folder, umask, signals, timers, files } = self;
+        rustix::process::chdir(folder)?;
+        rustix::process::umask(*umask);
+        for OpenFile { number, path, flags, at, is_inherited } in files {
+            let reopened = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            let file = open(path, *flags | OFlags::CLOEXEC, Mode::empty()).map_err(|error| reopened(error.into()))?;
+            if *at > 0 {
+                seek(&file, rustix::fs::SeekFrom::Start(*at))?;
+            }
+            sys::place_at(std::os::fd::AsFd::as_fd(&file), *number, *is_inherited)?;
+            if file.as_raw_fd() == *number {
+                // It has its place already.
+                std::mem::forget(file);
+            }
+        }
+        timers.set()?;
+        // Last, so that none comes before everything is there.
+        signals.set()
+    }
+}
+
+/// What the processes are called that this one has started, if there are any.
+fn children() -> io::Result<Option<String>> {
+    if !inside::has_children() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string("/proc/self/task/1/children").unwrap_or_default();
+    let name = |pid: &str| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        format!("{pid} ({})", name.trim_end())
+    };
+    let names: Vec<_> = text.split_whitespace().map(name).collect();
+    Ok(Some(match names.len() {
+        0 => "a child process has not been waited for".to_owned(),
+        1 => format!("child process {} is alive", names[0]),
+        _ => format!("child processes {} are alive", names.join(", ")),
+    }))
+}
+
+fn files(channel: &[RawFd]) -> Result<Vec<OpenFile>, String> {
+    let failed = |error: rustix::io::Errno| format!("its open files cannot be read: {error}");
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = open("/proc/self/fd", flags, Mode::empty()).map_err(failed)?;
+    let own = folder.as_raw_fd();
+    let mut numbers = Vec::new();
+    for entry in rustix::fs::Dir::new(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        numbers.extend(entry.file_name().to_str().ok().and_then(|name| name.parse::<RawFd>().ok()));
+    }
+    numbers.retain(|number| *number != own && !channel.contains(number));
+    numbers.sort_unstable();
+    let files = numbers.into_iter().map(file);
+    files.filter_map(Result::transpose).collect()
+}
+
+/// None for one of the streams that every session has of its own.
+fn file(number: RawFd) -> Result<Option<OpenFile>, String> {
+    let failed = |error: rustix::io::Errno| format!("descriptor {number} cannot be looked at: {error}");
+    // It was open a moment ago, and there is one thread.
+    let descriptor = inside::borrowed(number);
+    let kind = FileType::from_raw_mode(fstat(descriptor).map_err(failed)?.st_mode);
+    let path = path_of(number).map_err(failed)?;
+    let shown = path.display();
+    let is_stream = number <= 2 && (kind == FileType::Fifo || path == Path::new("/dev/null"));
+    if is_stream {
+        return Ok(None);
+    }
+    let what = match kind {
+        FileType::RegularFile if path.to_string_lossy().starts_with("/memfd:") => "a file in memory".to_owned(),
+        FileType::RegularFile if path.to_string_lossy().ends_with(DELETED) => {
+            format!("the deleted file {}", path.to_string_lossy().trim_end_matches(DELETED))
+        }
+        FileType::RegularFile | FileType::Directory => {
+            return open_file(number, descriptor, path).map(Some).map_err(failed);
+        }
+        FileType::CharacterDevice if DEVICES.iter().any(|device| path == Path::new(device)) => {
+            return open_file(number, descriptor, path).map(Some).map_err(failed);
+        }
+        FileType::Socket => "a socket".to_owned(),
+        FileType::Fifo => "a pipe".to_owned(),
+        // Of no kind that a mode has: eventpoll, eventfd and their like.
+        _ => path
+            .to_string_lossy()
+            .strip_prefix("anon_inode:")
+            .map_or_else(|| format!("{shown}"), |name| format!("an {}", name.trim_matches(['[', ']']))),
+    };
+    Err(format!("{what} is open on descriptor {number}"))
+}
+
+fn open_file(number: RawFd, descriptor: BorrowedFd<'_>, path: PathBuf) -> Result<OpenFile, rustix::io::Errno> {
+    let flags = fcntl_getfl(descriptor)? & KEPT_FLAGS;
+    // What has no place has none to be set.
+    let at = seek(descriptor, rustix::fs::SeekFrom::Current(0)).unwrap_or_default();
+    let is_inherited = !fcntl_getfd(descriptor)?.contains(FdFlags::CLOEXEC);
+    Ok(OpenFile { number, path, flags, at, is_inherited })
+}
+
+fn path_of(number: RawFd) -> Result<PathBuf, rustix::io::Errno> {
+    use std::os::unix::ffi::OsStringExt;
+    let link: CString = readlinkat(CWD, format!("/proc/self/fd/{number}"), Vec::new())?;
+    Ok(PathBuf::from(std::ffi::OsString::from_vec(link.into_bytes())))
+}

@@ -1,0 +1,454 @@
+//! Forks of sessions: that they go on as the one that they are of, that nothing is theirs together, and what cannot be forked.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::attacks::way::Way;
+use crate::client::Answer;
+use crate::keys::{Keys, ask as ask_with_key};
+use crate::process::wait_for;
+use crate::python;
+use crate::server::{Server, Setup};
+
+const KEPT: &str = "--abandoned-seconds-max 60";
+
+/// Defines `step(feature, n)`.
+const FEATURES: &str = include_str!("forks/features.py");
+
+/// How many programs of random steps are run; for a person who wants to know more.
+const CASES: &str = "EGGBOX_TEST_FORK_CASES";
+const CASES_USUAL: u64 = 12;
+const STEPS: u64 = 14;
+
+fn fork(server: &Server, id: &str, body: &Value) -> Answer {
+    server.send("POST", &format!("/v1/sessions/{id}/fork"), &body.to_string())
+}
+
+fn fork_to(server: &Server, id: &str, child: &str) {
+    let forked = fork(server, id, &json!({ "ids": [child] }));
+    assert_eq!(forked.status, 201, "{forked:?}");
+}
+
+fn printed(server: &Server, id: &str, code: &str) -> String {
+    let answer = server.ask(id, &json!({ "code": code }));
+    assert_eq!((answer.status, answer.text("outcome")), (200, "ok"), "{id}: {code}: {answer:?}");
+    answer.stdout().to_owned()
+}
+
+fn begin(server: &Server, id: &str, code: &str) {
+    assert_eq!(server.create(&json!({ "id": id }).to_string()).status, 201);
+    printed(server, id, code);
+}
+
+/// Numbers that look random, the same for the same seed (SplitMix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % below
+    }
+}
+
+#[test]
+fn forks_go_on_as_if_nothing_had_been() {
+    let cases = std::env::var(CASES).ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES_USUAL);
+    let first: u64 = std::env::var("EGGBOX_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let mut server = Setup::bare().option(KEPT).start();
+    for seed in first..first + cases {
+        let mut numbers = Numbers(seed);
+        let mut story = format!("seed {seed}:");
+        let mut own = format!("own-{seed}");
+        begin(&server, &own, FEATURES);
+        begin(&server, "plain", FEATURES);
+        for step in 0..STEPS {
+            let code = match numbers.next(20) {
+                0 => format!("print(await wait({step}))"),
+                _ => format!("print(step({}, {}))", numbers.next(17), numbers.next(200)),
+            };
+            let expected = printed(&server, "plain", &code);
+            let action = numbers.next(10);
+            write!(story, "\n{action} {code}").expect("a string grows");
+            let child = format!("{own}-{step}");
+            match action {
+                // Goes on in a fork.
+                0..5 => {
+                    fork_to(&server, &own, &child);
+                    server.delete(&own);
+                    own = child;
+                }
+                // A fork does the same, and is forgotten.
+                5 | 6 => {
+                    fork_to(&server, &own, &child);
+                    assert_eq!(printed(&server, &child, &code), expected, "in a fork aside, {story}");
+                    server.delete(&child);
+                }
+                7 if numbers.next(3) == 0 => {
+                    fork_to(&server, &own, &child);
+                    server = Setup::bare().option(KEPT).start_after(server.end_by(Signal::KILL));
+                    own = child;
+                }
+                _ => {}
+            }
+            assert_eq!(printed(&server, &own, &code), expected, "{story}");
+        }
+        server.delete("plain");
+    }
+}
+
+#[test]
+fn tables_and_arrays_go_on_too() {
+    let server = Server::data();
+    let code = "\
+import numpy as np, pandas as pd
+frame = pd.DataFrame({'k': np.arange(50_000) % 7, 'v': np.arange(50_000.0), 's': [str(i) for i in range(50_000)]})
+array = np.arange(3_000_000)
+groups = iter(frame.groupby('k'))
+next(groups)
+view = array[::2]";
+    begin(&server, "a", code);
+    let look = "\
+name, group = next(groups)
+print(name, group.v.sum(), frame.groupby('k').v.mean().round(3).tolist(), array.sum(), view.base is array, len(frame.s.unique()))
+array[0] += 1; frame.loc[0, 'v'] += 1";
+    let made = fork(&server, "a", &json!({ "count": 3 }));
+    assert_eq!(made.status, 201, "{made:?}");
+    let children: Vec<_> =
+        made.json["sessions"].as_array().expect("a list").iter().map(|one| one["id"].as_str()).collect();
+    let first = printed(&server, "a", look);
+    for child in children.into_iter().flatten() {
+        assert_eq!(printed(&server, child, look), first);
+    }
+    let second = printed(&server, "a", look);
+    assert_ne!(second, first);
+    // One of what shows an image itself.
+    fork_to(&server, "a", "b");
+    fork_to(&server, "b", "c");
+    assert_eq!(printed(&server, "c", look), printed(&server, "a", look));
+}
+
+#[test]
+fn a_fork_is_what_its_session_was_and_nothing_is_theirs_together() {
+    let server = Setup::bare().option(KEPT).start();
+    let made = json!({
+        "id": "a", "labels": { "team": "x" }, "env": { "TOKEN": "t" }, "policy": { "files": "full" },
+        "limits": { "memory_bytes": 200 << 20, "wall_seconds": 5 }, "idle_seconds": 60,
+    });
+    assert_eq!(server.create(&made.to_string()).status, 201);
+    printed(&server, "a", "import os; x = 1; open('f', 'w').write('a'); os.symlink('f', 'link')");
+    let before = server.look_at("a");
+    let forked = fork(&server, "a", &json!({ "ids": ["b", "c"] }));
+    assert_eq!(forked.status, 201, "{forked:?}");
+    let [b, c] = [0, 1].map(|index| forked.json["sessions"][index].clone());
+    assert_eq!((&b["id"], &c["id"], &b["parent"]), (&json!("b"), &json!("c"), &json!("a")));
+    for field in ["limits", "labels", "policy", "environment", "idle_seconds", "ttl_seconds"] {
+        assert_eq!(
+            (&b[field], &server.look_at("c").json[field]),
+            (&before.json[field], &before.json[field]),
+            "{field}"
+        );
+    }
+    // Each has its own of everything.
+    for (id, value) in [("a", 10), ("b", 20), ("c", 30)] {
+        printed(&server, id, &format!("x += {value}; open('f', 'a').write(str(x)); os.environ['X'] = str(x)"));
+    }
+    for (id, value) in [("a", 11), ("b", 21), ("c", 31)] {
+        let seen = printed(&server, id, "print(x, open('link').read(), os.environ['X'], os.environ['TOKEN'])");
+        assert_eq!(seen, format!("{value} a{value} {value} t\n"), "{id}");
+    }
+    // What was asked for holds for each.
+    let large = server.ask("b", &json!({ "code": "block = bytearray(300 << 20)" }));
+    assert_eq!(large.text("outcome"), "out_of_memory", "{large:?}");
+    assert!(server.ask("c", &json!({ "code": "while True: pass" })).error().contains("5 s of wall time"));
+    printed(&server, "b", "os.remove('f')");
+    // The end of one is not that of another, whoever is older.
+    server.delete("a");
+    assert_eq!(printed(&server, "b", "print(x)"), "21\n");
+    // A fresh interpreter has the variables that its session was made with.
+    assert_eq!(server.send("POST", "/v1/sessions/b/restart", "{}").status, 200);
+    assert_eq!(printed(&server, "b", "import os; print(os.environ['TOKEN'], 'x' in globals())"), "t False\n");
+    // So does everything outlive the server.
+    let server = Setup::bare().option(KEPT).start_after(server.end_by(Signal::KILL));
+    assert_eq!(printed(&server, "c", "print(x)"), "31\n");
+    assert_eq!(server.look_at("c").text("parent"), "a");
+    fork_to(&server, "c", "d");
+    assert_eq!(printed(&server, "d", "print(x)"), "31\n");
+}
+
+#[test]
+fn wherever_sessions_see_what_they_have_they_can_be_forked() {
+    for way in Way::possible() {
+        let server = way.setup().start();
+        begin(&server, "a", "x = [5]; f = open('f', 'w+'); f.write('kept'); f.flush(); import tempfile, os");
+        let forked = fork(&server, "a", &json!({ "ids": ["b"] }));
+        if way.is_reduced() {
+            let message = forked.refusal()[1];
+            assert_eq!((forked.status, forked.refusal()[0]), (409, "not_checkpointable"), "{}", way.name());
+            assert!(message.contains("--isolation reduced"), "{}: {message}", way.name());
+            assert_eq!(printed(&server, "a", "print(x)"), "[5]\n", "{}", way.name());
+            continue;
+        }
+        assert_eq!(forked.status, 201, "{}: {forked:?}", way.name());
+        let code =
+            "x.append(f.tell()); f.seek(0); print(x, f.read(), os.getuid() > 0, tempfile.mkdtemp()[:5], os.getpid())";
+        assert_eq!(printed(&server, "b", code), "[5, 4] kept True /tmp/ 1\n", "{}", way.name());
+    }
+}
+
+/// What of the wall can be seen from inside.
+const WALL: &str = "\
+import os, socket, ctypes
+status = dict(line.split(':', 1) for line in open('/proc/self/status').read().splitlines())
+print([status[name].strip() for name in ('NoNewPrivs', 'Seccomp', 'CapEff', 'CapBnd', 'Groups', 'Threads')])
+print(sorted(os.listdir('/proc/self/fd')), os.getuid(), sorted(pid for pid in os.listdir('/proc') if pid.isdigit()))
+for attempt in (
+    lambda: socket.create_connection(('192.0.2.1', 80), timeout=1),
+    lambda: open('/etc/shadow'),
+    lambda: os.remove('kept'),
+    lambda: os.listdir('/root'),
+    lambda: os.setuid(0),
+):
+    try: print(attempt())
+    except OSError as error: print(type(error).__name__, error.errno)
+libc = ctypes.CDLL(None, use_errno=True)
+print([(libc.syscall(number, 0, 0, 0, 0, 0), ctypes.get_errno()) for number in (101, 165, 321, 323, 425)])
+try: os.kill(2, 0)
+except OSError as error: print(error.errno)";
+
+#[test]
+fn the_wall_around_a_fork_is_that_around_every_session() {
+    let server = Setup::bare().option("--parked-sessions-max 2").start();
+    begin(&server, "a", "open('kept', 'w').close()");
+    fork_to(&server, "a", "b");
+    fork_to(&server, "b", "c");
+    let around = printed(&server, "a", WALL);
+    for id in ["b", "c"] {
+        let own = printed(&server, id, WALL);
+        // All but the uid, which is each one's own.
+        let without_uid = |text: &str| {
+            let lines = text.lines().enumerate().map(|(number, line)| match number {
+                1 => {
+                    line.split(']').next().unwrap_or_default().to_owned() + line.rsplit('[').next().unwrap_or_default()
+                }
+                _ => line.to_owned(),
+            });
+            lines.collect::<Vec<_>>()
+        };
+        assert_eq!(without_uid(&own), without_uid(&around), "{id}");
+        assert_ne!(own, around, "{id}");
+    }
+    // Neither sees the other.
+    printed(
+        &server,
+        "b",
+        "secret = 'marker-of-b'; open('/tmp/secret', 'w').write(secret); open('secret', 'w').write(secret)",
+    );
+    let search = "print([name for folder in ('/tmp', '/workspace', '/dev/shm') for name in os.listdir(folder)], 'secret' in globals())";
+    assert_eq!(printed(&server, "c", search), "['kept'] False\n");
+}
+
+#[test]
+fn what_is_random_is_not_the_same_twice() {
+    let server = Server::data();
+    begin(
+        &server,
+        "random-a",
+        "import random, secrets, ssl, tempfile, uuid, numpy as np; random.seed(5); np.random.seed(5)",
+    );
+    let forked = fork(&server, "random-a", &json!({ "ids": ["random-b", "random-c"] }));
+    assert_eq!(forked.status, 201, "{forked:?}");
+    let look = "print(random.random(), np.random.rand(), np.random.default_rng().random(), uuid.uuid4(), secrets.token_hex(), \
+                ssl.RAND_bytes(8).hex(), tempfile.mktemp())";
+    let [b, c, a] = ["random-b", "random-c", "random-a"].map(|id| printed(&server, id, look));
+    for (one, other) in [(&a, &b), (&a, &c), (&b, &c)] {
+        let pairs = one.split_whitespace().zip(other.split_whitespace());
+        assert!(pairs.clone().count() == 7 && pairs.clone().all(|(one, other)| one != other), "{one}{other}");
+    }
+    let generation = "import os; print(os.environ.get('EGGBOX_GENERATION'))";
+    fork_to(&server, "random-b", "random-d");
+    assert_eq!(
+        ["random-a", "random-b", "random-d"].map(|id| printed(&server, id, generation)),
+        ["None\n", "1\n", "2\n"]
+    );
+}
+
+#[test]
+fn what_cannot_be_carried_is_refused_by_name_and_stays() {
+    let server = Setup::bare().option(KEPT).start();
+    let late = "import threading, time, socket, subprocess, os, mmap, asyncio, select, multiprocessing\n";
+    for (code, says, after) in [
+        (
+            "e = threading.Event()\nt = [threading.Thread(target=e.wait, name=f'waits-{i}') for i in (1, 2)]\n[x.start() for x in t]",
+            "2 threads are running: waits-1, waits-2",
+            "e.set(); [x.join() for x in t]",
+        ),
+        ("s = socket.socket()", "a socket is open on descriptor", "s.close()"),
+        ("r, w = os.pipe()", "a pipe is open on descriptor", "os.close(r); os.close(w)"),
+        ("p = select.epoll()", "an eventpoll is open on descriptor", "p.close()"),
+        ("p = subprocess.Popen(['sleep', '60'])", "(sleep) is alive", "p.kill(); p.wait()"),
+        ("m = mmap.mmap(-1, 4096)", "memory that is shared with others is mapped", "m.close()"),
+        ("f = open('gone', 'w'); os.remove('gone')", "the deleted file /workspace/gone is open", "f.close()"),
+        ("f = os.memfd_create('x')", "a file in memory is open on descriptor", "os.close(f)"),
+        (
+            "async def wait(): await asyncio.sleep(60)\ntask = asyncio.ensure_future(wait()); await asyncio.sleep(0)",
+            "asyncio tasks are pending",
+            "task.cancel(); await asyncio.sleep(0)",
+        ),
+    ] {
+        assert_eq!(server.create(r#"{"id": "a", "policy": {"files": "full"}}"#).status, 201);
+        printed(&server, "a", &format!("{late}{code}\nx = 5"));
+        let refused = fork(&server, "a", &json!({ "ids": ["b"] }));
+        assert_eq!((refused.status, refused.refusal()[0]), (409, "not_checkpointable"), "{code}: {refused:?}");
+        assert!(refused.refusal()[1].contains(says), "{code}: {refused:?}");
+        assert_eq!(server.look_at("b").status, 404, "{code}");
+        // It goes on, and can be forked when that is over.
+        assert_eq!(printed(&server, "a", &format!("print(x)\n{after}")), "5\n", "{code}");
+        let forked = wait_for(Duration::from_secs(5), || {
+            Some(fork(&server, "a", &json!({ "ids": ["b"] }))).filter(|forked| forked.status == 201)
+        });
+        assert!(forked.is_some(), "{code}: {:?}", fork(&server, "a", &json!({ "ids": ["c"] })));
+        assert_eq!(printed(&server, "b", "print(x)"), "5\n", "{code}");
+        server.delete("a");
+        server.delete("b");
+    }
+}
+
+#[test]
+fn names_and_room_are_looked_at_before_anything_is_made() {
+    let server = Setup::bare().option("--sessions-max 4").start();
+    begin(&server, "a", "x = 5");
+    begin(&server, "b", "x = 6");
+    for (body, status, code) in [
+        (json!({ "ids": ["c", "b"] }), 409, "session_exists"),
+        (json!({ "ids": ["a"] }), 409, "session_exists"),
+        (json!({ "count": 3 }), 503, "no_room_for_session"),
+        (json!({ "ids": ["c", "c"] }), 400, "out_of_range"),
+        (json!({ "ids": ["c", "../d"] }), 400, "invalid_session_id"),
+        (json!({ "count": 0 }), 400, "out_of_range"),
+        (json!({ "number": 1 }), 400, "unknown_field"),
+    ] {
+        let refused = fork(&server, "a", &body);
+        assert_eq!((refused.status, refused.refusal()[0]), (status, code), "{body}: {refused:?}");
+    }
+    assert_eq!(fork(&server, "none", &json!({})).status, 404);
+    assert_eq!(server.get("/v1/sessions").json["sessions"].as_array().map(Vec::len), Some(2));
+    let forked = fork(&server, "a", &json!({ "ids": ["c"], "count": 1 }));
+    assert_eq!(forked.status, 201, "{forked:?}");
+    assert_eq!(fork(&server, "a", &json!({})).status, 201);
+    assert_eq!(fork(&server, "a", &json!({})).status, 503);
+}
+
+#[test]
+fn a_session_that_works_is_forked_when_it_rests_and_many_at_once_are() {
+    let server = Setup::bare().option("--sessions-max 64").start();
+    begin(&server, "a", "import time; n = 0");
+    server.ask("a", &json!({ "code": "time.sleep(0.6); n += 1", "detach": true }));
+    std::thread::scope(|scope| {
+        let forks: Vec<_> = (0..6).map(|_| scope.spawn(|| fork(&server, "a", &json!({ "count": 4 })))).collect();
+        let runs: Vec<_> =
+            (0..6).map(|_| scope.spawn(|| server.ask("a", &json!({ "code": "n += 1; print(n)" })))).collect();
+        for fork in forks {
+            let forked = fork.join().expect("it is answered");
+            assert_eq!(forked.status, 201, "{forked:?}");
+            for child in forked.json["sessions"].as_array().expect("a list") {
+                let n = printed(&server, child["id"].as_str().expect("it has a name"), "print(n)");
+                assert!((1..=7).contains(&n.trim().parse::<u32>().expect("a number")), "{n}");
+            }
+        }
+        let mut seen: Vec<u32> =
+            runs.into_iter().map(|run| run.join().expect("it is answered").stdout().trim().parse().unwrap()).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [2, 3, 4, 5, 6, 7]);
+    });
+}
+
+#[test]
+fn generations_of_forks_go_on_and_so_do_many_of_one() {
+    let server = Setup::bare().option("--sessions-max 128").start();
+    begin(&server, "0", "trail = []; big = bytearray(1 << 20)");
+    for depth in 1..=100_u32 {
+        let (parent, child) = ((depth - 1).to_string(), depth.to_string());
+        fork_to(&server, &parent, &child);
+        server.delete(&parent);
+        assert_eq!(
+            printed(&server, &child, &format!("trail.append({depth}); print(len(trail), sum(trail))")),
+            format!("{depth} {}\n", depth * (depth + 1) / 2)
+        );
+    }
+    for half in 0..2 {
+        let wide = fork(&server, "100", &json!({ "count": 50 }));
+        assert_eq!(wide.status, 201, "{half}: {wide:?}");
+        for child in wide.json["sessions"].as_array().expect("a list") {
+            let id = child["id"].as_str().expect("it has a name");
+            assert_eq!(printed(&server, id, "print(len(trail), len(big))"), "100 1048576\n");
+        }
+    }
+}
+
+#[test]
+fn a_killed_server_leaves_a_fork_or_none() {
+    let mut server = Setup::bare().option(KEPT).start();
+    begin(&server, "a", "x = 0; block = bytearray(5 << 20)");
+    for round in 0..8_u32 {
+        let address = server.address;
+        let child = format!("b{round}");
+        std::thread::scope(|scope| {
+            let body = json!({ "ids": [&child] }).to_string();
+            scope.spawn(move || {
+                // The answer may be lost.
+                let request = crate::client::post_to("/v1/sessions/a/fork", &body);
+                if let Ok(mut stream) = std::net::TcpStream::connect(address) {
+                    let _ = std::io::Write::write_all(&mut stream, &request);
+                    let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
+                }
+            });
+            std::thread::sleep(Duration::from_millis(u64::from(round) * 12));
+            server = Setup::bare()
+                .option(KEPT)
+                .start_after(std::mem::replace(&mut server, Setup::bare().start()).end_by(Signal::KILL));
+        });
+        assert_eq!(printed(&server, "a", "x += 1; print(x, len(block))"), format!("{} 5242880\n", round + 1));
+        match server.look_at(&child).status {
+            404 => {}
+            200 => assert_eq!(printed(&server, &child, "x += 1; print(x)"), format!("{}\n", round + 1)),
+            other => panic!("{other}"),
+        }
+        server.delete(&child);
+    }
+}
+
+#[test]
+fn forks_are_their_keys_and_of_its_number() {
+    let keys = Keys::new(["ann --sessions-max 3", "bob"]);
+    let server = keys.setup("").start();
+    let ask =
+        |key: usize, route: &str, body: &Value| ask_with_key(&server, Some(keys.text(key)), route, &body.to_string());
+    assert_eq!(ask(0, "POST /v1/sessions", &json!({ "id": "a" })).status, 201);
+    assert_eq!(ask(1, "POST /v1/sessions/a/fork", &json!({})).status, 404);
+    assert_eq!(ask(0, "POST /v1/sessions/a/fork", &json!({ "count": 3 })).status, 503);
+    assert_eq!(ask(0, "POST /v1/sessions/a/fork", &json!({ "ids": ["b", "c"] })).status, 201);
+    assert_eq!(ask(1, "GET /v1/sessions/b", &json!({})).status, 404);
+    assert_eq!(ask(0, "GET /v1/sessions/b", &json!({})).text("parent"), "a");
+    // The same name is free for another key.
+    assert_eq!(ask(1, "POST /v1/sessions", &json!({ "id": "x" })).status, 201);
+    assert_eq!(ask(1, "POST /v1/sessions/x/fork", &json!({ "ids": ["b"] })).status, 201);
+}
+
+#[test]
+fn a_fork_of_a_session_begun_under_other_settings_is_refused() {
+    let folder = python::own_folder();
+    let other = folder.path().join("python3");
+    std::os::unix::fs::symlink(python::bare(), &other).expect("a link can be made");
+    let server = Setup::bare().option(KEPT).start();
+    begin(&server, "a", "x = 5");
+    let ended = server.end_by(Signal::KILL);
+    let server = Setup::with_python(&other).option(KEPT).start_after(ended);
+    let refused = fork(&server, "a", &json!({}));
+    assert_eq!((refused.status, refused.refusal()[0]), (409, "not_checkpointable"), "{refused:?}");
+    assert_eq!(printed(&server, "a", "print(x)"), "5\n");
+}
