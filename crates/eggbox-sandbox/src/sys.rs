@@ -309,14 +309,19 @@ pub(crate) struct OwnPages {
     pub(crate) are_zero: bool,
 }
 
-/// The pages in `range` of the process whose `/proc/PID/pagemap` this is that are neither a file's nor never touched.
+/// The pages of the process whose `/proc/PID/pagemap` this is that are neither a file's nor never touched: all that are in
+/// `mappings`, which are in order, and maybe others between those.
 ///
 /// # Errors
 /// Where the kernel does not tell.
-pub(crate) fn own_pages(pagemap: &File, range: Range<u64>) -> io::Result<Vec<OwnPages>> {
-    match scan_pages(pagemap, range.clone()) {
+pub(crate) fn own_pages(pagemap: &File, mappings: &[Range<u64>]) -> io::Result<Vec<OwnPages>> {
+    let (Some(first), Some(last)) = (mappings.first(), mappings.last()) else { return Ok(Vec::new()) };
+    match scan_pages(pagemap, first.start..last.end) {
         // Before Linux 6.7.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL)) => read_pagemap(pagemap, range),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL)) => {
+            let each = mappings.iter().map(|mapping| read_pagemap(pagemap, mapping.clone()));
+            Ok(each.collect::<io::Result<Vec<_>>>()?.concat())
+        }
         other => other,
     }
 }
@@ -454,3 +459,39 @@ fn read_pagemap(pagemap: &File, range: Range<u64>) -> io::Result<Vec<OwnPages>> 
 const _: () = assert!(size_of::<Instruction>() == size_of::<libc::sock_filter>());
 const _: () =
     assert!(size_of::<c_ulong>() == size_of::<u64>(), "the kernel interface used here is that of 64-bit Linux");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_to_ask_for_a_processs_own_pages_say_the_same() {
+        let page = rustix::param::page_size();
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping that this test alone has.
+        let memory = unsafe { libc::mmap(ptr::null_mut(), 64 * page, protection, flags, -1, 0) };
+        assert_ne!(memory, libc::MAP_FAILED);
+        let start = memory.expose_provenance() as u64;
+        for index in [0, 1, 2, 7, 30, 31, 63] {
+            // SAFETY: within the mapping. One page of large ones would be all of them.
+            unsafe {
+                libc::madvise(memory, 64 * page, libc::MADV_NOHUGEPAGE);
+                memory.cast::<u8>().add(index * page).write_volatile(1);
+            }
+        }
+        let page = page as u64;
+        let expected: Vec<_> =
+            [0..3, 7..8, 30..32, 63..64].map(|pages| start + pages.start * page..start + pages.end * page).into();
+        let pagemap = File::open("/proc/self/pagemap").unwrap();
+        let all = start..start + 64 * page;
+        let read = read_pagemap(&pagemap, all.clone()).unwrap();
+        assert_eq!(read.iter().map(|own| own.range.clone()).collect::<Vec<_>>(), expected);
+        match scan_pages(&pagemap, all) {
+            Ok(scanned) => assert_eq!(scanned, read),
+            Err(error) => println!("left out, as this kernel has no PAGEMAP_SCAN: {error}"),
+        }
+        // SAFETY: nobody else has it.
+        unsafe { libc::munmap(memory, 64 * rustix::param::page_size()) };
+    }
+}

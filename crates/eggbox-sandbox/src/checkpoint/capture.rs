@@ -77,8 +77,8 @@ pub fn capture(pid: Pid, base: impl AsFd, place: Place, bytes_max: u64) -> Resul
 
 /// The pages of these mappings that are the process's own, each within one of them.
 fn own_pages(pagemap: &File, mappings: &[(Mapping, bool)]) -> io::Result<Vec<OwnPages>> {
-    let (Some((first, _)), Some((last, _))) = (mappings.first(), mappings.last()) else { return Ok(Vec::new()) };
-    let own = sys::own_pages(pagemap, first.range.start..last.range.end)?;
+    let ranges: Vec<_> = mappings.iter().map(|(mapping, _)| mapping.range.clone()).collect();
+    let own = sys::own_pages(pagemap, &ranges)?;
     let mut pages = Vec::new();
     for (Mapping { range, .. }, is_whole) in mappings {
         if *is_whole {
