@@ -13,6 +13,7 @@ import io
 import json
 import linecache
 import os
+import selectors
 import sys
 import tempfile
 import threading
@@ -329,6 +330,31 @@ def exercise(native, programs, is_collected=False):
             print(f"failed to exercise {program!r}; what was shown: {shown}", file=sys.stderr)
 
 
+def thread_names():
+    """Threads beside this one, by their names; nothing where there are none."""
+    names = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
+    if not names:
+        return ""
+    return f"{len(names)} thread{'s are' if names[1:] else ' is'} running: {', '.join(names)}"
+
+
+def rest(loop):
+    """Has an event loop hold no descriptors: it gets others by calling what is returned first. Beside it what it watches that it
+    cannot let go of; nothing where there is nothing."""
+    if loop is None or loop.is_closed():
+        return None, ""
+    if loop._signal_handlers or any(key.fd != loop._ssock.fileno() for key in loop._selector.get_map().values()):
+        return None, "an event loop watches descriptors or signals"
+
+    def wake():
+        loop._selector = selectors.DefaultSelector()
+        loop._make_self_pipe()
+
+    loop._close_self_pipe()
+    loop._selector.close()
+    return wake, ""
+
+
 class Beginning:
     """What every session begins with, made once in the nest."""
 
@@ -393,7 +419,19 @@ class Beginning:
     def stand_still(self, asked):
         """Has an image taken of this session. Whatever becomes that image goes on from here, as this one does."""
         flush()
-        told = self.native.stand_still(asked, self.obstacle())
+        wake, obstacle = None, ""
+        try:
+            obstacle = thread_names()
+            if not obstacle:
+                wake, obstacle = rest(self.interpreter.loop)
+        except BaseException:
+            # What there is, the native side sees as well.
+            pass
+        try:
+            told = self.native.stand_still(asked, obstacle)
+        finally:
+            if wake is not None:
+                wake()
         if not told:
             return
         try:
@@ -402,26 +440,6 @@ class Beginning:
             # Never with what others have as well.
             os._exit(1)
         self.native.warm(told)
-
-    def obstacle(self):
-        """What runs here that no image can have, by its names; nothing where there is nothing that Python knows of."""
-        try:
-            names = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
-            if names:
-                return f"{len(names)} thread{'s are' if names[1:] else ' is'} running: {', '.join(names)}"
-            loop = self.interpreter.loop
-            if loop is not None and not loop.is_closed():
-                tasks = asyncio.all_tasks(loop)
-                if tasks:
-                    return f"asyncio tasks are pending: {', '.join(task.get_name() for task in tasks)}"
-                # It holds descriptors; the next await makes another.
-                loop.close()
-                self.interpreter.loop = None
-                asyncio.set_event_loop(None)
-        except BaseException:
-            # What there is, the native side sees as well.
-            pass
-        return ""
 
     def begin_again(self):
         """Makes what was one session, and is two now, differ in what must never be the same twice."""

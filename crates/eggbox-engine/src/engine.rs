@@ -80,6 +80,8 @@ pub enum ExecuteError {
     NoEnvironment { name: EnvironmentName },
     #[error("it was given up before it had begun")]
     GivenUp,
+    #[error("too many sessions are forked at once")]
+    ForksBusy,
     #[error("it has what no image can carry: {why}")]
     NotCarried { why: String },
     #[error("its files cannot be brought along: {why}")]

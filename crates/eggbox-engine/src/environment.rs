@@ -165,10 +165,14 @@ impl Environment {
     }
 
     /// An image of a session of this environment that is at rest, and stands still until its next request.
-    pub(crate) async fn capture(&self, session: &mut Session) -> Result<SessionImage, SessionError> {
+    pub(crate) async fn capture(
+        &self,
+        session: &mut Session,
+        wait_max: Duration,
+    ) -> Result<SessionImage, SessionError> {
         let nest = self.living_nest().await?;
         let base = base_for(session, &nest)?.try_clone_to_owned()?;
-        Ok(self.common.images.hold(session.capture(base).await?)?)
+        Ok(self.common.images.hold(session.capture(base, wait_max).await?)?)
     }
 
     /// A session of that name which goes on as `other` does, of which that is an image, with copies of its files.
@@ -178,6 +182,7 @@ impl Environment {
         other: &Session,
         image: &SessionImage,
         workers: &Arc<Workers>,
+        wait_max: Duration,
     ) -> Result<Session, SessionError> {
         let Record { asked, labels, files, .. } = other.history.record();
         let environment = self.name.clone();
@@ -192,7 +197,7 @@ impl Environment {
             session.end_by(Arc::default());
             let [from, to] = [other, &session].map(|session| Workspace::new(session.place(), Arc::clone(workers)));
             from.copy_to(&to).await.map_err(|error| SessionError::NotCarried { why: chain(&error) })?;
-            session.become_image(image, base).await?;
+            session.become_image(image, base, wait_max).await?;
             session.begin_as_fork(id, other).await
         };
         match begun.await {

@@ -4,12 +4,16 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use eggbox_sandbox::checkpoint::SHOWN_BYTES_MIN;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 /// Sessions that are forked at once; others wait for their turn. Each has an image as large as a session's memory, at most.
 const FORKED_AT_ONCE_MAX: usize = 4;
+/// How long one waits for its turn: nothing else is done in its session meanwhile.
+const TURN_MAX: Duration = Duration::from_secs(5);
 /// Images that sessions may be shown parts of, all together. Where there is no room an image is copied whole, into memory that
 /// counts as its session's.
 const SHOWN_BYTES_MAX: usize = 1 << 30;
@@ -34,9 +38,9 @@ impl ImageRoom {
         Self { turns: Semaphore::new(FORKED_AT_ONCE_MAX), shown: Arc::new(Semaphore::new(SHOWN_BYTES_MAX)) }
     }
 
-    /// Waits for a turn; nothing closes it.
+    /// Waits for a turn, but not for long; none where all are taken.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.turns.acquire().await.ok()
+        timeout(TURN_MAX, self.turns.acquire()).await.ok()?.ok()
     }
 
     /// With room for it, if there is some.

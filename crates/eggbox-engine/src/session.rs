@@ -2,7 +2,6 @@
 //! [`execution`](crate::execution)'s.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -87,6 +86,8 @@ pub enum SessionError {
     Variables(#[source] io::Error),
     #[error("it cannot be carried: {why}")]
     NotCarried { why: String },
+    #[error("too many sessions are forked at once")]
+    ForksBusy,
     #[error("the image cannot be loaded: {why}")]
     NotLoaded { why: String },
     #[error("the session's channel broke")]
@@ -121,6 +122,8 @@ pub(crate) struct Session {
     kept_by: Option<u64>,
     note: SessionNote,
     tree: Tree,
+    /// The question to stand still that it has not answered in time.
+    given_up: Option<u64>,
     /// The image that parts of its memory may be shown from.
     shown: Option<Arc<OwnedSemaphorePermit>>,
 }
@@ -210,6 +213,7 @@ impl Session {
             keeper: Arc::clone(keeper),
             kept_by: None,
             tree: Tree::of(nest.plan(), note.slot),
+            given_up: None,
             shown: None,
             note,
         }
@@ -282,7 +286,7 @@ impl Session {
 
     /// Waits until it says that it has done what that number was of.
     async fn idle_again(&mut self, asked: u64) -> Result<(), SessionError> {
-        match self.next_frame().await? {
+        match self.next_frame(READY_MAX).await? {
             FromSession::Idle { asked: of, .. } if of == asked => Ok(()),
             FromSession::Refused(why) => Err(SessionError::Limits(io::Error::other(why))),
             _ => Err(SessionError::Unready),
@@ -290,7 +294,7 @@ impl Session {
     }
 
     /// What it says next, which it does before long.
-    async fn next_frame(&mut self) -> Result<FromSession, SessionError> {
+    async fn next_frame(&mut self, wait_max: Duration) -> Result<FromSession, SessionError> {
         let next = async {
             loop {
                 if let Some(frame) = self.take_frame()? {
@@ -301,22 +305,27 @@ impl Session {
                 }
             }
         };
-        timeout(READY_MAX, next).await.unwrap_or(Err(SessionError::Slow))
+        timeout(wait_max, next).await.unwrap_or(Err(SessionError::Slow))
     }
 
     /// An image of it as it is between two executions. It stands still then, until its next request.
     ///
     /// # Errors
     /// Where it has what no image can carry, which it goes on with; or where it does not say so.
-    pub(crate) async fn capture(&mut self, base: OwnedFd) -> Result<OwnedFd, SessionError> {
+    pub(crate) async fn capture(&mut self, base: OwnedFd, wait_max: Duration) -> Result<OwnedFd, SessionError> {
         let asked = Moment::now().nanos();
+        let refused = |why: &str| Err(SessionError::NotCarried { why: why.to_owned() });
         if !self.process.ask(&numbered_request(KIND_STAND_STILL, asked)?) {
-            return Err(SessionError::Closed);
+            return refused("it has ended, or does not listen");
         }
-        let place = match self.next_frame().await? {
-            FromSession::StandsStill { asked: of, place } if of == asked => place,
-            FromSession::Cannot { asked: of, why } if of == asked => return Err(SessionError::NotCarried { why }),
-            _ => return Err(SessionError::Unready),
+        let place = match self.next_frame(wait_max).await {
+            Ok(FromSession::StandsStill { asked: of, place }) if of == asked => place,
+            Ok(FromSession::Cannot { asked: of, why }) if of == asked => return refused(&why),
+            Err(SessionError::Slow) => {
+                self.given_up = Some(asked);
+                return refused("it does not stand still: something runs between its executions");
+            }
+            _ => return refused("it has ended, or has broken its channel"),
         };
         let pid = self.process.pid().ok_or(SessionError::Closed)?;
         let bytes_max = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);
@@ -338,22 +347,20 @@ impl Session {
         &mut self,
         image: &SessionImage,
         base: BorrowedFd<'_>,
+        wait_max: Duration,
     ) -> Result<(), SessionError> {
         let asked = Moment::now().nanos();
-        let pid = self.process.pid().ok_or(SessionError::Closed)?;
-        let [maps, pagemap] = ["maps", "pagemap"].map(|name| File::open(format!("/proc/{pid}/{name}")));
-        let (maps, pagemap) = (maps?, pagemap?);
-        if self.process.pid() != Some(pid) {
-            return Err(SessionError::Closed);
-        }
-        let given = [image.as_fd(), base, maps.as_fd(), pagemap.as_fd()];
         self.shown = image.shown();
-        if !self.process.ask_with(&become_request(asked, image.shown_bytes_min())?, &given) {
+        let request = become_request(asked, image.shown_bytes_min())?;
+        if !self.process.ask_with(&request, &[image.as_fd(), base]) {
             return Err(SessionError::Closed);
         }
-        match self.next_frame().await? {
-            FromSession::Idle { asked: of, .. } if of == asked => Ok(()),
-            FromSession::Refused(why) => Err(SessionError::NotLoaded { why }),
+        match self.next_frame(wait_max).await {
+            Ok(FromSession::Idle { asked: of, .. }) if of == asked => Ok(()),
+            Ok(FromSession::Refused(why)) => Err(SessionError::NotCarried { why }),
+            Err(SessionError::Closed | SessionError::Slow) => {
+                Err(SessionError::NotCarried { why: "its memory could not be laid out again".to_owned() })
+            }
             _ => Err(SessionError::Unready),
         }
     }
@@ -479,9 +486,18 @@ impl Session {
     }
 
     pub(crate) fn take_frame(&mut self) -> Result<Option<FromSession>, FrameError> {
-        let Some((frame, taken)) = FromSession::decode(&self.received)? else { return Ok(None) };
-        self.received.drain(..taken);
-        Ok(Some(frame))
+        loop {
+            let Some((frame, taken)) = FromSession::decode(&self.received)? else { return Ok(None) };
+            self.received.drain(..taken);
+            let (FromSession::StandsStill { asked, .. } | FromSession::Cannot { asked, .. }) = frame else {
+                return Ok(Some(frame));
+            };
+            // The answer to a question that was given up.
+            if self.given_up != Some(asked) {
+                return Ok(Some(frame));
+            }
+            self.given_up = None;
+        }
     }
 
     /// What the keeper knows it by.
@@ -530,16 +546,25 @@ impl Session {
     /// Waits until the session ends by itself. What it prints meanwhile stays in the pipes, which hold up a writer that
     /// nobody listens to. Can be dropped at any point.
     pub(crate) async fn watch_end(&mut self) -> Death {
-        let process = &mut self.process;
         loop {
+            let process = &mut self.process;
             tokio::select! {
                 biased;
                 exit = &mut process.ended => return self.death(exit),
-                _ = process.answers.readable() => match process.answers.try_read(&mut [0]) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    // Between executions it has nothing to say.
-                    Ok(1..) => return self.end(Death::Protocol).await,
-                    Ok(0) | Err(_) => return self.end_after_close().await,
+                _ = process.answers.readable() => {
+                    let mut bytes = [0; HEADER_BYTES + 32];
+                    match process.answers.try_read(&mut bytes) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        Ok(count @ 1..) => {
+                            self.received.extend(bytes.iter().take(count));
+                            let is_awaited = self.given_up.is_some();
+                            // Between executions it has nothing else to say.
+                            if !is_awaited || !matches!(self.take_frame(), Ok(None)) {
+                                return self.end(Death::Protocol).await;
+                            }
+                        }
+                        Ok(0) | Err(_) => return self.end_after_close().await,
+                    }
                 },
             }
         }

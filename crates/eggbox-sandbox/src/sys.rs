@@ -326,81 +326,70 @@ pub(crate) fn own_pages(pagemap: &File, mappings: &[Range<u64>]) -> io::Result<V
     }
 }
 
-/// `_IOWR('f', 16, struct pm_scan_arg)`; see the kernel's admin-guide/mm/pagemap.
-pub(crate) const PAGEMAP_SCAN: c_ulong = 0xC060_6610;
-
-/// `struct pm_scan_arg`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PageScan {
-    size: u64,
-    flags: u64,
-    start: u64,
-    end: u64,
-    pub(crate) walk_end: u64,
-    regions: u64,
-    regions_length: u64,
-    pages_max: u64,
-    inverted: u64,
-    all_of: u64,
-    any_of: u64,
-    told: u64,
-}
-
-/// `struct page_region`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PageRegion {
-    pub(crate) start: u64,
-    pub(crate) end: u64,
-    categories: u64,
-}
-
-impl PageScan {
+/// PAGEMAP_SCAN, see the kernel's admin-guide/mm/pagemap.
+fn scan_pages(pagemap: &File, range: Range<u64>) -> io::Result<Vec<OwnPages>> {
+    /// `_IOWR('f', 16, struct pm_scan_arg)`.
+    const PAGEMAP_SCAN: c_ulong = 0xC060_6610;
     const OF_FILE: u64 = 1 << 2;
     const PRESENT: u64 = 1 << 3;
     const SWAPPED: u64 = 1 << 4;
     const ZERO: u64 = 1 << 5;
-
-    /// For pages that are neither a file's nor never touched, told of in so many regions.
-    #[inline(always)]
-    pub(crate) fn of_own_pages(start: u64, end: u64, regions: *mut PageRegion, count: usize) -> Self {
-        Self {
-            size: size_of::<Self>() as u64,
-            flags: 0,
-            start,
-            end,
-            walk_end: 0,
-            regions: regions as u64,
-            regions_length: count as u64,
-            pages_max: 0,
-            inverted: Self::OF_FILE,
-            all_of: Self::OF_FILE,
-            any_of: Self::PRESENT | Self::SWAPPED,
-            told: Self::ZERO,
-        }
-    }
-}
-
-fn scan_pages(pagemap: &File, range: Range<u64>) -> io::Result<Vec<OwnPages>> {
     const REGIONS: usize = 512;
+    /// `struct pm_scan_arg`.
+    #[repr(C)]
+    struct Arguments {
+        size: u64,
+        flags: u64,
+        start: u64,
+        end: u64,
+        walk_end: u64,
+        regions: u64,
+        regions_length: u64,
+        pages_max: u64,
+        inverted: u64,
+        all_of: u64,
+        any_of: u64,
+        told: u64,
+    }
     let mut found = Vec::new();
     let mut start = range.start;
     while start < range.end {
-        let mut regions = [PageRegion { start: 0, end: 0, categories: 0 }; REGIONS];
-        let mut scan = PageScan::of_own_pages(start, range.end, regions.as_mut_ptr(), REGIONS);
+        // Each as start, end, categories.
+        let mut regions = [[0_u64; 3]; REGIONS];
+        let mut arguments = Arguments {
+            size: size_of::<Arguments>() as u64,
+            flags: 0,
+            start,
+            end: range.end,
+            walk_end: 0,
+            regions: regions.as_mut_ptr() as u64,
+            regions_length: REGIONS as u64,
+            pages_max: 0,
+            inverted: OF_FILE,
+            all_of: OF_FILE,
+            any_of: PRESENT | SWAPPED,
+            told: ZERO,
+        };
         // SAFETY: the arguments and as many regions as they say outlive the call.
-        let count = unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN, &raw mut scan) };
+        let count = unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN, &raw mut arguments) };
         let count = usize::try_from(check(count.into())?).unwrap_or_default();
-        for &PageRegion { start, end, categories } in regions.iter().take(count) {
-            found.push(OwnPages { range: start..end, are_zero: categories & PageScan::ZERO != 0 });
+        for &[start, end, categories] in regions.iter().take(count) {
+            found.push(OwnPages { range: start..end, are_zero: categories & ZERO != 0 });
         }
-        if scan.walk_end <= start {
+        check_pieces(&found)?;
+        if arguments.walk_end <= start {
             return Err(io::Error::other("the kernel does not come to an end of its pages"));
         }
-        start = scan.walk_end;
+        start = arguments.walk_end;
     }
     Ok(found)
+}
+
+/// Pieces of memory that a process has of its own, each apart from the others: every second page of 2 GiB.
+const PIECES_MAX: usize = 1 << 18;
+
+fn check_pieces(found: &[OwnPages]) -> io::Result<()> {
+    if found.len() > PIECES_MAX { Err(io::ErrorKind::QuotaExceeded.into()) } else { Ok(()) }
 }
 
 /// How many pieces of memory one call takes (readv(2), IOV_MAX).
@@ -451,6 +440,7 @@ fn read_pagemap(pagemap: &File, range: Range<u64>) -> io::Result<Vec<OwnPages>> 
                 _ => found.push(OwnPages { range: at..at + page, are_zero: false }),
             }
         }
+        check_pieces(&found)?;
         start += count * page;
     }
     Ok(found)

@@ -70,12 +70,12 @@ pub const LOWER_BYTES: usize = 24;
 /// next request.
 pub const KIND_STAND_STILL: u8 = b'P';
 /// The kind of the order to become what an image says. Body: a number of the server's, as for [`KIND_RESUME`], and from how many
-/// bytes on a run of pages is shown from the image and not copied (two u64, little endian), sent by itself and with descriptors: the
-/// image, the base that it is of, and `maps` and `pagemap` of the session itself, which may not open those. What the session has become answers as to [`KIND_RESUME`]; where it cannot become
+/// bytes on a run of pages is shown from the image and not copied (two u64, little endian), sent by itself and with two descriptors:
+/// the image, and the base that it is of. What the session has become answers as to [`KIND_RESUME`]; where it cannot become
 /// that, it refuses and is what it was.
 pub const KIND_BECOME: u8 = b'B';
 /// How many descriptors.
-pub const BECOME_DESCRIPTORS: usize = 4;
+pub const BECOME_DESCRIPTORS: usize = 2;
 /// Bytes of that body.
 pub const BECOME_BYTES: usize = 16;
 /// Bytes of an execution request's body.

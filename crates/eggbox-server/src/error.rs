@@ -80,6 +80,8 @@ pub(crate) enum Error {
         "the session stays as it is: its environment, {name}, is not there any more for a fresh interpreter; make another"
     )]
     NoEnvironment { name: EnvironmentName },
+    #[error("too many sessions are forked at once: try again")]
+    NoRoomForFork,
     #[error("the session stays as it is: no image can carry what it has: {why}")]
     NotCarried { why: String },
     #[error("the session stays as it is: its files cannot be brought along: {why}")]
@@ -147,7 +149,7 @@ pub(crate) enum Error {
 }
 
 /// Every code there is.
-pub(crate) const CODES: [&str; 58] = [
+pub(crate) const CODES: [&str; 59] = [
     "invalid_json",
     "no_object",
     "missing_field",
@@ -192,6 +194,7 @@ pub(crate) const CODES: [&str; 58] = [
     "no_room_for_session",
     "too_many_sessions",
     "no_room_for_body",
+    "no_room_for_fork",
     "queue_full",
     "shutting_down",
     "internal_error",
@@ -314,6 +317,7 @@ impl Error {
             Self::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_room_for_session"),
             Self::NoRoomForKey { .. } => (StatusCode::SERVICE_UNAVAILABLE, "too_many_sessions"),
             Self::NoRoomForBody { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_room_for_body"),
+            Self::NoRoomForFork => (StatusCode::SERVICE_UNAVAILABLE, "no_room_for_fork"),
             Self::QueueFull { .. } => (StatusCode::SERVICE_UNAVAILABLE, "queue_full"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             Self::Internal(_) | Self::Panic => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
@@ -340,9 +344,10 @@ impl Error {
     /// When a client that met this may try again, in seconds.
     fn retry_after_seconds(&self) -> Option<u16> {
         match self {
-            Self::QueueFull { .. } | Self::NoRoomForBody { .. } | Self::Workspace(WorkspaceError::Busy { .. }) => {
-                Some(1)
-            }
+            Self::QueueFull { .. }
+            | Self::NoRoomForFork
+            | Self::NoRoomForBody { .. }
+            | Self::Workspace(WorkspaceError::Busy { .. }) => Some(1),
             Self::NoRoom { .. } | Self::NoRoomForKey { .. } | Self::ShuttingDown => Some(5),
             // Rounded up: who comes back then is in time.
             Self::TooOften { wait, .. } => Some(u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX)),
@@ -415,6 +420,7 @@ impl From<ExecuteError> for Error {
             ExecuteError::FilesStay { why } => Self::FilesStay { why },
             ExecuteError::NoEnvironment { name } => Self::NoEnvironment { name },
             ExecuteError::NotCarried { why } => Self::NotCarried { why },
+            ExecuteError::ForksBusy => Self::NoRoomForFork,
             ExecuteError::ShuttingDown => Self::ShuttingDown,
             internal @ ExecuteError::Internal(_) => Self::Internal(Box::new(internal)),
         }

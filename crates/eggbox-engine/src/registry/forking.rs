@@ -1,6 +1,7 @@
 //! Sessions that go on as another one does.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
@@ -20,6 +21,9 @@ pub(crate) struct Fork {
     children: Vec<(SessionId, Forked)>,
     _in_flight: InFlight,
 }
+
+/// How long the forks of one wish may take together; nothing else is done in their session meanwhile.
+const FORK_MAX: Duration = Duration::from_secs(8);
 
 /// Where a session goes that was forked.
 type Forked = oneshot::Sender<Result<Session, SessionError>>;
@@ -82,14 +86,17 @@ impl Registry {
 
     /// Does what is wished, for a session at rest. It goes on with its next request.
     pub(super) async fn fork_now(&self, session: &mut Session, Fork { children, _in_flight }: Fork) {
-        let _turn = self.environments().common.images.turn().await;
+        let turn = self.environments().common.images.turn().await;
+        let end = Instant::now() + FORK_MAX;
+        let left = || end.saturating_duration_since(Instant::now());
         let mut captured = match self.environment_of(&session.id, &session.history) {
-            Ok(environment) => environment.capture(session).await.map(|image| (image, environment)),
+            _ if turn.is_none() => Err(SessionError::ForksBusy),
+            Ok(environment) => environment.capture(session, left()).await.map(|image| (image, environment)),
             Err(error) => Err(error),
         };
         for (name, forked) in children {
             let child = match &captured {
-                Ok((image, environment)) => environment.fork_session(name, session, image, &self.workers).await,
+                Ok((image, environment)) => environment.fork_session(name, session, image, &self.workers, left()).await,
                 Err(error) => Err(again(error)),
             };
             if let Err(error) = &child {
@@ -111,6 +118,7 @@ fn again(error: &SessionError) -> SessionError {
         SessionError::NotCarried { why } => SessionError::NotCarried { why: why.clone() },
         SessionError::NoEnvironment { name } => SessionError::NoEnvironment { name: name.clone() },
         SessionError::ShuttingDown => SessionError::ShuttingDown,
+        SessionError::ForksBusy => SessionError::ForksBusy,
         other => SessionError::NotLoaded { why: chain(other) },
     }
 }

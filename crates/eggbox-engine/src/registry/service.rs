@@ -393,6 +393,7 @@ impl Registry {
                 ExecuteError::NoRoom { sessions_max: self.config.limits.sessions_max }
             }
             SessionError::ShuttingDown => ExecuteError::ShuttingDown,
+            SessionError::ForksBusy => ExecuteError::ForksBusy,
             SessionError::NotCarried { why } => ExecuteError::NotCarried { why: why.clone() },
             SessionError::NoEnvironment { name } => ExecuteError::NoEnvironment { name: name.clone() },
             other => ExecuteError::Internal(format!("failed to start a session: {}", chain(other)).into()),

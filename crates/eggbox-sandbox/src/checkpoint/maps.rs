@@ -41,7 +41,7 @@ pub(crate) fn read_maps(mut maps: &File, base: Identity) -> io::Result<Vec<(Rang
     let mut text = Vec::new();
     io::Read::read_to_end(&mut io::Read::take(&mut maps, MAPS_BYTES_MAX), &mut text)?;
     if text.len() as u64 == MAPS_BYTES_MAX {
-        return Err(io::Error::other("there are too many mappings"));
+        return Err(io::ErrorKind::QuotaExceeded.into());
     }
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines.map(|line| parse(line, base).ok_or_else(|| io::Error::other("a line of maps is of no known form"))).collect()

@@ -15,7 +15,7 @@ use super::streams::Streams;
 use super::surroundings::Surroundings;
 use crate::checkpoint::Place;
 use crate::layers::rlimits;
-use crate::sys::{self, suspension};
+use crate::sys::{self, inside, suspension};
 use crate::wire::{
     BECOME_BYTES, BECOME_DESCRIPTORS, ENVIRONMENT_BYTES, EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, INPUT_BYTES,
     KIND_BECOME, KIND_ENVIRONMENT, KIND_EXECUTE, KIND_INPUT, KIND_LOWER, KIND_RESUME, KIND_STAND_STILL, KIND_WARM_UP,
@@ -137,7 +137,7 @@ impl Channel {
     /// Has the server know that the execution waits for a line. `body` says more, as JSON.
     pub(super) fn ask_for_line(&self, body: &[u8], stdout_bytes: u64) -> io::Result<()> {
         // Nobody else reads requests meanwhile: its main thread waits for none while code runs.
-        if !sys::inside::is_main_thread() {
+        if !inside::is_main_thread() {
             return Err(io::Error::other("only the main thread can ask for a line"));
         }
         if let Ok(mut progress) = self.progress.lock() {
@@ -176,7 +176,7 @@ impl Channel {
 
     /// Writes a value to the stream of values. One of a process that user code forked off would get between others.
     pub(super) fn show(&self, kind: ValueKind, body: &[u8], stdout_bytes: u64) -> io::Result<()> {
-        if !sys::inside::is_session_process() {
+        if !inside::is_session_process() {
             return Err(io::Error::other("only the session's first process can show values"));
         }
         if !self.progress.lock().is_ok_and(|progress| progress.unanswered.is_some()) {
@@ -201,11 +201,11 @@ impl Channel {
         let mut numbers = [[0; size_of::<u64>()]; 2];
         let descriptors = receive_with_descriptors(self.requests.as_fd(), numbers.as_flattened_mut())?;
         let [asked, shown_bytes_min] = numbers.map(u64::from_le_bytes);
-        let Ok([image, base, maps, pagemap]) = <[OwnedFd; BECOME_DESCRIPTORS]>::try_from(descriptors) else {
+        let Ok([image, base]) = <[OwnedFd; BECOME_DESCRIPTORS]>::try_from(descriptors) else {
             return Err(io::Error::other("an image came without its descriptors"));
         };
-        let [image, base, maps, pagemap] = [image, base, maps, pagemap].map(File::from);
-        let error = loading::become_image(Given { image, base, maps, pagemap, shown_bytes_min }, asked);
+        let [image, base] = [image, base].map(File::from);
+        let error = loading::become_image(Given { image, base, shown_bytes_min }, asked);
         self.send(&FromSession::Refused(error.to_string()))
     }
 
@@ -218,12 +218,18 @@ impl Channel {
         }
         let surroundings = match obstacle {
             Some(why) => Err(why),
-            None => Surroundings::read(&self.numbers()),
+            None => match self.progress.lock() {
+                Ok(progress) => Surroundings::read(&self.numbers(), progress.streams.inodes()),
+                Err(_) => Err("it has failed before".to_owned()),
+            },
         };
         let surroundings = match surroundings {
             Ok(surroundings) => surroundings,
             Err(why) => return self.send(&FromSession::Cannot { asked, why }).map(|()| None),
         };
+        // A handler would write to memory while it is copied; they come when this goes on.
+        let blocked = inside::blocked_signals()?;
+        inside::block_signals(u64::MAX)?;
         let mut told = Ok(());
         let goes_on = suspension::stand_still(|stack| {
             let place = Place { stack, program_break: suspension::program_break() };
@@ -236,14 +242,18 @@ impl Channel {
             });
         });
         if goes_on.told == 0 {
+            inside::block_signals(blocked)?;
             return told.map(|()| None);
         }
         suspension::leave_arena(goes_on);
-        sys::inside::mark_session_process();
+        inside::mark_session_process();
         if let Ok(mut progress) = self.progress.lock() {
             progress.streams = Streams::default();
         }
-        surroundings.put_up()?;
+        if let Err(error) = surroundings.put_up() {
+            self.send(&FromSession::Refused(error.to_string()))?;
+            return Err(error);
+        }
         Ok(Some(goes_on.told))
     }
 
@@ -289,8 +299,8 @@ impl Channel {
 
 /// Ends a process that user code forked off and that has come to the end of that code.
 pub(super) fn end_if_forked(status: i32) {
-    if !sys::inside::is_session_process() {
-        sys::inside::flush_c_streams();
+    if !inside::is_session_process() {
+        inside::flush_c_streams();
         sys::exit_now(status);
     }
 }

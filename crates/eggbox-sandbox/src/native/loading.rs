@@ -41,9 +41,6 @@ type Own = (Range<u64>, Found);
 pub(super) struct Given {
     pub(super) image: File,
     pub(super) base: File,
-    /// Of this process.
-    pub(super) maps: File,
-    pub(super) pagemap: File,
     /// A run of so many bytes is shown from the image, which the server has room for.
     pub(super) shown_bytes_min: u64,
 }
@@ -74,13 +71,12 @@ fn try_become(given: Given, told: u64) -> io::Result<std::convert::Infallible> {
         filled: Vec::with_capacity(image.runs.len()),
         last_steps: Vec::with_capacity(image.runs.len() + 1024),
     };
-    let own = read_maps(&given.maps, Identity::of(&given.base)?)?;
+    let own = read_maps(&File::open("/proc/self/maps")?, Identity::of(&given.base)?)?;
     loader.open_files(&own)?;
     loader.plan(&own, program_break())?;
     let Loader { cleared, steps, filled, last_steps, files, .. } = loader;
     let work = Work {
         cleared: &cleared,
-        pagemap: given.pagemap.as_raw_fd(),
         steps: &steps,
         filled: &filled,
         image: given.image.as_raw_fd(),
@@ -168,8 +164,7 @@ impl<'a> Loader<'a> {
         }
         self.fill();
         let files: Vec<RawFd> = self.files.values().map(AsRawFd::as_raw_fd).collect();
-        let Given { image, base, maps, pagemap, .. } = self.given;
-        let given = [image, base, maps, pagemap].map(AsRawFd::as_raw_fd);
+        let given = [&self.given.image, &self.given.base].map(AsRawFd::as_raw_fd);
         for file in files.into_iter().chain(given) {
             let arguments = [u64::from(file.cast_unsigned()), 0, 0, 0, 0, 0];
             self.last_steps.push(Step { call: libc::SYS_close.cast_unsigned(), arguments });
@@ -180,36 +175,29 @@ impl<'a> Loader<'a> {
     /// Puts the pages of the image in their places.
     fn fill(&mut self) {
         let (image, image_fd) = (self.image, self.given.image.as_raw_fd());
-        let mut mappings = image.mappings.iter().peekable();
-        for Run { range, content } in &image.runs {
-            let mapping = loop {
-                match mappings.peek() {
-                    Some(mapping) if mapping.range.end <= range.start => drop(mappings.next()),
-                    Some(mapping) => break *mapping,
-                    // Every run is within a mapping.
-                    None => return,
-                }
-            };
-            let length = range.end - range.start;
-            match *content {
-                Content::At(at) if length >= self.given.shown_bytes_min && mapping.source != Source::Stack => {
-                    self.show(range, mapping.protection, libc::MAP_PRIVATE, image_fd, at);
-                }
-                Content::At(at) => {
-                    let writable = Protection { may_read: true, may_write: true, may_execute: false };
-                    let is_closed = !mapping.protection.may_write;
-                    if is_closed {
-                        self.protect(range, writable);
+        let mut runs = image.runs.iter().peekable();
+        for mapping in &image.mappings {
+            let mut is_opened = mapping.protection.may_write;
+            while let Some(Run { range, content }) = runs.next_if(|run| run.range.end <= mapping.range.end) {
+                let length = range.end - range.start;
+                match *content {
+                    Content::At(at) if length >= self.given.shown_bytes_min && mapping.source != Source::Stack => {
+                        self.show(range, mapping.protection, libc::MAP_PRIVATE, image_fd, at);
                     }
-                    self.filled.push((Span { start: range.start, end: range.end }, at));
-                    if is_closed {
-                        self.last_steps.push(protection_step(range, mapping.protection));
+                    Content::At(at) => {
+                        if !is_opened {
+                            is_opened = true;
+                            let writable = Protection { may_read: true, may_write: true, may_execute: false };
+                            self.protect(&mapping.range, writable);
+                            self.last_steps.push(protection_step(&mapping.range, mapping.protection));
+                        }
+                        self.filled.push((Span { start: range.start, end: range.end }, at));
                     }
+                    Content::Zero => match mapping.source {
+                        Source::Nothing => {}
+                        _ => self.show(range, mapping.protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0),
+                    },
                 }
-                Content::Zero => match mapping.source {
-                    Source::Nothing => {}
-                    _ => self.show(range, mapping.protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0),
-                },
             }
         }
     }

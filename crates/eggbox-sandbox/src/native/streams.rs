@@ -11,14 +11,31 @@ use crate::sys;
 use crate::wire::FromSession;
 
 /// Which streams the session writes to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Streams {
     generation: u32,
+    /// Of what 0, 1 and 2 were when they were given to it.
+    inodes: [u64; 3],
     /// The server's ends of streams that it may not have opened yet.
     unclaimed: Option<[OwnedFd; 2]>,
 }
 
+impl Default for Streams {
+    fn default() -> Self {
+        Self { generation: 0, inodes: inodes(), unclaimed: None }
+    }
+}
+
+/// Of what 0, 1 and 2 are now; 0 where there is nothing.
+fn inodes() -> [u64; 3] {
+    [0, 1, 2].map(|number| rustix::fs::fstat(sys::inside::borrowed(number)).map_or(0, |stat| stat.st_ino))
+}
+
 impl Streams {
+    pub(super) fn inodes(&self) -> [u64; 3] {
+        self.inodes
+    }
+
     /// New ones, where others may still write to the present ones. A session that has no descriptors left keeps what it
     /// has.
     pub(super) fn renew_if_shared(&mut self) {
@@ -26,6 +43,7 @@ impl Streams {
             && let Ok(unclaimed) = renew()
         {
             self.generation += 1;
+            self.inodes = inodes();
             self.unclaimed = Some(unclaimed);
         }
     }

@@ -6,8 +6,8 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, fstat, open, readlinkat, seek};
-use rustix::io::{FdFlags, fcntl_getfd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, open, readlinkat, seek};
+use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
 use crate::sys::{self, inside};
 
@@ -19,6 +19,17 @@ pub(super) struct Surroundings {
     signals: inside::Signals,
     timers: inside::Timers,
     files: Vec<OpenFile>,
+    /// The session's own streams, where they are still there.
+    streams: Vec<Stream>,
+    /// Those of them that code has closed.
+    closed: Vec<RawFd>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    number: RawFd,
+    flags: OFlags,
+    is_inherited: bool,
 }
 
 #[derive(Debug)]
@@ -29,6 +40,9 @@ struct OpenFile {
     at: u64,
     is_inherited: bool,
 }
+
+/// What of a session's own no fork gets a copy of.
+const NOT_COPIED: [&str; 2] = ["/tmp", "/dev/shm"];
 
 /// What the kernel says after the path of a file that is not there any more.
 const DELETED: &str = " (deleted)";
@@ -48,28 +62,50 @@ const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random"
 
 impl Surroundings {
     /// Those of this process, but for the descriptors in `channel`; or why no image can have them.
-    pub(super) fn read(channel: &[RawFd]) -> Result<Self, String> {
+    pub(super) fn read(channel: &[RawFd], streams: [u64; 3]) -> Result<Self, String> {
         let failed = |error: io::Error| format!("its surroundings cannot be read: {error}");
         let threads = inside::thread_count().map_err(failed)?;
         if threads != 1 {
-            return Err(format!("{} threads run beside the first", threads - 1));
+            let (others, run) = (threads - 1, if threads == 2 { "thread runs" } else { "threads run" });
+            return Err(format!("{others} {run} that Python does not know"));
         }
         if let Some(names) = children().map_err(failed)? {
             return Err(names);
         }
         let folder = std::env::current_dir().map_err(|error| format!("its working directory is gone: {error}"))?;
+        if let Some(folder) = NOT_COPIED.iter().find(|not_copied| folder.starts_with(not_copied)) {
+            return Err(format!("its working directory is in {folder}, which is not copied"));
+        }
         let umask = rustix::process::umask(Mode::empty());
         rustix::process::umask(umask);
         let signals = inside::Signals::read().map_err(failed)?;
-        let (timers, files) = (inside::Timers::read().map_err(failed)?, files(channel)?);
-        Ok(Self { folder, umask, signals, timers, files })
+        let timers = inside::Timers::read().map_err(failed)?;
+        let numbers = open_numbers(channel)?;
+        let own = |number: &RawFd| {
+            let inode = usize::try_from(*number).ok().and_then(|index| streams.get(index));
+            inode.is_some_and(|inode| fstat(inside::borrowed(*number)).is_ok_and(|stat| stat.st_ino == *inode))
+        };
+        let (own, others): (Vec<_>, Vec<_>) = numbers.iter().copied().partition(own);
+        let closed = (0..3).filter(|number| !numbers.contains(number)).collect();
+        let files = others.into_iter().map(file).collect::<Result<_, _>>()?;
+        let streams = own.into_iter().map(stream).collect::<Result<_, _>>()?;
+        Ok(Self { folder, umask, signals, timers, files, streams, closed })
     }
 
     /// Gives them to this process, which has become the other but for its descriptors, and its place among files and signals.
     pub(super) fn put_up(&self) -> io::Result<()> {
-        let Self { folder, umask, signals, timers, files } = self;
-        rustix::process::chdir(folder)?;
+        let Self { folder, umask, signals, timers, files, streams, closed } = self;
+        rustix::process::chdir(folder)
+            .map_err(|error| io::Error::other(format!("its working directory, {}: {error}", folder.display())))?;
         rustix::process::umask(*umask);
+        for Stream { number, flags, is_inherited } in streams {
+            fcntl_setfl(inside::borrowed(*number), *flags)?;
+            let inherited = if *is_inherited { FdFlags::empty() } else { FdFlags::CLOEXEC };
+            fcntl_setfd(inside::borrowed(*number), inherited)?;
+        }
+        for number in closed {
+            sys::close_range(number.cast_unsigned(), number.cast_unsigned())?;
+        }
         for OpenFile { number, path, flags, at, is_inherited } in files {
             let reopened = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
             let file = open(path, *flags | OFlags::CLOEXEC, Mode::empty()).map_err(|error| reopened(error.into()))?;
@@ -94,6 +130,13 @@ fn children() -> io::Result<Option<String>> {
         return Ok(None);
     }
     let text = std::fs::read_to_string("/proc/self/task/1/children").unwrap_or_default();
+    let is_over = |pid: &&str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    };
+    if let Some(pid) = text.split_whitespace().find(is_over) {
+        return Ok(Some(format!("child process {pid} has ended and has not been waited for")));
+    }
     let name = |pid: &str| {
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         format!("{pid} ({})", name.trim_end())
@@ -106,7 +149,8 @@ fn children() -> io::Result<Option<String>> {
     }))
 }
 
-fn files(channel: &[RawFd]) -> Result<Vec<OpenFile>, String> {
+/// Those that are open, but for the channel's.
+fn open_numbers(channel: &[RawFd]) -> Result<Vec<RawFd>, String> {
     let failed = |error: rustix::io::Errno| format!("its open files cannot be read: {error}");
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = open("/proc/self/fd", flags, Mode::empty()).map_err(failed)?;
@@ -118,32 +162,37 @@ fn files(channel: &[RawFd]) -> Result<Vec<OpenFile>, String> {
     }
     numbers.retain(|number| *number != own && !channel.contains(number));
     numbers.sort_unstable();
-    let files = numbers.into_iter().map(file);
-    files.filter_map(Result::transpose).collect()
+    Ok(numbers)
 }
 
-/// None for one of the streams that every session has of its own.
-fn file(number: RawFd) -> Result<Option<OpenFile>, String> {
+fn stream(number: RawFd) -> Result<Stream, String> {
+    let descriptor = inside::borrowed(number);
+    let looked = fcntl_getfl(descriptor).and_then(|flags| Ok((flags, fcntl_getfd(descriptor)?)));
+    let (flags, own) = looked.map_err(|error| format!("descriptor {number} cannot be looked at: {error}"))?;
+    Ok(Stream { number, flags, is_inherited: !own.contains(FdFlags::CLOEXEC) })
+}
+
+fn file(number: RawFd) -> Result<OpenFile, String> {
     let failed = |error: rustix::io::Errno| format!("descriptor {number} cannot be looked at: {error}");
     // It was open a moment ago, and there is one thread.
     let descriptor = inside::borrowed(number);
-    let kind = FileType::from_raw_mode(fstat(descriptor).map_err(failed)?.st_mode);
+    let stat = fstat(descriptor).map_err(failed)?;
+    let kind = FileType::from_raw_mode(stat.st_mode);
     let path = path_of(number).map_err(failed)?;
     let shown = path.display();
-    let is_stream = number <= 2 && (kind == FileType::Fifo || path == Path::new("/dev/null"));
-    if is_stream {
-        return Ok(None);
-    }
     let what = match kind {
         FileType::RegularFile if path.to_string_lossy().starts_with("/memfd:") => "a file in memory".to_owned(),
-        FileType::RegularFile if path.to_string_lossy().ends_with(DELETED) => {
+        FileType::RegularFile | FileType::Directory if NOT_COPIED.iter().any(|folder| path.starts_with(folder)) => {
+            format!("{shown}, which is not copied,")
+        }
+        FileType::RegularFile if stat.st_nlink == 0 => {
             format!("the deleted file {}", path.to_string_lossy().trim_end_matches(DELETED))
         }
         FileType::RegularFile | FileType::Directory => {
-            return open_file(number, descriptor, path).map(Some).map_err(failed);
+            return open_file(number, descriptor, path).map_err(failed);
         }
         FileType::CharacterDevice if DEVICES.iter().any(|device| path == Path::new(device)) => {
-            return open_file(number, descriptor, path).map(Some).map_err(failed);
+            return open_file(number, descriptor, path).map_err(failed);
         }
         FileType::Socket => "a socket".to_owned(),
         FileType::Fifo => "a pipe".to_owned(),

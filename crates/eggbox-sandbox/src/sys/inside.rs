@@ -228,7 +228,8 @@ impl Signals {
     }
 }
 
-fn blocked_signals() -> io::Result<u64> {
+/// Those that are blocked for this thread.
+pub(crate) fn blocked_signals() -> io::Result<u64> {
     let mut blocked = 0_u64;
     // SAFETY: no change is asked for; the place is as long as the set.
     check(unsafe {

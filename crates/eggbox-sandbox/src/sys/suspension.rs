@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
 
-use super::{PAGEMAP_SCAN, PageRegion, PageScan, VECTOR_MAX};
+use super::VECTOR_MAX;
 
 /// What a process that goes on is told.
 #[repr(C)]
@@ -44,8 +44,6 @@ pub(crate) struct Span {
 pub(crate) struct Work<'a> {
     /// Where no page of this process's own may be left, in order: what shows there then is what the mappings show.
     pub(crate) cleared: &'a [Span],
-    /// The open `pagemap` of this process.
-    pub(crate) pagemap: RawFd,
     /// After that, one after the other.
     pub(crate) steps: &'a [Step],
     /// Then these are read from the image, from the places beside them.
@@ -99,19 +97,12 @@ struct ArenaHead {
     steps: Table<Step>,
     filled: Table<Fill>,
     last_steps: Table<Step>,
-    pagemap: u64,
     image: u64,
     stack: u64,
     told: u64,
     /// What is read at once.
     pieces: [Piece; VECTOR_MAX],
-    /// Where the kernel says which pages are the process's own.
-    scan: PageScan,
-    regions: [PageRegion; REGIONS],
 }
-
-/// Told of at once.
-const REGIONS: usize = 256;
 
 /// Enough for one function that calls none but the kernel, and for what a build for debugging adds to that.
 const STACK_BYTES: usize = 256 * 1024;
@@ -120,10 +111,10 @@ const STACK_BYTES: usize = 256 * 1024;
 const BROKEN_STATUS: u64 = 72;
 
 const PREADV: u64 = libc::SYS_preadv.cast_unsigned();
-const IOCTL: u64 = libc::SYS_ioctl.cast_unsigned();
 const BRK: u64 = libc::SYS_brk.cast_unsigned();
 const MADVISE: u64 = libc::SYS_madvise.cast_unsigned();
 const EXIT_GROUP: u64 = libc::SYS_exit_group.cast_unsigned();
+const NO_MEMORY: i64 = 12;
 const DONTNEED: u64 = libc::MADV_DONTNEED.cast_unsigned() as u64;
 
 // What a function has to leave as it found it goes on the stack, with how floating point is rounded, and the stack's place to
@@ -303,7 +294,6 @@ impl Arena {
         // SAFETY: the arena is so long, and nobody else's; what is not written to is zero, which is as good as anything there.
         unsafe {
             (*head).bytes = bytes as u64;
-            (*head).pagemap = u64::from(work.pagemap.cast_unsigned());
             (*head).image = u64::from(work.image.cast_unsigned());
             (*head).stack = work.stack;
             (*head).told = work.told;
@@ -339,7 +329,7 @@ unsafe fn lay_out<T>(end: &mut *mut u8, items: impl Iterator<Item = T>) -> Table
 unsafe extern "C" fn do_work(head: *mut ArenaHead) -> ! {
     // SAFETY: the head and what it says is behind it are there, as `become_image` has written them.
     unsafe {
-        clear(head);
+        clear((*head).cleared);
         do_steps((*head).steps);
         fill(head);
         do_steps((*head).last_steps);
@@ -419,48 +409,19 @@ unsafe fn fill(head: *mut ArenaHead) {
 /// # Safety
 /// As for `do_work`.
 #[inline(always)]
-unsafe fn clear(head: *mut ArenaHead) {
-    // SAFETY: by contract.
-    unsafe {
-        let Table { first, count } = (*head).cleared;
-        if count == 0 {
-            return;
-        }
-        let regions: *mut PageRegion = (&raw mut (*head).regions).cast();
-        let scan = &raw mut (*head).scan;
-        let (mut at, end) = ((*first).start, (*first.add(count - 1)).end);
-        let mut next = 0;
-        while at < end {
-            scan.write(PageScan::of_own_pages(at, end, regions, REGIONS));
-            let told = kernel(IOCTL, [(*head).pagemap, PAGEMAP_SCAN, scan as u64, 0, 0, 0]);
-            if told < 0 || (*scan).walk_end <= at {
-                // A kernel that does not say: all of them.
-                let mut index = 0;
-                while index < count {
-                    let Span { start, end } = *first.add(index);
-                    discard(start, end);
-                    index += 1;
-                }
-                return;
+unsafe fn clear(Table { first, count }: Table<Span>) {
+    let mut index = 0;
+    while index < count {
+        // SAFETY: by contract.
+        unsafe {
+            let Span { start, end } = *first.add(index);
+            let result = kernel(MADVISE, [start, end - start, DONTNEED, 0, 0, 0]);
+            // Where part of it is not mapped yet, what is was cleared (madvise(2), ENOMEM).
+            if result < 0 && result != -NO_MEMORY {
+                give_up();
             }
-            let (mut index, told) = (0, told.cast_unsigned() as usize);
-            while index < told {
-                let region = *regions.add(index);
-                while next < count && (*first.add(next)).end <= region.start {
-                    next += 1;
-                }
-                let mut here = next;
-                while here < count && (*first.add(here)).start < region.end {
-                    let Span { start, end } = *first.add(here);
-                    let start = if start > region.start { start } else { region.start };
-                    let end = if end < region.end { end } else { region.end };
-                    discard(start, end);
-                    here += 1;
-                }
-                index += 1;
-            }
-            at = (*scan).walk_end;
         }
+        index += 1;
     }
 }
 
@@ -470,18 +431,6 @@ fn give_up() {
     // SAFETY: takes no pointers.
     unsafe {
         kernel(EXIT_GROUP, [BROKEN_STATUS, 0, 0, 0, 0, 0]);
-    }
-}
-
-/// # Safety
-/// Whoever has that memory does not need what was written to it.
-#[inline(always)]
-unsafe fn discard(start: u64, end: u64) {
-    // SAFETY: by contract.
-    unsafe {
-        if kernel(MADVISE, [start, end - start, DONTNEED, 0, 0, 0]) < 0 {
-            give_up();
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::attacks::way::Way;
 use crate::client::Answer;
 use crate::keys::{Keys, ask as ask_with_key};
-use crate::process::wait_for;
+use crate::process::{resident_bytes, wait_for};
 use crate::python;
 use crate::server::{Server, Setup};
 
@@ -295,9 +295,21 @@ fn what_cannot_be_carried_is_refused_by_name_and_stays() {
         ("f = open('gone', 'w'); os.remove('gone')", "the deleted file /workspace/gone is open", "f.close()"),
         ("f = os.memfd_create('x')", "a file in memory is open on descriptor", "os.close(f)"),
         (
-            "async def wait(): await asyncio.sleep(60)\ntask = asyncio.ensure_future(wait()); await asyncio.sleep(0)",
-            "asyncio tasks are pending",
-            "task.cancel(); await asyncio.sleep(0)",
+            "m = open('mapped', 'w+b'); m.write(b'x' * 4096); m.flush(); v = mmap.mmap(m.fileno(), 0, access=mmap.ACCESS_READ)",
+            "is mapped: /workspace/mapped",
+            "v.close(); m.close()",
+        ),
+        ("f = open('/tmp/scratch', 'w')", "/tmp/scratch, which is not copied, is open on descriptor", "f.close()"),
+        ("os.mkdir('/tmp/here'); os.chdir('/tmp/here')", "its working directory is in /tmp", "os.chdir('/workspace')"),
+        (
+            "pid = os.fork()\nif pid == 0: os._exit(3)\ntime.sleep(0.3)",
+            "has ended and has not been waited for",
+            "os.waitpid(pid, 0)",
+        ),
+        (
+            "loop = asyncio.get_running_loop(); r, w = socket.socketpair(); loop.add_reader(r, print); await asyncio.sleep(0)",
+            "an event loop watches descriptors",
+            "loop.remove_reader(r); r.close(); w.close()",
         ),
     ] {
         assert_eq!(server.create(r#"{"id": "a", "policy": {"files": "full"}}"#).status, 201);
@@ -316,6 +328,116 @@ fn what_cannot_be_carried_is_refused_by_name_and_stays() {
         server.delete("a");
         server.delete("b");
     }
+}
+
+#[test]
+fn an_event_loop_goes_on_with_what_waits_in_it() {
+    let server = Server::bare();
+    // A first await makes all of it run in a loop.
+    let code = "\
+import asyncio; await asyncio.sleep(0)
+loop = asyncio.get_running_loop()
+answer = loop.create_future()
+loop.call_later(0.4, answer.set_result, 7)
+async def adding(): return await answer + 1
+task = loop.create_task(adding())
+await asyncio.sleep(0)";
+    begin(&server, "loop-a", code);
+    fork_to(&server, "loop-a", "loop-b");
+    let look = "await asyncio.sleep(0)\nprint(await task, asyncio.get_running_loop() is loop, await asyncio.to_thread(lambda: 5))";
+    assert_eq!(["loop-a", "loop-b"].map(|id| printed(&server, id, look)), ["8 True 5\n", "8 True 5\n"]);
+    // Also where nothing came of it: a thread of the pool is left.
+    assert_eq!(fork(&server, "loop-a", &json!({})).status, 409);
+    assert_eq!(printed(&server, "loop-a", "print(await asyncio.sleep(0, 'on'))"), "on\n");
+}
+
+#[test]
+fn no_handler_runs_while_an_image_is_taken_and_what_was_asked_in_vain_is_no_offence() {
+    let server = Server::bare();
+    let code = "\
+import ctypes, signal, time
+block = bytearray(64 << 20)
+block[::4096] = b'x' * len(block[::4096])
+first = ctypes.c_long.from_buffer(block, 8192); last = ctypes.c_long.from_buffer(block, 60 << 20)
+libc = ctypes.CDLL(None)
+@ctypes.CFUNCTYPE(None, ctypes.c_int)
+def count(number):
+    first.value += 1; last.value += 1
+first.value = last.value = 0
+libc.signal(signal.SIGALRM, count)
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.001)";
+    begin(&server, "signals-a", code);
+    for round in 0..4 {
+        let child = format!("signals-{round}");
+        fork_to(&server, "signals-a", &child);
+        let seen = printed(
+            &server,
+            &child,
+            "signal.setitimer(signal.ITIMER_REAL, 0); print(first.value == last.value, first.value > 0)",
+        );
+        assert_eq!(seen, "True True\n");
+        server.delete(&child);
+    }
+    // One that is asked while a handler of its own keeps it, and answers later.
+    let code = "import signal, time\nx = 5\ndef handler(*_): time.sleep(10)\nsignal.signal(signal.SIGALRM, handler)\nsignal.setitimer(signal.ITIMER_REAL, 0.2)";
+    begin(&server, "late", code);
+    std::thread::sleep(Duration::from_millis(500));
+    let refused = fork(&server, "late", &json!({}));
+    assert_eq!((refused.status, refused.refusal()[0]), (409, "not_checkpointable"), "{refused:?}");
+    assert!(refused.refusal()[1].contains("does not stand still"), "{refused:?}");
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(server.look_at("late").text("state"), "idle");
+    assert_eq!(printed(&server, "late", "print(x)"), "5\n");
+    fork_to(&server, "late", "later");
+    assert_eq!(printed(&server, "later", "print(x)"), "5\n");
+}
+
+#[test]
+fn streams_that_code_has_changed_are_so_in_a_fork() {
+    let server = Server::bare();
+    for (id, change, look) in [
+        ("null", "f = os.open('/dev/null', 1); os.dup2(f, 1); os.close(f)", "os.write(1, b'RAW'); os.write(2, b'!')"),
+        ("stdin", "os.close(0)", "os.write(2, str(os.open('/workspace', 0)).encode())"),
+        (
+            "file",
+            "f = os.open('out', os.O_WRONLY | os.O_CREAT); os.dup2(f, 1); os.close(f)",
+            "os.write(1, b'x'); os.write(2, open('out').read().encode())",
+        ),
+        (
+            "flags",
+            "os.set_blocking(2, False); os.set_inheritable(2, False)",
+            "os.write(2, str((os.get_blocking(2), os.get_inheritable(2))).encode())",
+        ),
+    ] {
+        begin(&server, id, &format!("import os\n{change}"));
+        let child = format!("{id}-fork");
+        fork_to(&server, id, &child);
+        let [own, its] = [id, child.as_str()].map(|id| server.ask(id, &json!({ "code": look })));
+        assert_eq!((own.stdout(), own.stderr()), (its.stdout(), its.stderr()), "{id}: {own:?}");
+        assert!(!own.stderr().is_empty(), "{id}: {own:?}");
+    }
+}
+
+/// Half of the pages of much memory, each by itself.
+const SCATTERED: &str = "\
+import ctypes, mmap
+libc = ctypes.CDLL(None); libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+def scatter(length, rights, times):
+    for _ in range(times):
+        at = libc.mmap(None, length, rights, 0x4022, -1, 0)
+        (ctypes.c_char * length).from_address(at)[0:length:8192]";
+
+#[test]
+fn memory_in_very_many_pieces_is_refused_before_it_costs_the_server_much() {
+    let server = Setup::bare().start();
+    begin(&server, "a", &format!("{SCATTERED}\nscatter(512 << 20, 1, 12)\nx = 5"));
+    let before = resident_bytes(server.pid());
+    let refused = fork(&server, "a", &json!({}));
+    assert_eq!((refused.status, refused.refusal()[0]), (409, "not_checkpointable"), "{refused:?}");
+    let grown = resident_bytes(server.pid()).saturating_sub(before);
+    assert!(grown < 100 << 20, "{grown}");
+    assert_eq!(printed(&server, "a", "print(x)"), "5\n");
 }
 
 #[test]
