@@ -37,13 +37,16 @@ impl Registry {
                 (WantedSession { environment, ..WantedSession::default() }, None, None)
             }
             Beginning::Created(wanted, creation) => (wanted, Some(creation), None),
-            Beginning::Forked { forked, creation, .. } => match forked.await.unwrap_or(Err(SessionError::Closed)) {
-                Ok(session) => {
-                    self.counts().session_started();
-                    (WantedSession::default(), Some(creation), Some((session, None)))
+            Beginning::Forked { forked, creation, .. } => {
+                match forked.await.unwrap_or_else(|_| Err(SessionError::NotCarried { why: "it has ended".to_owned() }))
+                {
+                    Ok(session) => {
+                        self.counts().session_started();
+                        (WantedSession::default(), Some(creation), Some((session, None)))
+                    }
+                    Err(error) => return self.fail(&id, Some(creation), queue, &error),
                 }
-                Err(error) => return self.fail(&id, Some(creation), queue, &error),
-            },
+            }
             Beginning::Inherited(session, running) => (WantedSession::default(), None, Some((*session, running))),
         };
         wanted.limits = wanted.limits.and(&self.asked_of(id.owner()));

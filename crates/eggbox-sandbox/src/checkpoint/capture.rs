@@ -16,16 +16,11 @@ use crate::sys::{self, OwnPages};
 /// Copied at once.
 const PORTION_BYTES: u64 = 256 << 10;
 
-/// Where the files are that each session has of its own.
-const OWN_FOLDERS: [&str; 3] = ["/workspace/", "/tmp/", "/dev/shm/"];
-
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     #[error("memory that is shared with others is mapped: {name}")]
     Shared { name: String },
-    #[error("a file of its own is mapped: {name}")]
-    Mapped { name: String },
     #[error("it has {bytes} bytes of memory, more than the {bytes_max} that an image may have")]
     TooLarge { bytes: u64, bytes_max: u64 },
     #[error("its memory is in too many pieces")]
@@ -54,13 +49,7 @@ pub fn capture(pid: Pid, base: impl AsFd, place: Place, bytes_max: u64) -> Resul
         match mapping {
             Found::Kernels => {}
             Found::Shared(name) => return Err(CaptureError::Shared { name }),
-            Found::Private { mapping, is_whole } => {
-                // A copy of it is another file.
-                if let Some(name) = mapping.file_beneath(&OWN_FOLDERS) {
-                    return Err(CaptureError::Mapped { name });
-                }
-                found.push((mapping, is_whole));
-            }
+            Found::Private { mapping, is_whole } => found.push((mapping, is_whole)),
         }
     }
     let pages = own_pages(&pagemap, &found)?;

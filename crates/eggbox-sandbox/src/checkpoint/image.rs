@@ -243,13 +243,6 @@ impl Image {
 }
 
 impl Mapping {
-    /// The path of the file that it shows, if that is in one of these.
-    pub(crate) fn file_beneath(&self, folders: &[&str]) -> Option<String> {
-        let path = self.path();
-        let is_beneath = folders.iter().any(|folder| path.starts_with(folder.as_bytes()));
-        is_beneath.then(|| String::from_utf8_lossy(path).into_owned())
-    }
-
     fn path(&self) -> &[u8] {
         if let Source::File { path, .. } = &self.source { path } else { &[] }
     }

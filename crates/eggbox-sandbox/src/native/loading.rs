@@ -107,13 +107,14 @@ impl<'a> Loader<'a> {
             if is_there || self.files.contains_key(path.as_slice()) {
                 continue;
             }
-            let named =
-                |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", String::from_utf8_lossy(path)));
+            let named = |error: io::Error| {
+                io::Error::new(error.kind(), format!("{} is mapped: {error}", String::from_utf8_lossy(path)))
+            };
             let name = CString::new(path.as_slice())?;
             let file = open(name.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
             let file = file.map_err(|error| named(error.into()))?;
             if Identity::of(&file)? != *identity {
-                return Err(named(io::Error::other("it is another file now")));
+                return Err(named(io::Error::other("a copy of it is another file")));
             }
             self.files.insert(path, file);
         }

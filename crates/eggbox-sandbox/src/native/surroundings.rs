@@ -73,8 +73,9 @@ impl Surroundings {
             return Err(names);
         }
         let folder = std::env::current_dir().map_err(|error| format!("its working directory is gone: {error}"))?;
-        if let Some(folder) = NOT_COPIED.iter().find(|not_copied| folder.starts_with(not_copied)) {
-            return Err(format!("its working directory is in {folder}, which is not copied"));
+        let device = rustix::fs::stat(".").map(|stat| stat.st_dev);
+        if let Some(not_copied) = device.ok().and_then(not_copied) {
+            return Err(format!("its working directory is in {not_copied}, which is not copied"));
         }
         let umask = rustix::process::umask(Mode::empty());
         rustix::process::umask(umask);
@@ -165,6 +166,11 @@ fn open_numbers(channel: &[RawFd]) -> Result<Vec<RawFd>, String> {
     Ok(numbers)
 }
 
+/// Which of the folders it is that has this device and is not copied.
+fn not_copied(device: u64) -> Option<&'static str> {
+    NOT_COPIED.into_iter().find(|folder| rustix::fs::stat(*folder).is_ok_and(|stat| stat.st_dev == device))
+}
+
 fn stream(number: RawFd) -> Result<Stream, String> {
     let descriptor = inside::borrowed(number);
     let looked = fcntl_getfl(descriptor).and_then(|flags| Ok((flags, fcntl_getfd(descriptor)?)));
@@ -182,11 +188,11 @@ fn file(number: RawFd) -> Result<OpenFile, String> {
     let shown = path.display();
     let what = match kind {
         FileType::RegularFile if path.to_string_lossy().starts_with("/memfd:") => "a file in memory".to_owned(),
-        FileType::RegularFile | FileType::Directory if NOT_COPIED.iter().any(|folder| path.starts_with(folder)) => {
-            format!("{shown}, which is not copied,")
-        }
         FileType::RegularFile if stat.st_nlink == 0 => {
             format!("the deleted file {}", path.to_string_lossy().trim_end_matches(DELETED))
+        }
+        FileType::RegularFile | FileType::Directory if not_copied(stat.st_dev).is_some() => {
+            format!("{shown}, which is not copied,")
         }
         FileType::RegularFile | FileType::Directory => {
             return open_file(number, descriptor, path).map_err(failed);
