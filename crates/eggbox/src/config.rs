@@ -249,6 +249,7 @@ fn environment(options: &Options, file: &FileConfig) -> Result<EnvironmentConfig
     let (parked_min, parked_max) = parked(
         (options.parked_sessions_min, limits.parked_sessions_min),
         (options.parked_sessions_max, limits.parked_sessions_max),
+        options.parked_sessions_min.is_some() || limits.parked_sessions_min.is_some(),
     )?;
     Ok(EnvironmentConfig {
         python: checked_python(python.unwrap_or_else(|| "python3".into()))?,
@@ -279,6 +280,7 @@ fn environments(
         let (parked_min, parked_max) = parked(
             (Some(u64::from(usual.parked_min)).filter(|_| parked_sessions_min.is_none()), *parked_sessions_min),
             (Some(u64::from(usual.parked_max)).filter(|_| parked_sessions_max.is_none()), *parked_sessions_max),
+            parked_sessions_min.is_some(),
         )
         .map_err(of_this)?;
         let environment = EnvironmentConfig {
@@ -292,11 +294,15 @@ fn environments(
     stanzas.iter().map(one).collect()
 }
 
-/// How many sessions are kept ready at least and at most; each is given by an option or a file.
-fn parked(least: (Option<u64>, Option<i64>), most: (Option<u64>, Option<i64>)) -> Result<(u32, u32), ConfigError> {
+/// How many sessions are kept ready at least and at most; each is given by an option or a file. A least that nobody has given is
+/// no more than the most.
+fn parked(
+    least: (Option<u64>, Option<i64>),
+    most: (Option<u64>, Option<i64>),
+    is_min_given: bool,
+) -> Result<(u32, u32), ConfigError> {
     let parked_min = number(setting::PARKED_SESSIONS_MIN, least.0, least.1)?;
     let parked_max = number(setting::PARKED_SESSIONS_MAX, most.0, most.1)?;
-    let is_min_given = least.0.is_some() || least.1.is_some();
     if is_min_given && parked_min > parked_max {
         let both = format!("parked_sessions_min = {parked_min}: lower it, or raise parked_sessions_max = {parked_max}");
         return Err(ConfigError::OutOfRange(both));
@@ -481,6 +487,22 @@ mod tests {
             assert_eq!(state_dir(None, &user), expected.map(PathBuf::from));
         }
         assert_eq!(state_dir(Some("/x".into()), &User::default()), Ok("/x".into()));
+    }
+
+    #[test]
+    fn an_environment_has_as_many_ready_as_all_unless_it_says_otherwise() {
+        let parked = |arguments: &[&str], stanza: &str| {
+            let config = resolve(arguments, &format!("[environments.lean]\n{stanza}"))?;
+            let EnvironmentConfig { parked_min, parked_max, .. } =
+                config.engine.environments[&"lean".try_into().unwrap()];
+            Ok::<_, ConfigError>((parked_min, parked_max))
+        };
+        assert_eq!(parked(&[], ""), Ok((4, 32)));
+        assert_eq!(parked(&["--parked-sessions-max", "7"], ""), Ok((4, 7)));
+        assert_eq!(parked(&["--parked-sessions-max", "0"], ""), Ok((4, 0)));
+        assert_eq!(parked(&[], "parked_sessions_max = 2"), Ok((4, 2)));
+        assert_eq!(parked(&[], "parked_sessions_min = 1\nparked_sessions_max = 2"), Ok((1, 2)));
+        assert!(parked(&["--parked-sessions-max", "0"], "parked_sessions_min = 1").is_err());
     }
 
     #[test]
