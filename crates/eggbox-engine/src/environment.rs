@@ -140,25 +140,39 @@ impl Environment {
     }
 
     async fn start_beside(&self, other: &Session, workers: &Arc<Workers>) -> Result<Session, RestartError> {
-        let Record { asked, labels, files, .. } = other.history.record();
-        let (environment, variables) = (self.name.clone(), other.history.variables());
-        let wanted = WantedSession { environment, limits: asked, labels, variables, files };
         let nest = self.living_nest().await?;
-        let mut session = self.unnamed_session(&nest, files).await?;
-        let taken = async {
-            // Nobody's, until it has everything.
-            session.settle(SessionId::unique(), wanted, None, &nest).await?;
+        let mut session = self.session_like(other, other.history.variables(), &nest, workers).await?;
+        match session.take_place_of(other).await {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                undo(session).await;
+                Err(SessionError::Channel(error).into())
+            }
+        }
+    }
+
+    /// One that is nobody's yet, with the limits, labels and files of `other` and these variables.
+    async fn session_like(
+        &self,
+        other: &Session,
+        variables: BTreeMap<String, String>,
+        nest: &Arc<Nest>,
+        workers: &Arc<Workers>,
+    ) -> Result<Session, RestartError> {
+        let Record { asked, labels, files, .. } = other.history.record();
+        let wanted = WantedSession { environment: self.name.clone(), limits: asked, labels, variables, files };
+        let mut session = self.unnamed_session(nest, files).await?;
+        let made = async {
+            session.settle(SessionId::unique(), wanted, None, nest).await?;
             session.end_by(Arc::default());
             let [from, to] = [other, &session].map(|session| Workspace::new(session.place(), Arc::clone(workers)));
             from.copy_to(&to).await?;
-            session.take_place_of(other).await.map_err(SessionError::Channel)?;
             Ok(())
         };
-        match taken.await {
+        match made.await {
             Ok(()) => Ok(session),
             Err(error) => {
-                session.end(Death::Unobserved).await;
-                session.forget().await;
+                undo(session).await;
                 Err(error)
             }
         }
@@ -184,28 +198,22 @@ impl Environment {
         workers: &Arc<Workers>,
         wait_max: Duration,
     ) -> Result<Session, SessionError> {
-        let Record { asked, labels, files, .. } = other.history.record();
-        let environment = self.name.clone();
-        // What variables it has, it has from the image.
-        let wanted = WantedSession { environment, limits: asked, labels, variables: BTreeMap::new(), files };
         let nest = self.living_nest().await?;
         let base = base_for(other, &nest)?;
-        let mut session = self.unnamed_session(&nest, files).await?;
+        // What variables it has, it has from the image.
+        let like = self.session_like(other, BTreeMap::new(), &nest, workers).await;
+        let mut session = like.map_err(|error| match error {
+            RestartError::Session(error) => error,
+            RestartError::Files(error) => SessionError::NotCarried { why: chain(&error) },
+        })?;
         let begun = async {
-            // Nobody's, until it has everything.
-            session.settle(SessionId::unique(), wanted, None, &nest).await?;
-            session.end_by(Arc::default());
-            let [from, to] = [other, &session].map(|session| Workspace::new(session.place(), Arc::clone(workers)));
-            from.copy_to(&to).await.map_err(|error| SessionError::NotCarried { why: chain(&error) })?;
             session.become_image(image, base, wait_max).await?;
             session.begin_as_fork(id, other).await
         };
         match begun.await {
             Ok(()) => Ok(session),
             Err(error) => {
-                let death = session.end(Death::Unobserved).await;
-                tracing::debug!(?death, "a fork has not become what it was to be");
-                session.forget().await;
+                undo(session).await;
                 Err(error)
             }
         }
@@ -321,6 +329,13 @@ impl Environment {
         self.pool.clear();
         Arc::clone(&*self.nest.lock().await)
     }
+}
+
+/// Ends one that was never anybody's.
+async fn undo(mut session: Session) {
+    let death = session.end(Death::Unobserved).await;
+    tracing::debug!(?death, "a session has not become what it was to be");
+    session.forget().await;
 }
 
 /// The base that an image of that session is of, where the sessions that this nest gives have the same.
