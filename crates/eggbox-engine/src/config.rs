@@ -9,8 +9,10 @@ use eggbox_sandbox::limits::SandboxLimits;
 use eggbox_sandbox::policy::{Isolation, Policy};
 use eggbox_sandbox::steps::FailStep;
 
+use crate::checkpoints::CheckpointLimits;
 use crate::environment_name::EnvironmentName;
 use crate::owner::{Owner, OwnerLimits};
+use crate::wanted::Checkpointing;
 
 /// Everything an [`Engine`](crate::Engine) needs to start.
 #[derive(Debug, Clone)]
@@ -30,6 +32,11 @@ pub struct EngineConfig {
     /// What one session may use, enforced by the kernel.
     pub sandbox_limits: SandboxLimits,
     pub limits: Limits,
+    pub checkpoints: CheckpointLimits,
+    /// What sessions of which nothing else is said do about checkpoints.
+    pub checkpointing: Checkpointing,
+    /// When sessions go to sleep by themselves.
+    pub hibernation: Hibernation,
     /// Those whose sessions are told apart.
     pub owners: BTreeMap<Owner, OwnerLimits>,
     /// What tells this build of eggbox from others: sessions of another are served to their end, but no new ones are
@@ -71,6 +78,15 @@ pub enum Preload {
     Available,
     /// Exactly these; one that cannot be imported stops the start.
     Named(Vec<String>),
+}
+
+/// When sessions that nobody uses go to sleep without being asked; never where both are none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hibernation {
+    /// Once nobody has used one for so long.
+    pub idle: Option<Duration>,
+    /// Those that were used longest ago, when the host has fewer bytes of memory to give than this.
+    pub available_bytes_min: Option<u64>,
 }
 
 /// Every number that bounds a session, a queue or a wait.

@@ -56,6 +56,9 @@ pub struct Counts {
     running: AtomicUsize,
     sessions_started: AtomicU64,
     sessions_inherited: AtomicU64,
+    sessions_slept: AtomicU64,
+    sessions_woken: AtomicU64,
+    sessions_rewound: AtomicU64,
     sessions_ended: Tally,
     nest_restarts: AtomicU64,
 }
@@ -67,6 +70,11 @@ pub struct Gauges {
     pub sessions_starting: usize,
     pub sessions_idle: usize,
     pub sessions_running: usize,
+    /// Those that are on the disk.
+    pub sessions_asleep: usize,
+    /// How many checkpoints there are, sessions that sleep among them, and how many bytes of the disk they take.
+    pub checkpoints: usize,
+    pub checkpoint_bytes: u64,
     /// Those that have ended without anybody having been told.
     pub sessions_ended: usize,
     /// Requests for executions or new sessions that were taken on and do not run yet.
@@ -112,6 +120,9 @@ impl Default for Counts {
             running: AtomicUsize::new(0),
             sessions_started: AtomicU64::new(0),
             sessions_inherited: AtomicU64::new(0),
+            sessions_slept: AtomicU64::new(0),
+            sessions_woken: AtomicU64::new(0),
+            sessions_rewound: AtomicU64::new(0),
             sessions_ended: Tally::new(&DEATHS),
             nest_restarts: AtomicU64::new(0),
         }
@@ -140,6 +151,18 @@ impl Counts {
 
     pub(crate) fn session_inherited(&self) {
         self.sessions_inherited.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_slept(&self) {
+        self.sessions_slept.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_woken(&self) {
+        self.sessions_woken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_rewound(&self) {
+        self.sessions_rewound.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn session_ended(&self, death: &Death) {
@@ -183,6 +206,24 @@ impl Counts {
     #[must_use]
     pub fn sessions_inherited(&self) -> u64 {
         self.sessions_inherited.load(Ordering::Relaxed)
+    }
+
+    /// How often a session has gone to sleep.
+    #[must_use]
+    pub fn sessions_slept(&self) -> u64 {
+        self.sessions_slept.load(Ordering::Relaxed)
+    }
+
+    /// How often one was woken.
+    #[must_use]
+    pub fn sessions_woken(&self) -> u64 {
+        self.sessions_woken.load(Ordering::Relaxed)
+    }
+
+    /// How often one was given back what it was before an execution that had ended its interpreter.
+    #[must_use]
+    pub fn sessions_rewound(&self) -> u64 {
+        self.sessions_rewound.load(Ordering::Relaxed)
     }
 
     /// Sessions of either kind that have ended, by [`Death::kind`].
@@ -239,7 +280,7 @@ impl Outcome {
             Self::Timeout { limit: TimeLimit::Wall(_), .. } => "timeout",
             Self::Timeout { limit: TimeLimit::Cpu(_), .. } => "cpu_limit",
             Self::OutOfMemory { .. } => "out_of_memory",
-            Self::Died(death) => death.kind(),
+            Self::Died(death) | Self::Rewound(death) => death.kind(),
             Self::Gone(_) => "gone",
         }
     }

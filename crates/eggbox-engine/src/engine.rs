@@ -8,6 +8,9 @@ use std::time::Duration;
 use eggbox_sandbox::status::Status;
 use tokio::time::timeout;
 
+use crate::checkpoint_id::CheckpointId;
+use crate::checkpoint_view::CheckpointView;
+use crate::checkpoints::StoreError;
 use crate::config::EngineConfig;
 use crate::counts::{Counts, Gauges};
 use crate::environment::EnvironmentError;
@@ -23,7 +26,7 @@ use crate::session_id::SessionId;
 use crate::session_limits::SessionLimits;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::view::SessionView;
-use crate::wanted::{SessionChange, WantedSession};
+use crate::wanted::{Checkpointing, SessionChange, WantedSession};
 use crate::workspace::Workspace;
 
 /// A handle on the running engine; clones share it.
@@ -84,6 +87,8 @@ pub enum ExecuteError {
     ForksBusy,
     #[error("it has what no image can carry: {why}")]
     NotCarried { why: String },
+    #[error("the image cannot be loaded: {why}")]
+    NotLoaded { why: String },
     #[error("its files cannot be brought along: {why}")]
     FilesStay { why: String },
     #[error("the server is shutting down")]
@@ -108,8 +113,35 @@ pub enum Unready {
 pub enum CreateError {
     #[error("a session of that name lives")]
     Exists,
+    #[error("there is no checkpoint of the name that it is to go on from")]
+    NoCheckpoint,
     #[error(transparent)]
     Refused(#[from] ExecuteError),
+}
+
+/// Why a checkpoint was not taken, or not gone back to.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("there is no session of that name")]
+    NoSession,
+    #[error("there is no checkpoint of that name")]
+    NoCheckpoint,
+    #[error("there is a checkpoint of that name")]
+    Exists,
+    #[error("there is no room for it within the {bytes_max} bytes that checkpoints may take (checkpoints_bytes_max)")]
+    NoRoom { bytes_max: u64 },
+    #[error(transparent)]
+    Refused(#[from] ExecuteError),
+}
+
+impl From<StoreError> for CheckpointError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Exists => Self::Exists,
+            StoreError::Full { bytes_max } => Self::NoRoom { bytes_max },
+            StoreError::Io(error) => Self::Refused(ExecuteError::Internal(error.into())),
+        }
+    }
 }
 
 /// Why a session was not forked.
@@ -148,7 +180,8 @@ impl Engine {
             }
         };
         let registry = Registry::new(environments, inherited, config);
-        let [guarded, told, retired] = std::array::from_fn(|_| Arc::clone(&registry));
+        let [guarded, told, retired, ordered] = std::array::from_fn(|_| Arc::clone(&registry));
+        tokio::spawn(ordered.keep_order());
         for environment in &registry.environments().each {
             tokio::spawn(Arc::clone(environment).fill_pool());
             tokio::spawn(Arc::clone(environment).stay_ready());
@@ -245,6 +278,75 @@ impl Engine {
         // In a task of its own: whoever asks may go away, and all or none are to be there.
         let forked = tokio::spawn(async move { registry.fork(&id, names).await });
         forked.await.unwrap_or_else(|error| Err(ExecuteError::Internal(error.into()).into()))
+    }
+
+    /// Writes down how the session `id` is between two of its executions, under a name that no other checkpoint of its owner has.
+    ///
+    /// # Errors
+    /// Where there is no such checkpoint then. The session goes on as if nothing had been asked.
+    pub async fn checkpoint(
+        &self,
+        id: &SessionId,
+        checkpoint: CheckpointId,
+    ) -> Result<CheckpointView, CheckpointError> {
+        self.check_open()?;
+        let (registry, id) = (Arc::clone(&self.shared.registry), id.clone());
+        // In a task of its own, as all that takes a while: whoever asks may go away.
+        detached(async move { registry.checkpoint(&id, checkpoint).await }).await
+    }
+
+    /// Has the session `id` go on from a checkpoint, of itself or of another session of its environment, with its own name, limits
+    /// and history.
+    ///
+    /// # Errors
+    /// Where it does not: it goes on as if nothing had been asked.
+    pub async fn restore(
+        &self,
+        id: &SessionId,
+        checkpoint: &CheckpointId,
+    ) -> Result<Option<SessionView>, CheckpointError> {
+        self.check_open()?;
+        let (registry, session, checkpoint) = (Arc::clone(&self.shared.registry), id.clone(), checkpoint.clone());
+        detached(async move { registry.restore(&session, &checkpoint).await }).await?;
+        Ok(self.view(id).await)
+    }
+
+    /// Has the session `id` sleep from its next rest on: on the disk, until somebody asks for it.
+    ///
+    /// # Errors
+    /// Where it cannot: it goes on as if nothing had been asked.
+    pub async fn hibernate(&self, id: &SessionId) -> Result<Option<SessionView>, CheckpointError> {
+        self.check_open()?;
+        let (registry, session) = (Arc::clone(&self.shared.registry), id.clone());
+        detached(async move { registry.hibernate(&session).await }).await?;
+        Ok(self.view(id).await)
+    }
+
+    /// The checkpoint of that name; none where there is none.
+    #[must_use]
+    pub fn view_checkpoint(&self, id: &CheckpointId) -> Option<CheckpointView> {
+        self.shared.registry.view_checkpoint(id)
+    }
+
+    /// Checkpoints of `owner`, from the oldest: of that session, which may be gone, or of all.
+    #[must_use]
+    pub fn checkpoints(&self, owner: Option<&Owner>, session: Option<&SessionId>) -> Vec<CheckpointView> {
+        self.shared.registry.list_checkpoints(owner, session)
+    }
+
+    /// Removes a checkpoint; false where there is none of that name. Sessions that go on from it do so.
+    pub async fn remove_checkpoint(&self, id: &CheckpointId) -> bool {
+        self.shared.registry.remove_checkpoint(id).await
+    }
+
+    fn check_open(&self) -> Result<(), ExecuteError> {
+        if self.shared.closing.load(Ordering::Relaxed) { Err(ExecuteError::ShuttingDown) } else { Ok(()) }
+    }
+
+    /// Whether sessions of which nothing else is said take checkpoints by themselves.
+    #[must_use]
+    pub fn checkpointing(&self) -> Checkpointing {
+        self.shared.registry.checkpointing()
     }
 
     /// What any session may use at most.
@@ -347,6 +449,13 @@ impl Engine {
         let _ = timeout(grace, self.shared.registry.quiet()).await;
         self.shared.registry.environments().end().await;
     }
+}
+
+/// Goes on to its end even if the future is dropped.
+async fn detached<T: Send + 'static>(
+    task: impl Future<Output = Result<T, CheckpointError>> + Send + 'static,
+) -> Result<T, CheckpointError> {
+    tokio::spawn(task).await.unwrap_or_else(|error| Err(ExecuteError::Internal(error.into()).into()))
 }
 
 /// An error and its sources on one line.

@@ -1,15 +1,15 @@
 //! An environment: an interpreter behind a planned wall, the nest that its sessions are forked from, and those that were made
 //! ahead.
 
-use std::collections::BTreeMap;
+mod likeness;
+
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eggbox_sandbox::cgroup::Share;
 use eggbox_sandbox::interpreter::{Interpreter, InterpreterError};
-use eggbox_sandbox::plan::{Plan, SessionNamespaces};
+use eggbox_sandbox::plan::Plan;
 use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::prepare::{PrepareError, Wanted, prepare};
 use eggbox_sandbox::status::Status;
@@ -17,12 +17,11 @@ use eggbox_sandbox::wire::NestFailure;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+pub(crate) use self::likeness::{Original, RestartError, undo};
 use crate::config::{EngineConfig, EnvironmentConfig, Preload};
 use crate::engine::chain;
 use crate::environment_name::EnvironmentName;
 use crate::environments::{Common, is_true};
-use crate::history::Record;
-use crate::image::SessionImage;
 use crate::keeper::{Keeper, KeeperError};
 use crate::kept::nest_key;
 use crate::nest::{Description, Nest, NestError, Purpose};
@@ -32,7 +31,6 @@ use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
 use crate::slots::SLOTS_SPARE;
 use crate::wanted::WantedSession;
-use crate::workspace::{Workers, Workspace, WorkspaceError};
 
 /// What is preloaded where the operator names nothing and the interpreter has it.
 const PRELOAD_AVAILABLE: [&str; 4] = ["numpy", "pandas", "matplotlib", "matplotlib.pyplot"];
@@ -68,6 +66,8 @@ pub enum EnvironmentError {
     Prepare(#[from] PrepareError),
     #[error("failed to make control groups; give eggbox a delegated group, or do without (--control-groups off)")]
     ControlGroups(#[source] io::Error),
+    #[error("failed to look at the checkpoints in the state directory")]
+    Checkpoints(#[source] io::Error),
     #[error("cannot start the watchdog")]
     Watchdog(#[source] io::Error),
     #[error(transparent)]
@@ -76,15 +76,6 @@ pub enum EnvironmentError {
     Nest(#[from] NestError),
     #[error("environment {name}")]
     Of { name: EnvironmentName, source: Box<EnvironmentError> },
-}
-
-/// Why a session has no fresh interpreter.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RestartError {
-    #[error("failed to start one")]
-    Session(#[from] SessionError),
-    #[error("failed to bring its files along")]
-    Files(#[from] WorkspaceError),
 }
 
 impl Environment {
@@ -122,101 +113,6 @@ impl Environment {
             tracing::error!(%error, "a session is not kept: it would end with this server");
         }
         Ok(session)
-    }
-
-    /// A session with a fresh interpreter and everything else of `other`, which stands still then, and is to be ended; or, where
-    /// there is none, goes on.
-    pub(crate) async fn restart_session(
-        &self,
-        other: &Session,
-        workers: &Arc<Workers>,
-    ) -> Result<Session, RestartError> {
-        other.process.halt(true);
-        let started = self.start_beside(other, workers).await;
-        if started.is_err() {
-            other.process.halt(false);
-        }
-        started
-    }
-
-    async fn start_beside(&self, other: &Session, workers: &Arc<Workers>) -> Result<Session, RestartError> {
-        let nest = self.living_nest().await?;
-        let mut session = self.session_like(other, other.history.variables(), &nest, workers).await?;
-        match session.take_place_of(other).await {
-            Ok(()) => Ok(session),
-            Err(error) => {
-                undo(session).await;
-                Err(SessionError::Channel(error).into())
-            }
-        }
-    }
-
-    /// One that is nobody's yet, with the limits, labels and files of `other` and these variables.
-    async fn session_like(
-        &self,
-        other: &Session,
-        variables: BTreeMap<String, String>,
-        nest: &Arc<Nest>,
-        workers: &Arc<Workers>,
-    ) -> Result<Session, RestartError> {
-        let Record { asked, labels, files, .. } = other.history.record();
-        let wanted = WantedSession { environment: self.name.clone(), limits: asked, labels, variables, files };
-        let mut session = self.unnamed_session(nest, files).await?;
-        let made = async {
-            session.settle(SessionId::unique(), wanted, None, nest).await?;
-            session.end_by(Arc::default());
-            let [from, to] = [other, &session].map(|session| Workspace::new(session.place(), Arc::clone(workers)));
-            from.copy_to(&to).await?;
-            Ok(())
-        };
-        match made.await {
-            Ok(()) => Ok(session),
-            Err(error) => {
-                undo(session).await;
-                Err(error)
-            }
-        }
-    }
-
-    /// An image of a session of this environment that is at rest, and stands still until its next request.
-    pub(crate) async fn capture(
-        &self,
-        session: &mut Session,
-        wait_max: Duration,
-    ) -> Result<SessionImage, SessionError> {
-        let nest = self.living_nest().await?;
-        let base = base_for(session, &nest)?.try_clone_to_owned()?;
-        Ok(self.common.images.hold(session.capture(base, wait_max).await?)?)
-    }
-
-    /// A session of that name which goes on as `other` does, of which that is an image, with copies of its files.
-    pub(crate) async fn fork_session(
-        &self,
-        id: SessionId,
-        other: &Session,
-        image: &SessionImage,
-        workers: &Arc<Workers>,
-        wait_max: Duration,
-    ) -> Result<Session, SessionError> {
-        let nest = self.living_nest().await?;
-        let base = base_for(other, &nest)?;
-        // What variables it has, it has from the image.
-        let like = self.session_like(other, BTreeMap::new(), &nest, workers).await;
-        let mut session = like.map_err(|error| match error {
-            RestartError::Session(error) => error,
-            RestartError::Files(error) => SessionError::NotCarried { why: chain(&error) },
-        })?;
-        let begun = async {
-            session.become_image(image, base, wait_max).await?;
-            session.begin_as_fork(id, other).await
-        };
-        match begun.await {
-            Ok(()) => Ok(session),
-            Err(error) => {
-                undo(session).await;
-                Err(error)
-            }
-        }
     }
 
     /// One that is nobody's yet, whose workspace is to be as it is wanted.
@@ -331,25 +227,6 @@ impl Environment {
     }
 }
 
-/// Ends one that was never anybody's.
-async fn undo(mut session: Session) {
-    let death = session.end(Death::Unobserved).await;
-    tracing::debug!(?death, "a session has not become what it was to be");
-    session.forget().await;
-}
-
-/// The base that an image of that session is of, where the sessions that this nest gives have the same.
-fn base_for<'a>(session: &Session, nest: &'a Nest) -> Result<BorrowedFd<'a>, SessionError> {
-    let refused = |why: &str| SessionError::NotCarried { why: why.to_owned() };
-    if !session.is_living_in(nest) {
-        return Err(refused("it was begun by a server with other settings"));
-    }
-    if nest.plan().session.namespaces == SessionNamespaces::Shared {
-        return Err(refused("a session under --isolation reduced does not see what it has"));
-    }
-    nest.base().ok_or_else(|| refused("its memory is not shared as a file"))
-}
-
 pub(crate) async fn start_nest(name: &EnvironmentName, plan: &Plan, common: &Common) -> Result<Arc<Nest>, NestError> {
     let Common { config, slots, keeper, .. } = common;
     let nest = Nest::start(plan, &config.state_dir, slots, config.limits.nest_start_max).await?;
@@ -414,6 +291,7 @@ impl EnvironmentError {
             | Self::Task(_)
             | Self::Interpreter(_)
             | Self::ControlGroups(_)
+            | Self::Checkpoints(_)
             | Self::Watchdog(_)
             | Self::Keeper(_) => false,
         }

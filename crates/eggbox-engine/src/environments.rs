@@ -11,6 +11,7 @@ use eggbox_sandbox::status::Status;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::checkpoints::Checkpoints;
 use crate::config::{EngineConfig, EnvironmentConfig};
 use crate::counts::Counts;
 use crate::environment::{Environment, EnvironmentError, keep_nest, make_plan, start_nest};
@@ -35,6 +36,7 @@ pub(crate) struct Common {
     pub(crate) watchdog: Watchdog,
     pub(crate) counts: Counts,
     pub(crate) images: ImageRoom,
+    pub(crate) checkpoints: Arc<Checkpoints>,
     /// No nest is started any more.
     pub(crate) closing: watch::Sender<bool>,
 }
@@ -91,6 +93,8 @@ impl Environments {
         for (name, environment) in &config.environments {
             planned.push(Planned::new(name.clone(), environment, config).await?);
         }
+        let checkpoints = Checkpoints::open(&config.state_dir, config.checkpoints.clone());
+        let checkpoints = Arc::new(checkpoints.map_err(EnvironmentError::Checkpoints)?);
         let watchdog = Watchdog::start(SessionLimits::of(config).into()).map_err(EnvironmentError::Watchdog)?;
         let slots = Slots::new(plan.groups.clone(), plan.sessions_max);
         let (keeper, entries) = Keeper::find_or_start(&config.state_dir, config.limits.abandoned_max).await?;
@@ -110,6 +114,7 @@ impl Environments {
             watchdog,
             counts: Counts::default(),
             images: ImageRoom::new(),
+            checkpoints,
             closing: watch::Sender::new(false),
         });
         let Common { slots, keeper, watchdog, .. } = &*common;

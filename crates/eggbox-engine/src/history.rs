@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -25,11 +26,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
+use crate::checkpoint_id::CheckpointId;
 use crate::clock::Moment;
 use crate::environment_name::EnvironmentName;
 use crate::outcome::{Death, Outcome, Usage};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
+use crate::wanted::Checkpointing;
+use crate::workspace::copy_content;
 pub(crate) use events::ValueAt;
 pub use events::{Event, EventReader, EventRecord, HistoryError, Value};
 pub(crate) use journal::{Begun, Finished, Which};
@@ -47,6 +51,9 @@ const DROPPED_AT: u64 = START_AT + 8;
 const JOURNAL_AT: u64 = START_AT + 64;
 /// What memory is given back in.
 const PAGE_BYTES: u64 = 4096;
+
+/// What the files are called, in their order.
+const FILES: [&str; 4] = ["record", "stdout", "stderr", "values"];
 
 /// How many executions are kept before the last one at least, and how many bytes of theirs.
 pub const EXECUTIONS_KEPT_MAX: usize = 100;
@@ -115,6 +122,15 @@ pub(crate) struct Record {
     /// That which it was forked from, if it was.
     #[serde(default)]
     pub(crate) parent: Option<SessionId>,
+    /// That from which it goes on, if there is one.
+    #[serde(default)]
+    pub(crate) checkpoint: Option<CheckpointId>,
+    /// Whether it takes others by itself.
+    #[serde(default)]
+    pub(crate) checkpoints: Checkpointing,
+    /// How often an execution was undone as it ended the interpreter.
+    #[serde(default)]
+    pub(crate) rewinds: u32,
     /// How often it was given another interpreter.
     #[serde(default)]
     pub(crate) restarts: u32,
@@ -173,6 +189,37 @@ impl History {
         // A server that was killed may have begun another.
         record.set_len(state.journal.end.max(JOURNAL_AT))?;
         Ok(Self::hold(record, [stdout, stderr, values], state))
+    }
+
+    /// Writes everything to files in that folder.
+    pub(crate) fn write_to(&self, folder: &Path) -> io::Result<u64> {
+        let _state = self.state();
+        let written = self.as_array().into_iter().zip(FILES).map(|(from, name)| {
+            let file = File::options().write(true).create_new(true).mode(0o600).open(folder.join(name))?;
+            copy_content(from, &file)
+        });
+        written.sum()
+    }
+
+    /// The same in memory again.
+    pub(crate) fn read(folder: &Path) -> io::Result<Self> {
+        let mut files = Vec::new();
+        for name in FILES {
+            let file = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
+            copy_content(&File::open(folder.join(name))?, &file)?;
+            files.push(OwnedFd::from(file));
+        }
+        Self::from_array(files.try_into().map_err(|_| io::ErrorKind::InvalidData)?)
+    }
+
+    /// Its session goes on as that process, maybe after another start of the host, whose clock is another.
+    pub(crate) fn wake(&self, kills_before: u64, process: Moment) -> io::Result<()> {
+        self.update(|record| {
+            let age = SystemTime::now().duration_since(record.created_at).unwrap_or_default();
+            record.created = Moment::now().before(age);
+            (record.kills_before, record.generation) = (kills_before, 0);
+            record.process = Some(process);
+        })
     }
 
     fn hold(record: File, printed: [File; 3], state: State) -> Self {
@@ -365,6 +412,20 @@ impl History {
         let _ = self.go_on(&[], Some(Finished::now(Outcome::Died(death.clone()), usage, [0; 3])));
     }
 
+    /// The execution that has ended last was undone.
+    pub(crate) fn rewound(&self) -> io::Result<()> {
+        self.update(|record| record.rewinds += 1)?;
+        let mut state = self.state();
+        let finished = state.executions.last().and_then(|last| last.finished.clone());
+        let rewound = finished.map(|finished| Finished { outcome: finished.outcome.clone().rewound(), ..finished });
+        self.append(&mut state, rewound.map(Entry::Finished))
+    }
+
+    /// The number of the execution before that which was begun last; 0 where there is none.
+    pub(crate) fn number_before_last(&self) -> u64 {
+        self.state().executions.iter().rev().nth(1).map_or(0, |kept| kept.begun.number)
+    }
+
     pub(crate) fn restarts(&self) -> u32 {
         self.state().record.restarts
     }
@@ -394,6 +455,9 @@ impl Record {
             kills_before,
             generation: 0,
             parent: None,
+            checkpoint: None,
+            checkpoints: Checkpointing::Off,
+            rewinds: 0,
             restarts: 0,
             process: None,
         }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +29,17 @@ pub(crate) struct ImageRoom {
 #[derive(Debug)]
 pub(crate) struct SessionImage {
     file: File,
-    /// What it takes of the room, for as long as anything of it may be shown; none where nothing of it is.
-    shown: Option<Arc<OwnedSemaphorePermit>>,
+    shown: Shown,
+}
+
+/// What sessions may be shown of an image.
+#[derive(Debug)]
+enum Shown {
+    /// It lies on a disk, and its pages are in memory only as long as there is nothing better to do with that.
+    Kept,
+    /// With what it takes of the room, for as long as anything of it may be shown.
+    InRoom(Arc<OwnedSemaphorePermit>),
+    Nothing,
 }
 
 impl ImageRoom {
@@ -44,23 +53,28 @@ impl ImageRoom {
     }
 
     /// With room for it, if there is some.
-    pub(crate) fn hold(&self, image: OwnedFd) -> io::Result<SessionImage> {
-        let file = File::from(image);
+    pub(crate) fn hold(&self, file: File) -> io::Result<SessionImage> {
         let bytes = u32::try_from(file.metadata()?.len()).ok();
         let permit = bytes.and_then(|bytes| Arc::clone(&self.shown).try_acquire_many_owned(bytes).ok());
-        Ok(SessionImage { file, shown: permit.map(Arc::new) })
+        let shown = permit.map_or(Shown::Nothing, |permit| Shown::InRoom(Arc::new(permit)));
+        Ok(SessionImage { file, shown })
     }
 }
 
 impl SessionImage {
+    /// One that is on the disk, whole.
+    pub(crate) fn kept(file: File) -> Self {
+        Self { file, shown: Shown::Kept }
+    }
+
     /// From how many bytes on a run of pages is shown, and not copied.
     pub(crate) fn shown_bytes_min(&self) -> u64 {
-        if self.shown.is_some() { SHOWN_BYTES_MIN } else { u64::MAX }
+        if let Shown::Nothing = self.shown { u64::MAX } else { SHOWN_BYTES_MIN }
     }
 
     /// To be held by whoever may be shown some of it.
-    pub(crate) fn shown(&self) -> Option<Arc<OwnedSemaphorePermit>> {
-        self.shown.clone()
+    pub(crate) fn room(&self) -> Option<Arc<OwnedSemaphorePermit>> {
+        if let Shown::InRoom(permit) = &self.shown { Some(Arc::clone(permit)) } else { None }
     }
 }
 
@@ -80,12 +94,12 @@ mod tests {
         let image = |megabytes: u64| {
             let file = eggbox_sandbox::memory_file(c"image", b"").unwrap();
             file.set_len(megabytes << 20).unwrap();
-            room.hold(file.into()).unwrap()
+            room.hold(file).unwrap()
         };
         let [first, second] = [600, 600].map(image);
         assert_eq!((first.shown_bytes_min(), second.shown_bytes_min()), (SHOWN_BYTES_MIN, u64::MAX));
         // Some session may still be shown it.
-        let held = first.shown();
+        let held = first.room();
         drop(first);
         assert_eq!(image(600).shown_bytes_min(), u64::MAX);
         drop(held);

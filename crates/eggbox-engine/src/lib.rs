@@ -29,6 +29,9 @@ mod wish;
 mod publication;
 mod history;
 mod workspace;
+mod checkpoints;
+mod checkpoint_id;
+mod checkpoint_view;
 mod output;
 mod late;
 mod meter;
@@ -48,10 +51,13 @@ mod kept;
 mod state_dir;
 mod clock;
 
-pub use config::{EngineConfig, EnvironmentConfig, Limits, Preload};
+pub use checkpoint_id::CheckpointId;
+pub use checkpoint_view::CheckpointView;
+pub use checkpoints::{CheckpointKind, CheckpointLimits};
+pub use config::{EngineConfig, EnvironmentConfig, Hibernation, Limits, Preload};
 pub use counts::{Counts, DEATHS, Gauges, OUTCOMES};
 pub use eggbox_sandbox::wire::ValueKind;
-pub use engine::{CreateError, Engine, ExecuteError, ForkError, StartError, Unready};
+pub use engine::{CheckpointError, CreateError, Engine, ExecuteError, ForkError, StartError, Unready};
 pub use environment::EnvironmentError;
 pub use environment_name::EnvironmentName;
 pub use executions::{Asked, Execution, Executions, Progress};
@@ -72,7 +78,7 @@ pub use session_limits::{AskedLimits, SessionLimits, ranges};
 pub use short_name::{NAME_BYTES_MAX, NameError};
 pub use state_dir::StateDirError;
 pub use view::{SessionFacts, SessionView, ViewState};
-pub use wanted::{LABELS_BYTES_MAX, LABELS_MAX, SessionChange, WantedSession};
+pub use wanted::{Checkpointing, LABELS_BYTES_MAX, LABELS_MAX, SessionChange, WantedSession};
 pub use workspace::{
     Archive, Download, Entry, EntryKind, Listing, PATH_BYTES_MAX, PATH_DEPTH_MAX, Page, Upload, Workspace,
     WorkspaceError, WorkspacePath, WorkspacePathError,

@@ -2,16 +2,18 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::{mpsc, watch};
 
 use crate::board::Board;
+use crate::checkpoints::Stored;
 use crate::ending::Ending;
 use crate::history::History;
 use crate::inheritance::Ended;
 use crate::outcome::Death;
 use crate::owners::Counted;
-use crate::registry::{Fork, Request};
+use crate::registry::{Errand, Request};
 use crate::restart::Restart;
 use crate::session_id::SessionId;
 use crate::view::Held;
@@ -20,6 +22,8 @@ use crate::view::Held;
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     pub(crate) live: HashMap<SessionId, Live>,
+    /// Those that sleep: none of them is among the living or the gone.
+    pub(crate) asleep: HashMap<SessionId, Arc<Stored>>,
     /// Those that ended between executions, of which nobody has been told yet.
     pub(crate) gone: HashMap<SessionId, Gone>,
     /// The same by the numbers of their ends, with some that have been told of since.
@@ -32,7 +36,9 @@ pub(crate) struct Names {
 pub(crate) struct Live {
     /// Where its requests are sent. Its task closes the queue only under the registry's lock.
     pub(crate) queue: mpsc::Sender<Request>,
-    pub(crate) forks: mpsc::Sender<Fork>,
+    pub(crate) errands: mpsc::Sender<Errand>,
+    /// When its rest had begun that it was asked in last to go to sleep, in [`Moment`](crate::clock::Moment)'s nanoseconds.
+    pub(crate) asked_to_sleep: AtomicU64,
     /// What there is to be looked at; none until it was started.
     pub(crate) held: watch::Receiver<Option<Held>>,
     pub(crate) ending: Arc<Ending>,
@@ -58,6 +64,11 @@ const GONE_HISTORIES_MAX: usize = 64;
 const GONE_MAX: usize = 16 * 1024;
 
 impl Names {
+    /// Whether a session of that name lives or sleeps.
+    pub(crate) fn is_named(&self, id: &SessionId) -> bool {
+        self.live.contains_key(id) || self.asleep.contains_key(id)
+    }
+
     /// Remembers an end until it is told.
     pub(crate) fn bury(&mut self, Ended { id, death, history }: Ended) -> Buried {
         self.ends += 1;

@@ -41,6 +41,8 @@ pub enum Outcome {
     OutOfMemory { memory_bytes_max: u64, state: SessionState },
     /// The session ended while the code ran; its state is lost.
     Died(Death),
+    /// The same, but the session is as it was before the code ran.
+    Rewound(Death),
     /// The session had ended before this request, which is the first to hear of it; the code did not run.
     Gone(Death),
 }
@@ -59,6 +61,8 @@ pub enum TimeLimit {
 pub enum SessionState {
     Kept,
     Lost,
+    /// It did not, and another is as it was before.
+    Rewound,
 }
 
 /// Why a session ended, from its wait status or from what the server did to it; never from what it said.
@@ -101,6 +105,18 @@ impl Outcome {
             Self::Ok | Self::Exception | Self::Denied | Self::Interrupted => SessionState::Kept,
             Self::Timeout { state, .. } | Self::OutOfMemory { state, .. } => *state,
             Self::Died(_) | Self::Gone(_) => SessionState::Lost,
+            Self::Rewound(_) => SessionState::Rewound,
+        }
+    }
+
+    /// The same of a session that is as it was before.
+    pub(crate) fn rewound(self) -> Self {
+        let state = SessionState::Rewound;
+        match self {
+            Self::Timeout { limit, .. } => Self::Timeout { limit, state },
+            Self::OutOfMemory { memory_bytes_max, .. } => Self::OutOfMemory { memory_bytes_max, state },
+            Self::Died(death) => Self::Rewound(death),
+            other => other,
         }
     }
 
@@ -124,6 +140,27 @@ impl Outcome {
             Ending::Exception | Ending::Interrupted => Self::Exception,
             Ending::Denied => Self::Denied,
             Ending::OutOfMemory => Self::OutOfMemory { memory_bytes_max, state: SessionState::Kept },
+        }
+    }
+}
+
+impl Death {
+    /// It is what code has brought upon its session, and not what others wanted.
+    pub(crate) fn can_be_undone(&self) -> bool {
+        match self {
+            Self::Exited { .. }
+            | Self::Signal { .. }
+            | Self::OutOfMemory { .. }
+            | Self::TooManyProcesses { .. }
+            | Self::Timeout { .. }
+            | Self::Protocol => true,
+            Self::Nest
+            | Self::Unobserved
+            | Self::Shutdown
+            | Self::Deleted
+            | Self::Restarted
+            | Self::Idle { .. }
+            | Self::Life { .. } => false,
         }
     }
 }

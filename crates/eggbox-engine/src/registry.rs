@@ -2,11 +2,14 @@
 
 mod creation;
 mod asking;
+mod errand;
 mod forking;
+mod checkpointing;
+mod sleeping;
 mod look;
 mod service;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -15,8 +18,9 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 pub use self::asking::AskError;
 use self::creation::Creation;
-pub(crate) use self::forking::Fork;
+pub(crate) use self::errand::Errand;
 use crate::board::{Board, Claim};
+use crate::checkpoints::{Checkpoints, Stored};
 use crate::config::EngineConfig;
 use crate::counts::Counts;
 use crate::ending::Ending;
@@ -37,7 +41,7 @@ use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
 use crate::session_limits::{AskedLimits, SessionLimits};
 use crate::view::Held;
-use crate::wanted::WantedSession;
+use crate::wanted::{Checkpointing, WantedSession};
 use crate::workspace::Workers;
 
 /// Every session of the server.
@@ -123,8 +127,10 @@ struct Shared {
 enum Beginning {
     /// For those who wait for it with their code.
     New,
-    /// For somebody who waits for the session itself.
-    Created(WantedSession, Creation),
+    /// For somebody who waits for the session itself, which goes on from a checkpoint, if there is one.
+    Created(Box<WantedSession>, Option<Arc<Stored>>, Creation),
+    /// Where it lay down to sleep.
+    Asleep(Arc<Stored>),
     /// For somebody who waits for it to be forked from another, which has given that number last.
     Forked { forked: oneshot::Receiver<Result<Session, SessionError>>, last: u64, creation: Creation },
     /// With what counts the execution that runs in it, if one does.
@@ -151,8 +157,20 @@ impl Registry {
         });
         {
             let mut names = registry.names();
+            let checkpoints = &registry.environments.common.checkpoints;
+            for stored in checkpoints.asleep() {
+                let session = &stored.manifest.session;
+                // Which of both it is, is decided by there being a process: it has run nothing since it was written down.
+                if inherited.living.iter().any(|living| living.id == *session) {
+                    checkpoints.remove(&stored);
+                } else {
+                    names.asleep.insert(session.clone(), stored);
+                }
+            }
             for ended in inherited.ended {
-                names.bury(ended);
+                if !names.asleep.contains_key(&ended.id) {
+                    names.bury(ended);
+                }
             }
             for session in inherited.living {
                 registry.counts().session_inherited();
@@ -173,6 +191,10 @@ impl Registry {
         &self.environments.common.counts
     }
 
+    pub(crate) fn checkpoints(&self) -> &Arc<Checkpoints> {
+        &self.environments.common.checkpoints
+    }
+
     pub(crate) fn keeper(&self) -> &Keeper {
         &self.environments.common.keeper
     }
@@ -188,6 +210,11 @@ impl Registry {
     /// The one that sessions of `owner` are of unless they ask for another.
     fn usual_environment(&self, owner: Option<&Owner>) -> EnvironmentName {
         self.owners.environments(owner).first().cloned().unwrap_or_default()
+    }
+
+    /// What sessions of which nothing else is said do about checkpoints.
+    pub(crate) fn checkpointing(&self) -> Checkpointing {
+        self.config.checkpointing
     }
 
     /// The operator's.
@@ -266,14 +293,19 @@ impl Registry {
 
     /// Ends the session of that name, and returns when that is done; whether there was one.
     pub(crate) async fn delete(&self, id: &SessionId) -> bool {
-        let (was_gone, queue) = {
+        let (was_gone, asleep, queue) = {
             let mut names = self.names();
             let live = names.live.get(id).map(|live| {
                 live.ending.want();
                 live.queue.clone()
             });
-            (names.gone.remove(id).is_some(), live)
+            (names.gone.remove(id).is_some(), names.asleep.remove(id), live)
         };
+        if let Some(stored) = asleep {
+            self.forget_automatic(&stored.manifest.record).await;
+            self.remove_stored(stored).await;
+            return true;
+        }
         if was_gone {
             self.keeper().remove(&gone_key(id)).await;
         }
@@ -330,6 +362,7 @@ impl Registry {
     /// Gives the request to its session, which it makes if need be; or returns why that session is gone.
     fn admit(self: &Arc<Self>, id: &SessionId, request: Request) -> Result<Option<Death>, ExecuteError> {
         let mut names = self.names();
+        self.rouse(&mut names, id)?;
         // One that lives was made by somebody who did not want to know.
         if !names.live.contains_key(id)
             && let Some(gone) = names.gone.remove(id)
@@ -374,7 +407,10 @@ impl Registry {
         let board = Arc::new(match &beginning {
             Beginning::Inherited(session, _) => Board::after(session.history.last_number()),
             Beginning::Forked { last, .. } => Board::beside(*last),
-            Beginning::New | Beginning::Created(..) => Board::new(),
+            Beginning::Created(_, Some(stored), _) | Beginning::Asleep(stored) => {
+                Board::beside(stored.manifest.last_number)
+            }
+            Beginning::New | Beginning::Created(_, None, _) => Board::new(),
         });
         for mut request in first {
             request.number = board.enter(request.code.idempotency, request.claim.clone());
@@ -384,15 +420,16 @@ impl Registry {
         let ending = Arc::new(Ending::default());
         let (watched, held) = watch::channel(None);
         let (restart, _counted) = (Arc::default(), self.owners.count(id));
-        let (forks, forking) = mpsc::channel(self.config.limits.queue_max.max(1));
-        let live = Live { queue: sender, forks, held, ending, restart, board, _counted };
+        let (errands, errand) = mpsc::channel(self.config.limits.queue_max.max(1));
+        let asked_to_sleep = AtomicU64::new(u64::MAX);
+        let live = Live { queue: sender, errands, asked_to_sleep, held, ending, restart, board, _counted };
         let shared = Shared {
             ending: Arc::clone(&live.ending),
             restart: Arc::clone(&live.restart),
             board: Arc::clone(&live.board),
             watched,
         };
-        tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, shared, receiver, forking));
+        tokio::spawn(Arc::clone(self).serve(id.clone(), beginning, shared, receiver, errand));
         live
     }
 }

@@ -6,7 +6,8 @@ mod forking;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use eggbox_sandbox::cgroup::Share;
@@ -123,7 +124,16 @@ pub(crate) struct Session {
     given_up: Option<u64>,
     /// The image that parts of its memory may be shown from.
     shown: Option<Arc<OwnedSemaphorePermit>>,
+    /// What it was when it tried to take a checkpoint by itself last.
+    pub(crate) tried: Option<WhatItIs>,
+    /// Counts what others do to its files.
+    file_changes: Arc<AtomicU64>,
+    /// Why it could not be written down when that was tried last.
+    obstacle: Arc<Mutex<Option<String>>>,
 }
+
+/// The number of its last execution, and how often others have done something to its files: where they are the same, so is it.
+pub(crate) type WhatItIs = (u64, u64);
 
 impl Session {
     /// Forks a session from `nest` and waits until it stands behind its wall. Beside it, what it reports of that.
@@ -212,6 +222,9 @@ impl Session {
             tree: Tree::of(nest.plan(), note.slot),
             given_up: None,
             shown: None,
+            tried: None,
+            file_changes: Arc::default(),
+            obstacle: Arc::default(),
             note,
         }
     }
@@ -322,13 +335,14 @@ impl Session {
         process: Option<Moment>,
         nest: &Nest,
     ) -> Result<(), SessionError> {
-        let WantedSession { environment, limits, labels, variables, files } = wanted;
+        let WantedSession { environment, limits, labels, variables, files, checkpoints, from: _ } = wanted;
         let now = Moment::now();
         self.id = id.clone();
         self.history.update(|record| {
             (record.id, record.created, record.created_at) = (id, now, SystemTime::now());
             (record.asked, record.labels, record.files) = (limits, labels, files);
             (record.environment, record.process) = (environment, process);
+            record.checkpoints = checkpoints;
         })?;
         self.lower_limits(nest).await?;
         self.set_variables(variables).await
@@ -337,6 +351,10 @@ impl Session {
     /// Goes on as a session of which it has the files and whatever else was wanted. The one or the other stands behind the
     /// name, whoever is killed meanwhile: which, is what the record says.
     pub(crate) async fn take_place_of(&mut self, other: &Self) -> io::Result<()> {
+        self.take_over(other, |record| record.restarts += 1).await
+    }
+
+    async fn take_over(&mut self, other: &Self, change: impl FnOnce(&mut Record)) -> io::Result<()> {
         let (kills_before, process) = (self.history.kills_before(), self.note.created);
         self.id = other.id.clone();
         self.history = Arc::clone(&other.history);
@@ -344,7 +362,7 @@ impl Session {
         self.history.update(|record| {
             (record.kills_before, record.generation) = (kills_before, 0);
             record.process = Some(process);
-            record.restarts += 1;
+            change(record);
         })
     }
 
@@ -431,7 +449,16 @@ impl Session {
 
     /// Where its files are, for as long as it lives.
     pub(crate) fn place(&self) -> Place {
-        Place { tree: self.tree.clone(), process: Arc::clone(&self.ending) }
+        let changes = Arc::clone(&self.file_changes);
+        Place { tree: self.tree.clone(), process: Arc::clone(&self.ending), changes }
+    }
+
+    pub(crate) fn what_it_is(&self) -> WhatItIs {
+        (self.history.last_number(), self.file_changes.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_obstacle(&self, obstacle: Option<String>) {
+        *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = obstacle;
     }
 
     /// What others may look at of it. `retired` are the nests of other walls.
@@ -444,6 +471,7 @@ impl Session {
             usual_files: self.config.policy.files.workspace,
             is_behind_this_wall: retired.iter().all(|nest| nest.note.name != self.note.nest),
             workspace: self.place(),
+            obstacle: Arc::clone(&self.obstacle),
         }
     }
 

@@ -1,12 +1,14 @@
 //! What can be seen of a session from outside.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use eggbox_sandbox::policy::WorkspacePolicy;
 use tokio::sync::mpsc;
 
+use crate::checkpoint_id::CheckpointId;
+use crate::checkpoints::Manifest;
 use crate::clock::Moment;
 use crate::environment_name::EnvironmentName;
 use crate::history::{ExecutionState, History, Record};
@@ -14,6 +16,7 @@ use crate::meter::Meter;
 use crate::outcome::Death;
 use crate::session_id::SessionId;
 use crate::session_limits::SessionLimits;
+use crate::wanted::Checkpointing;
 use crate::wish::Wish;
 use crate::workspace::Place;
 
@@ -31,6 +34,8 @@ pub struct SessionView {
 pub enum ViewState {
     Idle,
     Running,
+    /// It is on the disk until somebody asks for it.
+    Asleep,
     /// It has ended, and nobody was told so yet.
     Ended(Death),
 }
@@ -48,6 +53,14 @@ pub struct SessionFacts {
     pub files: WorkspacePolicy,
     /// That which it was forked from, if it was.
     pub parent: Option<SessionId>,
+    /// The checkpoint that it goes on from, if there is one: the last that it was restored from, or that was taken of it.
+    pub checkpoint: Option<CheckpointId>,
+    /// Whether it takes others by itself.
+    pub checkpoints: Checkpointing,
+    /// Why it could not be written down when that was tried last; none where it could, or nobody has tried.
+    pub obstacle: Option<String>,
+    /// How often an execution was undone that had ended its interpreter.
+    pub rewinds: u32,
     /// How often it was given another interpreter.
     pub restarts: u32,
     pub created: SystemTime,
@@ -72,6 +85,7 @@ pub(crate) struct Held {
     pub(crate) limits: SessionLimits,
     pub(crate) is_behind_this_wall: bool,
     pub(crate) workspace: Place,
+    pub(crate) obstacle: Arc<Mutex<Option<String>>>,
     /// What code may do to workspaces where nothing else was asked for.
     pub(crate) usual_files: WorkspacePolicy,
 }
@@ -88,6 +102,7 @@ impl Held {
             memory_bytes_peak: self.meter.memory_bytes_peak(),
             expires: Some(record.at(expires)),
             is_behind_this_wall: self.is_behind_this_wall,
+            obstacle: self.obstacle.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ..facts(&self.history, limits, self.usual_files)
         };
         let state = if idle_since.is_none() { ViewState::Running } else { ViewState::Idle };
@@ -113,16 +128,41 @@ pub(crate) fn of_ended(
     SessionView { id, state: ViewState::Ended(death), facts }
 }
 
+/// Of one that sleeps; `limits` are the operator's.
+pub(crate) fn of_asleep(manifest: &Manifest, limits: SessionLimits, usual_files: WorkspacePolicy) -> SessionView {
+    let record = &manifest.record;
+    let limits = limits.lowered(&record.asked);
+    let facts = SessionFacts {
+        expires: record.created_at.checked_add(limits.life_max),
+        ..facts_of(record.clone(), (manifest.executions, manifest.created_at), limits, usual_files)
+    };
+    SessionView { id: manifest.session.clone(), state: ViewState::Asleep, facts: Some(facts) }
+}
+
 fn facts(history: &History, limits: SessionLimits, usual_files: WorkspacePolicy) -> SessionFacts {
     let record = history.record();
+    let last_used = record.at(history.idle_since().unwrap_or_else(Moment::now));
+    facts_of(record, (history.last_number(), last_used), limits, usual_files)
+}
+
+fn facts_of(
+    record: Record,
+    (executions, last_used): (u64, SystemTime),
+    limits: SessionLimits,
+    usual_files: WorkspacePolicy,
+) -> SessionFacts {
     SessionFacts {
         limits,
-        executions: history.last_number(),
+        executions,
         files: record.files.unwrap_or(usual_files),
-        parent: record.parent.clone(),
+        parent: record.parent,
+        checkpoint: record.checkpoint,
+        checkpoints: record.checkpoints,
+        obstacle: None,
+        rewinds: record.rewinds,
         restarts: record.restarts,
-        created: record.at(record.created),
-        last_used: record.at(history.idle_since().unwrap_or_else(Moment::now)),
+        created: record.created_at,
+        last_used,
         expires: None,
         memory_bytes: None,
         memory_bytes_peak: None,

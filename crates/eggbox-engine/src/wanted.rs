@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use eggbox_sandbox::policy::WorkspacePolicy;
+use serde::{Deserialize, Serialize};
 
+use crate::checkpoint_id::CheckpointId;
 use crate::environment_name::EnvironmentName;
 use crate::session_limits::AskedLimits;
 
@@ -20,6 +22,22 @@ pub struct WantedSession {
     pub variables: BTreeMap<String, String>,
     /// What code may do to the files of its workspace; as the operator has it where that is none.
     pub files: Option<WorkspacePolicy>,
+    /// Whether it takes checkpoints by itself.
+    pub checkpoints: Checkpointing,
+    /// What it goes on from, of the same environment; nothing where that is none.
+    pub from: Option<CheckpointId>,
+}
+
+/// Whether a session takes checkpoints by itself, and when.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Checkpointing {
+    #[default]
+    Off,
+    /// When nobody has used it for a moment.
+    OnIdle,
+    /// Before each execution.
+    Each,
 }
 
 /// How many labels a session may have.
@@ -31,6 +49,7 @@ pub const LABELS_BYTES_MAX: usize = 1024;
 #[derive(Debug, Clone, Default)]
 pub struct SessionChange {
     pub labels: Option<BTreeMap<String, String>>,
+    pub checkpoints: Option<Checkpointing>,
     pub idle_max: Option<Duration>,
     pub life_max: Option<Duration>,
 }

@@ -19,14 +19,17 @@ mod archive;
 mod copy;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 pub use archive::Archive;
+pub(crate) use copy::{copy_all, copy_content};
 pub use download::Download;
 pub use entry::{Entry, EntryKind};
 pub use error::WorkspaceError;
 pub use listing::{Listing, Page};
 pub use path::{PATH_BYTES_MAX, PATH_DEPTH_MAX, WorkspacePath, WorkspacePathError};
-pub(crate) use place::{Place, Tree};
+pub(crate) use place::{Files, Place, Tree};
+pub(crate) use removal::remove_folder;
 pub use upload::Upload;
 pub(crate) use workers::Workers;
 
@@ -50,6 +53,21 @@ impl Workspace {
         job: impl FnOnce(&Folder) -> Result<T, WorkspaceError> + Send + 'static,
     ) -> Result<T, WorkspaceError> {
         self.workers.run(self.place.clone(), job).await
+    }
+
+    /// The same for a job that changes something. Whatever comes of it, and whenever, it may have.
+    async fn change<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Folder) -> Result<T, WorkspaceError> + Send + 'static,
+    ) -> Result<T, WorkspaceError> {
+        let changes = Arc::clone(&self.place.changes);
+        let count = move || changes.fetch_add(1, Ordering::Relaxed);
+        self.run(move |folder| {
+            let done = job(folder);
+            count();
+            done
+        })
+        .await
     }
 
     /// One page of what is in the folder `path`.
@@ -92,7 +110,7 @@ impl Workspace {
     /// # Errors
     /// Where there is nothing at `from`, or it cannot go there.
     pub async fn rename(&self, from: WorkspacePath, to: WorkspacePath, replace: bool) -> Result<Entry, WorkspaceError> {
-        self.run(move |folder| renaming::rename(folder, &from, &to, replace)).await
+        self.change(move |folder| renaming::rename(folder, &from, &to, replace)).await
     }
 
     /// Removes what is at `path`: a folder only where it is empty, or with all that is in it if `recursive`.
@@ -102,7 +120,7 @@ impl Workspace {
     pub async fn remove(&self, path: WorkspacePath, recursive: bool) -> Result<(), WorkspaceError> {
         // One that is large must not keep others from theirs.
         let _walk = if recursive { Some(self.workers.walk().await?) } else { None };
-        self.run(move |folder| removal::remove(folder, &path, recursive)).await
+        self.change(move |folder| removal::remove(folder, &path, recursive)).await
     }
 
     /// The folder `path` with all that is in it, as a tar archive.

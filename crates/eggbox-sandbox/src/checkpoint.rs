@@ -10,7 +10,7 @@ mod capture;
 mod image;
 mod maps;
 
-pub use capture::{CaptureError, capture};
+pub use capture::{Bounds, CaptureError, capture, image_file, seal};
 #[cfg(feature = "native")]
 pub(crate) use image::{Content, Image, Mapping, Protection, Run, Source};
 pub use image::{ImageError, Place, SHOWN_BYTES_MIN};

@@ -27,8 +27,8 @@ use crate::room::Room;
 use crate::routes::executions::{ask, events, get as execution, input, interrupt, list};
 use crate::routes::files::{delete_file, get_archive, get_file, list_files, move_file, put_file};
 use crate::routes::{
-    create_session, delete_session, execute, fork, get_session, health, list_sessions, metrics, patch_session, ready,
-    reference, restart, run,
+    checkpoints, create_session, delete_session, execute, fork, get_session, health, hibernate, list_sessions, metrics,
+    patch_session, ready, reference, restart, restore, run, take_checkpoint,
 };
 
 /// What the routes share.
@@ -49,6 +49,9 @@ pub(crate) struct App {
 pub(crate) const ROUTES: &str = "POST /execute, POST /v1/run, GET and POST /v1/sessions, GET, PATCH and DELETE /v1/sessions/{id}, \
                                  POST /v1/sessions/{id}/interrupt, POST /v1/sessions/{id}/restart, \
                                  POST /v1/sessions/{id}/fork, \
+                                 GET and POST /v1/sessions/{id}/checkpoints, \
+                                 POST /v1/sessions/{id}/restore, POST /v1/sessions/{id}/hibernate, \
+                                 GET /v1/checkpoints, GET and DELETE /v1/checkpoints/{id}, \
                                  GET and POST /v1/sessions/{id}/executions, \
                                  GET and DELETE /v1/sessions/{id}/executions/{n}, \
                                  GET /v1/sessions/{id}/executions/{n}/events, \
@@ -66,6 +69,11 @@ pub(crate) fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(get_session::get_session, patch_session::patch_session, delete_session::delete_session))
         .routes(routes!(restart::restart))
         .routes(routes!(fork::fork))
+        .routes(routes!(checkpoints::list_of_session, take_checkpoint::take_checkpoint))
+        .routes(routes!(restore::restore))
+        .routes(routes!(hibernate::hibernate))
+        .routes(routes!(checkpoints::list))
+        .routes(routes!(checkpoints::get, checkpoints::delete))
         .routes(routes!(interrupt::interrupt))
         .routes(routes!(list::list, ask::ask))
         .routes(routes!(execution::get, interrupt::interrupt_one))

@@ -42,6 +42,8 @@ pub(crate) enum Error {
     RepeatedField { field: String },
     #[error("`{field}` is no session id: {cause}")]
     SessionId { field: &'static str, cause: SessionIdError },
+    #[error("`{field}` is no name of a checkpoint: {cause}")]
+    CheckpointId { field: &'static str, cause: SessionIdError },
     #[error("`id` and `session_id` are two names of one field but differ: give one of them")]
     SessionIdsDiffer,
     #[error("the body ended early: send as many bytes as the request's head says")]
@@ -84,6 +86,22 @@ pub(crate) enum Error {
     NoRoomForFork,
     #[error("the session stays as it is: no image can carry what it has: {why}")]
     NotCarried { why: String },
+    #[error(
+        "there is no checkpoint `{id}`: it was never taken, or is not kept any more; GET /v1/checkpoints lists those that are"
+    )]
+    NoCheckpoint { id: String },
+    #[error("there is a checkpoint `{id}` already: delete it by DELETE /v1/checkpoints/{id}, or take another name")]
+    CheckpointExists { id: String },
+    #[error(
+        "checkpoints have taken all {bytes_max} bytes that they may (checkpoints_bytes_max): delete some by DELETE /v1/checkpoints/{{id}}"
+    )]
+    NoRoomForCheckpoint { bytes_max: u64 },
+    #[error("it cannot go on from the image: {why}")]
+    NotLoaded { why: String },
+    #[error(
+        "`env` and `checkpoint` exclude each other: a session that goes on from a checkpoint has the variables of that"
+    )]
+    VariablesOfCheckpoint,
     #[error("the session stays as it is: its files cannot be brought along: {why}")]
     FilesStay { why: String },
     #[error("the execution was given up before it had begun")]
@@ -149,7 +167,7 @@ pub(crate) enum Error {
 }
 
 /// Every code there is.
-pub(crate) const CODES: [&str; 59] = [
+pub(crate) const CODES: [&str; 65] = [
     "invalid_json",
     "no_object",
     "missing_field",
@@ -161,6 +179,7 @@ pub(crate) const CODES: [&str; 59] = [
     "unknown_field",
     "repeated_field",
     "invalid_session_id",
+    "invalid_checkpoint_id",
     "unknown_parameter",
     "no_input",
     "invalid_idempotency_key",
@@ -186,6 +205,11 @@ pub(crate) const CODES: [&str; 59] = [
     "files_not_copied",
     "environment_gone",
     "not_checkpointable",
+    "no_such_checkpoint",
+    "checkpoint_exists",
+    "checkpoint_not_loadable",
+    "variables_of_checkpoint",
+    "no_room_for_checkpoint",
     "idempotency_key_taken",
     "unknown_environment",
     "body_too_large",
@@ -284,6 +308,7 @@ impl Error {
             Self::UnknownField { .. } => (StatusCode::BAD_REQUEST, "unknown_field"),
             Self::RepeatedField { .. } => (StatusCode::BAD_REQUEST, "repeated_field"),
             Self::SessionId { .. } => (StatusCode::BAD_REQUEST, "invalid_session_id"),
+            Self::CheckpointId { .. } => (StatusCode::BAD_REQUEST, "invalid_checkpoint_id"),
             Self::UnknownParameter { .. } => (StatusCode::BAD_REQUEST, "unknown_parameter"),
             Self::NoInput => (StatusCode::BAD_REQUEST, "no_input"),
             Self::IdempotencyKey => (StatusCode::BAD_REQUEST, "invalid_idempotency_key"),
@@ -309,6 +334,11 @@ impl Error {
             Self::FilesStay { .. } => (StatusCode::CONFLICT, "files_not_copied"),
             Self::NoEnvironment { .. } => (StatusCode::CONFLICT, "environment_gone"),
             Self::NotCarried { .. } => (StatusCode::CONFLICT, "not_checkpointable"),
+            Self::NoCheckpoint { .. } => (StatusCode::NOT_FOUND, "no_such_checkpoint"),
+            Self::CheckpointExists { .. } => (StatusCode::CONFLICT, "checkpoint_exists"),
+            Self::NotLoaded { .. } => (StatusCode::CONFLICT, "checkpoint_not_loadable"),
+            Self::VariablesOfCheckpoint => (StatusCode::BAD_REQUEST, "variables_of_checkpoint"),
+            Self::NoRoomForCheckpoint { .. } => (StatusCode::INSUFFICIENT_STORAGE, "no_room_for_checkpoint"),
             Self::IdempotencyKeyTaken { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_taken"),
             Self::UnknownEnvironment { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_environment"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
@@ -330,8 +360,10 @@ impl Error {
             Self::CodeMissing => Some("code"),
             Self::NoInput => Some("text"),
             Self::DetachedEvents => Some("detach"),
+            Self::VariablesOfCheckpoint => Some("env"),
             Self::UnknownEnvironment { .. } => Some("environment"),
             Self::UnknownParameter { name, .. } => Some(name),
+            Self::CheckpointId { field, .. } => Some(field),
             Self::SessionId { field, .. } | Self::Path { field, .. } | Self::MissingField { field, .. } => Some(field),
             Self::WrongType { field, .. }
             | Self::OutOfRange { field, .. }
@@ -420,6 +452,7 @@ impl From<ExecuteError> for Error {
             ExecuteError::FilesStay { why } => Self::FilesStay { why },
             ExecuteError::NoEnvironment { name } => Self::NoEnvironment { name },
             ExecuteError::NotCarried { why } => Self::NotCarried { why },
+            ExecuteError::NotLoaded { why } => Self::NotLoaded { why },
             ExecuteError::ForksBusy => Self::NoRoomForFork,
             ExecuteError::ShuttingDown => Self::ShuttingDown,
             internal @ ExecuteError::Internal(_) => Self::Internal(Box::new(internal)),

@@ -77,7 +77,10 @@ impl Scrape {
             sessions_starting,
             sessions_idle,
             sessions_running,
+            sessions_asleep,
             sessions_ended,
+            checkpoints,
+            checkpoint_bytes,
             waiting,
             sessions_memory_bytes,
         } = self.engine.gauges();
@@ -85,11 +88,21 @@ impl Scrape {
             ("starting", sessions_starting),
             ("idle", sessions_idle),
             ("running", sessions_running),
+            ("hibernated", sessions_asleep),
             ("ended", sessions_ended),
         ];
         page.gauges("eggbox_sessions", "Sessions; those that have ended until somebody is told", "state", states)?;
         page.counter("eggbox_sessions_started", "Sessions begun by this server", counts.sessions_started())?;
         page.counter("eggbox_sessions_inherited", "Sessions taken over", counts.sessions_inherited())?;
+        page.counter(
+            "eggbox_sessions_hibernated",
+            "Times that a session was put on the disk",
+            counts.sessions_slept(),
+        )?;
+        page.counter("eggbox_sessions_woken", "Times that one was woken", counts.sessions_woken())?;
+        page.counter("eggbox_sessions_rewound", "Executions that were undone", counts.sessions_rewound())?;
+        page.gauge("eggbox_checkpoints", "Checkpoints, hibernated sessions among them", checkpoints)?;
+        page.gauge("eggbox_checkpoint_bytes", "What checkpoints take of the disk", checkpoint_bytes)?;
         page.counters("eggbox_sessions_ended", "Sessions that have ended", "reason", counts.sessions_ended())?;
         if let Some(bytes) = sessions_memory_bytes {
             page.gauge("eggbox_sessions_memory_bytes", "Memory of the sessions that live", bytes)?;

@@ -32,6 +32,7 @@ pub(crate) fn document() -> OpenApi {
         tags(
             (name = "code", description = "Running code"),
             (name = "sessions", description = "Sessions as such"),
+            (name = "checkpoints", description = "What sessions were, and sessions that sleep"),
             (name = "executions", description = "What runs in a session"),
             (name = "files", description = "The files of a session"),
             (name = "operations", description = "For whoever keeps the server"),
@@ -171,7 +172,15 @@ pub(crate) fn code() -> RefOr<Schema> {
 }
 
 pub(crate) fn session_state() -> RefOr<Schema> {
-    one_of(&["idle", "running", "ended"])
+    one_of(&["idle", "running", "hibernated", "ended"])
+}
+
+pub(crate) fn checkpoint_kind() -> RefOr<Schema> {
+    one_of(&["asked", "automatic"])
+}
+
+pub(crate) fn checkpoints() -> RefOr<Schema> {
+    one_of(&["off", "on_idle", "each"])
 }
 
 pub(crate) fn execution_state() -> RefOr<Schema> {
@@ -183,7 +192,7 @@ pub(crate) fn outcome() -> RefOr<Schema> {
 }
 
 pub(crate) fn state_after() -> RefOr<Schema> {
-    one_of(&["kept", "lost"])
+    one_of(&["kept", "lost", "rewound"])
 }
 
 pub(crate) fn event() -> RefOr<Schema> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
-use eggbox_engine::Owner;
+use eggbox_engine::{Checkpointing, Owner};
 use eggbox_sandbox::cgroup::ControlGroups;
 use eggbox_sandbox::policy::Isolation;
 use eggbox_sandbox::steps::FailStep;
@@ -84,6 +84,11 @@ pub(crate) struct Doctor {
 
     #[command(flatten)]
     pub(crate) options: Options,
+}
+
+/// The value of `--checkpoints`, spelled as in the file.
+fn checkpoints(text: &str) -> Result<Checkpointing, String> {
+    serde_json::from_value(text.into()).map_err(|_| "must be off, on_idle or each".to_owned())
 }
 
 /// The value of `--isolation`, spelled as in the file.
@@ -322,6 +327,37 @@ pub(crate) struct Options {
         help_heading = "Limits", allow_hyphen_values = true,
         value_parser = |text: &str| setting::LIFE.parse(text))]
     pub(crate) life_seconds_max: Option<Duration>,
+
+    /// Put a session on the disk, until somebody asks for it, once nobody has used it for this long [default: never]
+    #[arg(long, env = "EGGBOX_HIBERNATE_SECONDS", hide_env_values = true, value_name = "SECONDS",
+        help_heading = "Checkpoints", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::HIBERNATE.parse(text))]
+    pub(crate) hibernate_seconds: Option<Duration>,
+
+    /// Put those sessions on the disk that were used longest ago while the host has less memory to give than this [default:
+    /// never]
+    #[arg(long, env = "EGGBOX_HIBERNATE_AVAILABLE_BYTES", hide_env_values = true, value_name = "BYTES",
+        help_heading = "Checkpoints", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::HIBERNATE_AVAILABLE_BYTES.parse(text))]
+    pub(crate) hibernate_available_bytes: Option<u64>,
+
+    /// Whether sessions take checkpoints by themselves: off, on_idle or each (before every execution, which is undone where it
+    /// ends the interpreter); a request may say otherwise for its session [default: off]
+    #[arg(long, env = "EGGBOX_CHECKPOINTS", hide_env_values = true, value_name = "WHEN",
+        help_heading = "Checkpoints", value_parser = checkpoints)]
+    pub(crate) checkpoints: Option<Checkpointing>,
+
+    /// What checkpoints and hibernated sessions may take of the disk, beneath the state directory [default: 17179869184]
+    #[arg(long, env = "EGGBOX_CHECKPOINTS_BYTES_MAX", hide_env_values = true, value_name = "BYTES",
+        help_heading = "Checkpoints", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::CHECKPOINTS_BYTES_MAX.parse(text))]
+    pub(crate) checkpoints_bytes_max: Option<u64>,
+
+    /// How old a checkpoint may get; a hibernated session may get as old as any [default: 604800]
+    #[arg(long, env = "EGGBOX_CHECKPOINT_SECONDS_MAX", hide_env_values = true, value_name = "SECONDS",
+        help_heading = "Checkpoints", allow_hyphen_values = true,
+        value_parser = |text: &str| setting::CHECKPOINT.parse(text))]
+    pub(crate) checkpoint_seconds_max: Option<Duration>,
 }
 
 /// The values of one option, written with commas between them; a type of its own because clap takes a `Vec` for an

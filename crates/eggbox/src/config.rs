@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use eggbox_engine::{EngineConfig, EnvironmentConfig, EnvironmentName, Limits, Preload};
+use eggbox_engine::{CheckpointLimits, EngineConfig, EnvironmentConfig, EnvironmentName, Hibernation, Limits, Preload};
 use eggbox_sandbox::limits::SandboxLimits;
 use eggbox_sandbox::policy::{Policy, PolicyError};
 use eggbox_server::ServerConfig;
@@ -126,6 +126,14 @@ impl Config {
         let (limits, sandbox_limits) =
             (limits(&options, &file, body_bytes_max)?, sandbox_limits(&options, &file.limits)?);
         let environment = environment(&options, &file)?;
+        let hibernation = Hibernation {
+            idle: setting::HIBERNATE
+                .resolve_if_given(options.hibernate_seconds, file.limits.hibernate_seconds)
+                .map_err(ConfigError::OutOfRange)?,
+            available_bytes_min: setting::HIBERNATE_AVAILABLE_BYTES
+                .resolve_if_given(options.hibernate_available_bytes, file.limits.hibernate_available_bytes)
+                .map_err(ConfigError::OutOfRange)?,
+        };
         let is_sessions_max_given = options.sessions_max.is_some() || file.limits.sessions_max.is_some();
         let listen = options.listen.or(file.server.listen).unwrap_or((Ipv4Addr::LOCALHOST, 5000).into());
         let insecure = options.insecure.or(file.server.insecure).unwrap_or(false);
@@ -176,6 +184,20 @@ impl Config {
                 control_groups: options.control_groups.or(file.server.control_groups).unwrap_or_default(),
                 fail_step: options.fail_step,
                 policy: Policy::shipped().map_err(ConfigError::Policy)?,
+                checkpoints: CheckpointLimits {
+                    bytes_max: number(
+                        setting::CHECKPOINTS_BYTES_MAX,
+                        options.checkpoints_bytes_max,
+                        file.limits.checkpoints_bytes_max,
+                    )?,
+                    kept_max: span(
+                        setting::CHECKPOINT,
+                        options.checkpoint_seconds_max,
+                        file.limits.checkpoint_seconds_max,
+                    )?,
+                },
+                checkpointing: options.checkpoints.or(file.server.checkpoints).unwrap_or_default(),
+                hibernation,
                 build: nest::build(),
             },
         };

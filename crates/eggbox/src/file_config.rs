@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use eggbox_engine::Checkpointing;
 use eggbox_sandbox::cgroup::ControlGroups;
 use eggbox_sandbox::policy::Isolation;
 use eggbox_server::AllowedHost;
@@ -33,6 +34,7 @@ pub(crate) struct Server {
     pub(crate) allowed_hosts: Option<Vec<AllowedHost>>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) isolation: Option<Isolation>,
+    pub(crate) checkpoints: Option<Checkpointing>,
     pub(crate) control_groups: Option<ControlGroups>,
     pub(crate) log_filter: Option<String>,
     pub(crate) log_format: Option<LogFormat>,
@@ -84,6 +86,10 @@ pub(crate) struct Limits {
     pub(crate) stack_bytes_max: Option<i64>,
     pub(crate) idle_seconds_max: Option<f64>,
     pub(crate) life_seconds_max: Option<f64>,
+    pub(crate) hibernate_seconds: Option<f64>,
+    pub(crate) hibernate_available_bytes: Option<i64>,
+    pub(crate) checkpoints_bytes_max: Option<i64>,
+    pub(crate) checkpoint_seconds_max: Option<f64>,
 }
 
 impl FileConfig {

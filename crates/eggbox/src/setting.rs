@@ -55,12 +55,21 @@ pub(crate) const PROCESSES_MAX: Count = count("processes_max", "processes", 64, 
 pub(crate) const OPEN_FILES_MAX: Count = count("open_files_max", "files", 256, [32, 65_536]);
 pub(crate) const STACK_BYTES_MAX: Count = count("stack_bytes_max", "bytes", 8 * MIB, [MIB, 1024 * MIB]);
 
+pub(crate) const CHECKPOINTS_BYTES_MAX: Count =
+    count("checkpoints_bytes_max", "bytes", 16 * 1024 * MIB, [MIB, 1024 * TIB]);
+/// None go to sleep for want of memory by default.
+pub(crate) const HIBERNATE_AVAILABLE_BYTES: Count =
+    count("hibernate_available_bytes", "bytes", 1024 * MIB, [MIB, 1024 * TIB]);
+
 pub(crate) const WALL: Seconds = seconds("wall_seconds_max", 30.0, ranges::WALL_SECONDS);
 /// There is no limit by default: wall time bounds it.
 pub(crate) const CPU: Seconds = seconds("cpu_seconds_max", f64::INFINITY, ranges::CPU_SECONDS);
 pub(crate) const INTERRUPT_GRACE: Seconds = seconds("interrupt_grace_seconds", 1.0, [0.01, 60.0]);
 pub(crate) const IDLE: Seconds = seconds("idle_seconds_max", 1800.0, ranges::IDLE_SECONDS);
 pub(crate) const LIFE: Seconds = seconds("life_seconds_max", DAY, ranges::LIFE_SECONDS);
+pub(crate) const CHECKPOINT: Seconds = seconds("checkpoint_seconds_max", 7.0 * DAY, [1.0, 3660.0 * DAY]);
+/// None go to sleep by themselves by default.
+pub(crate) const HIBERNATE: Seconds = seconds("hibernate_seconds", 600.0, [0.1, 7.0 * DAY]);
 pub(crate) const ABANDONED: Seconds = seconds("abandoned_seconds_max", 600.0, [1.0, 7.0 * DAY]);
 pub(crate) const SHUTDOWN_GRACE: Seconds = seconds("shutdown_grace_seconds", 30.0, [0.01, 3600.0]);
 pub(crate) const NEST_START: Seconds = seconds("nest_start_seconds_max", 120.0, [1.0, 3600.0]);
@@ -69,6 +78,11 @@ impl Count {
     /// The value that an option or a variable gives as text.
     pub(crate) fn parse(&self, text: &str) -> Result<u64, String> {
         text.parse().ok().and_then(|value| self.check(value)).ok_or_else(|| self.range())
+    }
+
+    /// The value of the option, else of the file, else none.
+    pub(crate) fn resolve_if_given(&self, option: Option<u64>, file: Option<i64>) -> Result<Option<u64>, String> {
+        if option.is_none() && file.is_none() { Ok(None) } else { self.resolve(option, file).map(Some) }
     }
 
     /// The value of the option, else of the file, else the default.
@@ -128,7 +142,8 @@ impl Seconds {
 }
 
 #[cfg(test)]
-pub(crate) const COUNTS: [Count; 17] = [
+pub(crate) const COUNTS: [Count; 18] = [
+    CHECKPOINTS_BYTES_MAX,
     PARKED_SESSIONS_MIN,
     PARKED_SESSIONS_MAX,
     BODY_BYTES_MAX,
@@ -149,7 +164,8 @@ pub(crate) const COUNTS: [Count; 17] = [
 ];
 
 #[cfg(test)]
-pub(crate) const SPANS: [Seconds; 7] = [WALL, INTERRUPT_GRACE, IDLE, LIFE, ABANDONED, SHUTDOWN_GRACE, NEST_START];
+pub(crate) const SPANS: [Seconds; 8] =
+    [WALL, INTERRUPT_GRACE, IDLE, LIFE, ABANDONED, SHUTDOWN_GRACE, NEST_START, CHECKPOINT];
 
 #[cfg(test)]
 mod tests {

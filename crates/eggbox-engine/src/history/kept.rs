@@ -138,7 +138,8 @@ impl History {
         let state = self.state();
         match state.executions.last() {
             None => Some(state.record.created),
-            Some(last) => last.finished.as_ref().map(|finished| finished.ended),
+            // One of before another start of the host may seem to be ahead.
+            Some(last) => last.finished.as_ref().map(|finished| finished.ended.min(crate::clock::Moment::now())),
         }
     }
 

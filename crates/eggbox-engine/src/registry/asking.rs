@@ -1,5 +1,6 @@
 //! Executions that are asked of a session as one that was made: it is not made anew where it has ended.
 
+use std::io;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -8,6 +9,7 @@ use super::{Claim, Manner, Registry};
 use crate::engine::ExecuteError;
 use crate::environments::is_true;
 use crate::executions::{Asked, Executions, LiveExecutions};
+use crate::history::History;
 use crate::names::{Gone, Live};
 use crate::outcome::Death;
 use crate::request::Code;
@@ -40,6 +42,14 @@ impl Registry {
                 return Some(Executions { id: id.clone(), history: held.history, live });
             }
         }
+        let asleep = self.names().asleep.get(id).cloned();
+        if let Some(stored) = asleep {
+            let read = tokio::task::spawn_blocking(move || History::read(&stored.history_folder())).await;
+            let history = read.map_err(io::Error::other).flatten();
+            let history =
+                history.inspect_err(|error| tracing::error!(session = %id, %error, "a history cannot be read"));
+            return Some(Executions { id: id.clone(), history: Arc::new(history.ok()?), live: None });
+        }
         let names = self.names();
         let Gone { history, .. } = names.gone.get(id)?;
         Some(Executions { id: id.clone(), history: Arc::clone(history.as_ref()?), live: None })
@@ -48,6 +58,10 @@ impl Registry {
     /// Asks for an execution, or finds the one that was asked for under the same key. It goes on to its end whatever becomes
     /// of what this returns.
     pub(crate) async fn ask(self: &Arc<Self>, id: &SessionId, code: Code) -> Result<Asked, AskError> {
+        {
+            let mut names = self.names();
+            self.rouse(&mut names, id)?;
+        }
         let Some(executions) = self.executions(id).await else {
             let gone = self.names().gone.get(id).map(|gone| gone.death.clone());
             return Err(gone.map_or(AskError::NoSession, AskError::Ended));

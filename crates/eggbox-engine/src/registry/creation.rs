@@ -1,10 +1,12 @@
 //! Sessions that somebody asks for as such, and how they are.
 
+use std::io;
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::{Beginning, InFlight, Registry};
+use crate::checkpoints::Stored;
 use crate::engine::{CreateError, ExecuteError};
 use crate::kept::gone_key;
 use crate::names::Gone;
@@ -34,9 +36,16 @@ impl Registry {
         {
             return held.map(|held| held.view());
         }
+        if let Some(stored) = self.names().asleep.get(id) {
+            return Some(self.view_asleep(stored));
+        }
         let gone = self.names().gone.get(id).map(|Gone { death, history, .. }| (death.clone(), history.clone()));
         let (death, history) = gone?;
         Some(view::of_ended(id.clone(), death, history.as_deref(), self.limits(), self.config.policy.files.workspace))
+    }
+
+    fn view_asleep(&self, stored: &Stored) -> SessionView {
+        view::of_asleep(&stored.manifest, self.limits(), self.config.policy.files.workspace)
     }
 
     /// Sessions of `owner` after that id, in the order of their ids, that `takes` takes: at most `count`.
@@ -50,7 +59,7 @@ impl Registry {
         let is_after = |id: &&SessionId| id.owner() == owner && after.is_none_or(|after| *id > after);
         let mut ids: Vec<SessionId> = {
             let names = self.names();
-            names.live.keys().chain(names.gone.keys()).filter(is_after).cloned().collect()
+            names.live.keys().chain(names.asleep.keys()).chain(names.gone.keys()).filter(is_after).cloned().collect()
         };
         ids.sort_unstable();
         ids.dedup();
@@ -61,6 +70,9 @@ impl Registry {
     fn view_now(&self, id: &SessionId) -> Option<SessionView> {
         let (live, gone) = {
             let names = self.names();
+            if let Some(stored) = names.asleep.get(id) {
+                return Some(self.view_asleep(stored));
+            }
             let live = names.live.get(id).map(|live| live.held.borrow().clone());
             (live, names.gone.get(id).map(|Gone { death, history, .. }| (death.clone(), history.clone())))
         };
@@ -74,23 +86,31 @@ impl Registry {
 
     /// Changes a session that lives; none where there is none.
     pub(crate) async fn change(
-        &self,
+        self: &Arc<Self>,
         id: &SessionId,
-        SessionChange { labels, idle_max, life_max }: SessionChange,
-    ) -> std::io::Result<Option<SessionView>> {
-        let Some(mut held) = self.names().live.get(id).map(|live| live.held.clone()) else { return Ok(None) };
+        SessionChange { labels, checkpoints, idle_max, life_max }: SessionChange,
+    ) -> io::Result<Option<SessionView>> {
+        let Some(mut held) = self.awake(id).map_err(io::Error::other)? else { return Ok(None) };
         let Ok(Some(held)) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { return Ok(None) };
         held.history.update(|record| {
             record.labels = labels.unwrap_or_else(|| std::mem::take(&mut record.labels));
+            record.checkpoints = checkpoints.unwrap_or(record.checkpoints);
             record.asked.idle_max = idle_max.or(record.asked.idle_max);
             record.asked.life_max = life_max.or(record.asked.life_max);
         })?;
         Ok(Some(held.view()))
     }
 
-    /// The files of the session of that name, as soon as it is there; none where none of that name lives.
-    pub(crate) async fn workspace(&self, id: &SessionId) -> Option<Workspace> {
-        let mut live = self.names().live.get(id).map(|live| live.held.clone())?;
+    /// The session of that name as it can be looked at, woken if need be; none where there is none.
+    fn awake(self: &Arc<Self>, id: &SessionId) -> Result<Option<watch::Receiver<Option<Held>>>, ExecuteError> {
+        let mut names = self.names();
+        self.rouse(&mut names, id)?;
+        Ok(names.live.get(id).map(|live| live.held.clone()))
+    }
+
+    /// The files of the session of that name, as soon as it is there; none where none of that name lives, or can be woken.
+    pub(crate) async fn workspace(self: &Arc<Self>, id: &SessionId) -> Option<Workspace> {
+        let mut live = self.awake(id).ok()??;
         // An error where it could not be started.
         let held = live.wait_for(Option::is_some).await.ok()?;
         held.as_ref().map(|held| Workspace::new(held.workspace.clone(), Arc::clone(&self.workers)))
@@ -98,8 +118,9 @@ impl Registry {
 
     /// Gives the session of that name another interpreter, and returns it as it is then; none where there is none. What runs in
     /// it is ended with that, what waits goes on.
-    pub(crate) async fn restart(&self, id: &SessionId) -> Result<Option<SessionView>, ExecuteError> {
+    pub(crate) async fn restart(self: &Arc<Self>, id: &SessionId) -> Result<Option<SessionView>, ExecuteError> {
         let (reply, restarted) = oneshot::channel();
+        self.awake(id)?;
         match self.names().live.get(id) {
             Some(live) => {
                 // Before what runs is ended for it.
@@ -126,15 +147,19 @@ impl Registry {
         wanted: WantedSession,
     ) -> Result<SessionView, CreateError> {
         let (reply, created) = oneshot::channel();
+        let from = wanted.from.clone();
+        let from = from.map(|from| self.find_checkpoint(&from).ok_or(CreateError::NoCheckpoint)).transpose()?;
         {
             let mut names = self.names();
             match names.live.get(&id) {
                 Some(live) if !live.queue.is_closed() => return Err(CreateError::Exists),
                 Some(_) => {}
+                None if names.asleep.contains_key(&id) => return Err(CreateError::Exists),
                 None => self.check_room(&names, &id)?,
             }
             let untold = names.gone.get(&id).map(|gone| gone.number);
-            let beginning = Beginning::Created(wanted, Creation { reply, untold, _in_flight: InFlight::new(self) });
+            let beginning =
+                Beginning::Created(Box::new(wanted), from, Creation { reply, untold, _in_flight: InFlight::new(self) });
             names.live.insert(id.clone(), self.start_task(&id, beginning, []));
         }
         let internal = |cause: Box<dyn std::error::Error + Send + Sync>| ExecuteError::Internal(cause);

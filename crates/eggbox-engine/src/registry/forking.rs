@@ -7,11 +7,15 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
 use super::creation::Creation;
+use super::errand::Errand;
 use super::{Beginning, InFlight, Registry};
+use crate::checkpoint_id::CheckpointId;
 use crate::engine::{CreateError, ExecuteError, ForkError, chain};
+use crate::environment::undo;
 use crate::outcome::Death;
 use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
+use crate::session_limits::AskedLimits;
 use crate::view::SessionView;
 
 /// The wish that a session be forked, for its task.
@@ -39,15 +43,16 @@ impl Registry {
         let mut waiting = Vec::new();
         {
             let mut registered = self.names();
+            self.rouse(&mut registered, id)?;
             let parent = registered.live.get(id).filter(|live| !live.queue.is_closed());
-            let (last, forks) =
-                parent.map(|live| (live.board.last(), live.forks.clone())).ok_or(ForkError::NoSession)?;
+            let (last, errands) =
+                parent.map(|live| (live.board.last(), live.errands.clone())).ok_or(ForkError::NoSession)?;
             // Before any of them is there, and under one lock: no other can take its name or its room.
-            if names.iter().any(|name| registered.live.contains_key(name)) {
+            if names.iter().any(|name| registered.is_named(name)) {
                 return Err(CreateError::Exists.into());
             }
             self.check_room_for(&registered, id, names.len())?;
-            let permit = forks.try_reserve().map_err(|refused| match refused {
+            let permit = errands.try_reserve().map_err(|refused| match refused {
                 TrySendError::Full(()) => {
                     ForkError::from(ExecuteError::QueueFull { queue_max: self.config.limits.queue_max })
                 }
@@ -64,7 +69,7 @@ impl Registry {
                 children.push((name.clone(), sender));
                 waiting.push((name, created));
             }
-            permit.send(Fork { children, _in_flight: InFlight::new(self) });
+            permit.send(Errand::Fork(Fork { children, _in_flight: InFlight::new(self) }));
         }
         let (mut views, mut made, mut failure) = (Vec::new(), Vec::new(), None);
         for (name, created) in waiting {
@@ -91,12 +96,15 @@ impl Registry {
         let left = || end.saturating_duration_since(Instant::now());
         let mut captured = match self.environment_of(&session.id, &session.history) {
             _ if turn.is_none() => Err(SessionError::ForksBusy),
-            Ok(environment) => environment.capture(session, left()).await.map(|image| (image, environment)),
+            Ok(environment) => environment.original(session, left()).await.map(|original| (original, environment)),
             Err(error) => Err(error),
         };
         for (name, forked) in children {
             let child = match &captured {
-                Ok((image, environment)) => environment.fork_session(name, session, image, &self.workers, left()).await,
+                Ok((original, environment)) => {
+                    let made = environment.session_from(original, AskedLimits::default(), &self.workers, left()).await;
+                    self.begin_child(made, name, session.id.clone(), None).await
+                }
                 Err(error) => Err(again(error)),
             };
             if let Err(error) = &child {
@@ -107,6 +115,26 @@ impl Registry {
                 // Nobody waits for it any more.
                 unwanted.end(Death::Deleted).await;
                 unwanted.forget().await;
+            }
+        }
+    }
+}
+
+impl Registry {
+    /// Makes one that goes on as another the session of that name.
+    pub(super) async fn begin_child(
+        &self,
+        made: Result<Session, SessionError>,
+        name: SessionId,
+        parent: SessionId,
+        checkpoint: Option<CheckpointId>,
+    ) -> Result<Session, SessionError> {
+        let mut session = made?;
+        match session.begin_as_child(name, parent, checkpoint).await {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                undo(session).await;
+                Err(error.into())
             }
         }
     }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::creation::Creation;
-use super::{Beginning, Fork, InFlight, Manner, Registry, Reply, Request, Shared};
+use super::errand::Errand;
+use super::sleeping::Asleep;
+use super::{Beginning, InFlight, Manner, Registry, Reply, Request, Shared};
+use crate::checkpoints::{CheckpointKind, Stored};
 use crate::engine::{ExecuteError, chain};
 use crate::environment::{Environment, RestartError};
 use crate::executions::{Execution, Past};
@@ -18,7 +21,7 @@ use crate::nest::SpawnError;
 use crate::outcome::{Death, Outcome, SessionState};
 use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
-use crate::wanted::WantedSession;
+use crate::wanted::{Checkpointing, WantedSession};
 use crate::workspace::WorkspaceError;
 
 impl Registry {
@@ -29,14 +32,26 @@ impl Registry {
         beginning: Beginning,
         shared: Shared,
         mut queue: mpsc::Receiver<Request>,
-        mut forks: mpsc::Receiver<Fork>,
+        mut errands: mpsc::Receiver<Errand>,
     ) {
+        let mut from = None;
         let (mut wanted, creation, inherited) = match beginning {
             Beginning::New => {
                 let environment = self.usual_environment(id.owner());
-                (WantedSession { environment, ..WantedSession::default() }, None, None)
+                let checkpoints = self.checkpointing();
+                (WantedSession { environment, checkpoints, ..WantedSession::default() }, None, None)
             }
-            Beginning::Created(wanted, creation) => (wanted, Some(creation), None),
+            Beginning::Created(wanted, checkpoint, creation) => {
+                from = checkpoint;
+                (*wanted, Some(creation), None)
+            }
+            Beginning::Asleep(stored) => match self.wake(&id, &stored).await {
+                Ok(session) => {
+                    self.counts().session_woken();
+                    (WantedSession::default(), None, Some((session, None)))
+                }
+                Err(error) => return self.fail(&id, None, queue, &error, Some(stored)),
+            },
             Beginning::Forked { forked, creation, .. } => {
                 match forked.await.unwrap_or_else(|_| Err(SessionError::NotCarried { why: "it has ended".to_owned() }))
                 {
@@ -44,7 +59,7 @@ impl Registry {
                         self.counts().session_started();
                         (WantedSession::default(), Some(creation), Some((session, None)))
                     }
-                    Err(error) => return self.fail(&id, Some(creation), queue, &error),
+                    Err(error) => return self.fail(&id, Some(creation), queue, &error, None),
                 }
             }
             Beginning::Inherited(session, running) => (WantedSession::default(), None, Some((*session, running))),
@@ -52,12 +67,12 @@ impl Registry {
         wanted.limits = wanted.limits.and(&self.asked_of(id.owner()));
         let (mut session, running) = match inherited {
             Some(inherited) => inherited,
-            None => match self.start_session(&id, wanted).await {
+            None => match self.start_session(&id, wanted, from).await {
                 Ok(session) => {
                     self.counts().session_started();
                     (session, None)
                 }
-                Err(error) => return self.fail(&id, creation, queue, &error),
+                Err(error) => return self.fail(&id, creation, queue, &error, None),
             },
         };
         session.end_by(Arc::clone(&shared.ending));
@@ -68,7 +83,11 @@ impl Registry {
             // Who has gone away leaves a session that nobody uses.
             let _ = reply.send(Ok(held));
         }
-        let End { death, last } = self.serve_to_end(&mut session, running, (&mut queue, &mut forks), &shared).await;
+        let End { death, last, asleep } =
+            self.serve_to_end(&mut session, running, (&mut queue, &mut errands), &shared).await;
+        if let Some(asleep) = asleep {
+            return self.fall_asleep(&mut session, queue, asleep).await;
+        }
         if let Some(death) = &death {
             self.counts().session_ended(if session.is_deleted() { &Death::Deleted } else { death });
         }
@@ -78,6 +97,9 @@ impl Registry {
         let untold = death.clone().filter(|_| !is_told);
         if let Some(death) = &untold {
             tracing::debug!(session = %id, ?death, "a session has ended, and nobody was told yet");
+        }
+        if is_deleted {
+            self.forget_automatic(&session.history.record()).await;
         }
         self.remove(&mut session, &mut queue, is_deleted, untold).await;
         if let Some(Last { reply, answer, manner }) = last {
@@ -111,7 +133,7 @@ impl Registry {
         &self,
         session: &mut Session,
         running: Option<InFlight>,
-        (queue, forks): (&mut mpsc::Receiver<Request>, &mut mpsc::Receiver<Fork>),
+        (queue, errands): (&mut mpsc::Receiver<Request>, &mut mpsc::Receiver<Errand>),
         shared: &Shared,
     ) -> End {
         let Shared { board, restart, .. } = shared;
@@ -131,24 +153,30 @@ impl Registry {
             Ok(None) => {}
             // Below.
             Ok(Some(Death::Restarted)) => {}
-            Ok(Some(death)) => return End { death: Some(death), last: None },
-            Err(error) => return End { death: Some(self.give_up(session, &error).await), last: None },
+            Ok(Some(death)) => {
+                let before = session.history.number_before_last();
+                if !self.rewind(session, before, &death, shared).await {
+                    return End::of(death);
+                }
+            }
+            Err(error) => return End::of(self.give_up(session, &error).await),
         }
         if session.history.awaits_restart()
             && let Some(death) = self.replace_interpreter(session, shared, true).await
         {
-            return End { death: Some(death), last: None };
+            return End::of(death);
         }
         let owner = session.id.owner().cloned();
         loop {
             let is_unkept = session.is_unkept();
+            let is_due = session.is_due_for_checkpoint();
             let request = tokio::select! {
                 biased;
                 // Looked at first: code is not given to a session that is known to have ended.
-                death = session.watch_idle() => return End { death: Some(death), last: None },
+                death = session.watch_idle() => return End::of(death),
                 () = restart.wanted() => {
                     if let Some(death) = self.replace_interpreter(session, shared, false).await {
-                        return End { death: Some(death), last: None };
+                        return End::of(death);
                     }
                     continue;
                 }
@@ -158,15 +186,21 @@ impl Registry {
                     }
                     continue;
                 }
-                Some(fork) = forks.recv() => {
-                    self.fork_now(session, fork).await;
+                Some(errand) = errands.recv() => {
+                    if let Some(asleep) = self.run_errand(session, errand, shared).await {
+                        return End { asleep: Some(asleep), ..End::default() };
+                    }
                     continue;
                 }
                 request = queue.recv() => request,
+                () = is_due => {
+                    self.draw_by_itself(session).await;
+                    continue;
+                }
             };
             // The registry holds a sender while the entry is live.
             let Some(Request { code, number, claim, manner, asked, reply, _in_flight }) = request else {
-                return End { death: None, last: None };
+                return End::default();
             };
             let code_bytes_max = session.code.bytes_max();
             if (code.text.len() + code.stdin.as_ref().map_or(0, String::len)) as u64 > code_bytes_max {
@@ -174,6 +208,11 @@ impl Registry {
                 let _ = reply.send(Err(ExecuteError::CodeTooLong { code_bytes_max }));
                 continue;
             }
+            let takes_each = session.history.record().checkpoints == Checkpointing::Each;
+            if takes_each {
+                self.draw_by_itself(session).await;
+            }
+            let before = session.history.last_number();
             let executed = {
                 let mut turn = pin!(self.owners.turn(owner.as_ref(), &self.turns));
                 let _turn = loop {
@@ -183,13 +222,13 @@ impl Registry {
                         death = session.watch_end() => {
                             board.leave(number);
                             let answer = Ok(Execution::gone(session.id.clone(), death.clone()));
-                            return End { death: Some(death), last: Some(Last { reply, answer, manner }) };
+                            return End::with(death, Last { reply, answer, manner });
                         }
                         () = restart.wanted() => {
                             if let Some(death) = self.replace_interpreter(session, shared, false).await {
                                 board.leave(number);
                                 let answer = Ok(Execution::gone(session.id.clone(), death.clone()));
-                                return End { death: Some(death), last: Some(Last { reply, answer, manner }) };
+                                return End::with(death, Last { reply, answer, manner });
                             }
                         }
                         turn = &mut turn => break turn,
@@ -215,10 +254,15 @@ impl Registry {
                     }
                     let death = self.give_up(session, &error).await;
                     let answer = Err(ExecuteError::Internal(error.into()));
-                    return End { death: Some(death), last: Some(Last { reply, answer, manner }) };
+                    return End::with(death, Last { reply, answer, manner });
                 }
                 Ok(Finished { outcome, usage, .. }) => {
-                    let outcome = self.outcome(outcome);
+                    let mut outcome = self.outcome(outcome);
+                    if let Some(death) = outcome.death()
+                        && self.rewind(session, before, &death, shared).await
+                    {
+                        outcome = outcome.rewound();
+                    }
                     let (death, is_lost) = (outcome.death(), outcome.state() == SessionState::Lost);
                     let past = Some(Past::new(&session.history, number));
                     let execution = Execution { session: session.id.clone(), outcome, usage, past };
@@ -231,11 +275,15 @@ impl Registry {
                         Some(Death::Restarted) => self.replace_interpreter(session, shared, true).await,
                         death => death,
                     };
-                    if is_lost && death.is_some() {
-                        return End { death, last: Some(Last { reply, answer, manner }) };
+                    match death.filter(|_| is_lost) {
+                        Some(death) => return End::with(death, Last { reply, answer, manner }),
+                        // A client that went away can still read it.
+                        None => drop(reply.send(answer)),
                     }
-                    // A client that went away can still read it.
-                    let _ = reply.send(answer);
+                    if takes_each {
+                        // Now, so that the next need not wait for it.
+                        self.draw_by_itself(session).await;
+                    }
                 }
             }
         }
@@ -251,11 +299,7 @@ impl Registry {
         };
         let failed = match started {
             Ok(successor) => {
-                let mut other = std::mem::replace(session, successor);
-                other.process.kill();
-                other.forget().await;
-                session.end_by(Arc::clone(&shared.ending));
-                shared.watched.send_replace(Some(session.held(&self.environments.retired)));
+                self.succeed(session, successor, shared).await;
                 None
             }
             Err(error) => {
@@ -280,11 +324,41 @@ impl Registry {
         failed.filter(|_| was_running || session.process.has_ended()).map(|(death, _)| death)
     }
 
-    async fn start_session(&self, id: &SessionId, wanted: WantedSession) -> Result<Session, SessionError> {
+    /// Has `successor`, which has taken the place of the session, be it from here on.
+    pub(super) async fn succeed(&self, session: &mut Session, successor: Session, shared: &Shared) {
+        let mut other = std::mem::replace(session, successor);
+        other.process.kill();
+        other.forget().await;
+        session.end_by(Arc::clone(&shared.ending));
+        shared.watched.send_replace(Some(session.held(&self.environments.retired)));
+    }
+
+    /// Does what is wanted of a session at rest. Returns what there is of it where it has gone to sleep.
+    async fn run_errand(&self, session: &mut Session, errand: Errand, shared: &Shared) -> Option<Asleep> {
+        match errand {
+            Errand::Fork(fork) => self.fork_now(session, fork).await,
+            Errand::Checkpoint { id, reply } => {
+                reply.send(self.draw(session, id, CheckpointKind::Asked, shared.board.last()).await);
+            }
+            Errand::Restore { checkpoint, reply } => self.restore_now(session, &checkpoint, reply, shared).await,
+            Errand::Sleep { reply } => return self.lie_down(session, reply, shared).await,
+        }
+        None
+    }
+
+    async fn start_session(
+        &self,
+        id: &SessionId,
+        wanted: WantedSession,
+        from: Option<Arc<Stored>>,
+    ) -> Result<Session, SessionError> {
         let Some(environment) = self.environments.get(&wanted.environment) else {
             return Err(SessionError::NoEnvironment { name: wanted.environment });
         };
-        environment.start_session(id.clone(), wanted).await
+        match from {
+            Some(stored) => self.start_from(environment, id, wanted, &stored).await,
+            None => environment.start_session(id.clone(), wanted).await,
+        }
     }
 
     /// The environment that a session is of, as long as there is one of that name which its owner may have.
@@ -334,7 +408,7 @@ impl Registry {
         self.tell_keeper(buried).await;
     }
 
-    async fn tell_keeper(&self, Buried { forgotten, stripped }: Buried) {
+    pub(super) async fn tell_keeper(&self, Buried { forgotten, stripped }: Buried) {
         let keeper = self.keeper();
         if let Some(ended) = stripped {
             keep_end(keeper, &ended).await;
@@ -398,30 +472,40 @@ impl Registry {
             SessionError::ShuttingDown => ExecuteError::ShuttingDown,
             SessionError::ForksBusy => ExecuteError::ForksBusy,
             SessionError::NotCarried { why } => ExecuteError::NotCarried { why: why.clone() },
+            SessionError::NotLoaded { why } => ExecuteError::NotLoaded { why: why.clone() },
             SessionError::NoEnvironment { name } => ExecuteError::NoEnvironment { name: name.clone() },
             other => ExecuteError::Internal(format!("failed to start a session: {}", chain(other)).into()),
         }
     }
 
-    /// No session could be had: everybody who waits for it is told why, or that it is our fault.
+    /// No session could be had: everybody who waits for it is told why, or that it is our fault. One that is `asleep` stays so.
     fn fail(
         &self,
         id: &SessionId,
         creation: Option<Creation>,
         mut queue: mpsc::Receiver<Request>,
         error: &SessionError,
+        asleep: Option<Arc<Stored>>,
     ) {
         let refusal = || self.refusal(error);
         if let ExecuteError::Internal(_) = refusal() {
             tracing::error!(session = %id, error = chain(error), "failed to start a session");
         }
         let mut names = self.names();
-        if let Some(live) = names.live.remove(id) {
+        let live = names.live.remove(id);
+        if let Some(live) = &live {
             live.board.close();
         }
         queue.close();
         while let Ok(request) = queue.try_recv() {
             let _ = request.reply.send(Err(refusal()));
+        }
+        if let Some(stored) = asleep {
+            if live.is_some_and(|live| live.ending.is_wanted()) {
+                self.checkpoints().remove(&stored);
+            } else {
+                names.asleep.insert(id.clone(), stored);
+            }
         }
         if let Some(Creation { reply, untold: _, _in_flight }) = creation {
             let _ = reply.send(Err(refusal()));
@@ -429,13 +513,25 @@ impl Registry {
     }
 }
 
-/// The end of a session.
-#[derive(Debug)]
+/// The end of a session, or of its being awake.
+#[derive(Debug, Default)]
 struct End {
     /// Why; none where it is not for others to know.
     death: Option<Death>,
     /// The answer to the execution that it ended with.
     last: Option<Last>,
+    /// Where it goes on.
+    asleep: Option<Asleep>,
+}
+
+impl End {
+    fn of(death: Death) -> Self {
+        Self { death: Some(death), ..Self::default() }
+    }
+
+    fn with(death: Death, last: Last) -> Self {
+        Self { last: Some(last), ..Self::of(death) }
+    }
 }
 
 #[derive(Debug)]

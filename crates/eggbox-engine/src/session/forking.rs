@@ -1,26 +1,42 @@
 //! A session as what others are made of, and as what is made of another.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::checkpoint::{CaptureError, capture};
+use eggbox_sandbox::checkpoint::{Bounds, CaptureError, capture};
 use eggbox_sandbox::wire::{FromSession, KIND_STAND_STILL, become_request, numbered_request};
 
 use super::{Session, SessionError};
+use crate::checkpoint_id::CheckpointId;
 use crate::clock::Moment;
+use crate::history::History;
 use crate::image::SessionImage;
 use crate::session_id::SessionId;
+use crate::wanted::Checkpointing;
 
 /// What an image has beside the memory that a session may have: its tables, and what was never its own.
 const IMAGE_BYTES_BESIDE: u64 = 64 * 1024 * 1024;
 
+/// How long nobody has used a session that takes a checkpoint when it is idle.
+const ON_IDLE: Duration = Duration::from_millis(500);
+
 impl Session {
-    /// An image of it as it is between two executions. It stands still then, until its next request.
+    /// Fills `file` with an image of it as it is between two executions. It stands still then, until its next request. What lies
+    /// beneath `kept` are images that it may have been loaded from.
     ///
     /// # Errors
     /// Where it has what no image can carry, which it goes on with; or where it does not say so.
-    pub(crate) async fn capture(&mut self, base: OwnedFd, wait_max: Duration) -> Result<OwnedFd, SessionError> {
+    pub(crate) async fn capture(
+        &mut self,
+        base: OwnedFd,
+        file: &File,
+        kept: &Path,
+        wait_max: Duration,
+    ) -> Result<(), SessionError> {
         let asked = Moment::now().nanos();
         let refused = |why: &str| Err(SessionError::NotCarried { why: why.to_owned() });
         if !self.process.ask(&numbered_request(KIND_STAND_STILL, asked)?) {
@@ -38,13 +54,15 @@ impl Session {
         let pid = self.process.pid().ok_or(SessionError::Closed)?;
         let bytes_max = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);
         // Off the threads that serve others: its memory is read by the kernel's hand.
-        let captured = tokio::task::spawn_blocking(move || capture(pid, base, place, bytes_max)).await;
-        let image = captured.map_err(io::Error::other)?.map_err(|error| match error {
+        let (file, kept) = (file.try_clone()?, kept.to_owned());
+        let captured =
+            tokio::task::spawn_blocking(move || capture(pid, base, place, Bounds { bytes_max, kept: &kept }, &file));
+        captured.await.map_err(io::Error::other)?.map_err(|error| match error {
             CaptureError::Read(error) => SessionError::Channel(error),
             refused => SessionError::NotCarried { why: refused.to_string() },
         })?;
         // Its number may have become another's only once it was gone.
-        if self.process.pid() == Some(pid) { Ok(image) } else { Err(SessionError::Closed) }
+        if self.process.pid() == Some(pid) { Ok(()) } else { Err(SessionError::Closed) }
     }
 
     /// Becomes what the image says, which is of the same base.
@@ -58,7 +76,7 @@ impl Session {
         wait_max: Duration,
     ) -> Result<(), SessionError> {
         let asked = Moment::now().nanos();
-        self.shown = image.shown();
+        self.shown = image.room();
         let request = become_request(asked, image.shown_bytes_min())?;
         if !self.process.ask_with(&request, &[image.as_fd(), base]) {
             return Err(SessionError::Closed);
@@ -73,19 +91,57 @@ impl Session {
         }
     }
 
-    /// Makes one that has become the image of another the session of that name.
-    pub(crate) async fn begin_as_fork(&mut self, id: SessionId, of: &Self) -> Result<(), SessionError> {
-        self.history.set_variables(of.history.variables())?;
+    /// Makes one that has become the image of another, which was called `parent`, the session of that name.
+    pub(crate) async fn begin_as_child(
+        &mut self,
+        id: SessionId,
+        parent: SessionId,
+        checkpoint: Option<CheckpointId>,
+    ) -> io::Result<()> {
         let process = self.note.created;
         self.id = id.clone();
         self.history.update(|record| {
             record.id = id;
             record.process = Some(process);
-            record.parent = Some(of.id.clone());
+            record.parent = Some(parent);
+            record.checkpoint = checkpoint;
         })?;
+        self.keep_or_say().await;
+        Ok(())
+    }
+
+    /// Makes one that has become the image of a session which sleeps that session, with what it has run.
+    pub(crate) async fn begin_awake(&mut self, history: History) -> io::Result<()> {
+        let (kills_before, process) = (self.history.kills_before(), self.note.created);
+        self.history = Arc::new(history);
+        self.id = self.history.record().id;
+        self.history.wake(kills_before, process)?;
+        self.keep_or_say().await;
+        Ok(())
+    }
+
+    /// Goes on as a session of which it has become an earlier image.
+    pub(crate) async fn go_back_as(&mut self, other: &Self) -> io::Result<()> {
+        let checkpoint = self.history.record().checkpoint;
+        self.take_over(other, |record| record.checkpoint = checkpoint).await
+    }
+
+    /// Returns when it is to take a checkpoint by itself, as nobody has used it for a moment.
+    pub(crate) fn is_due_for_checkpoint(&self) -> impl Future<Output = ()> + use<> {
+        let is_wanted = self.history.record().checkpoints == Checkpointing::OnIdle;
+        let is_new = is_wanted && self.tried != Some(self.what_it_is());
+        let due = self.history.idle_since().filter(|_| is_new).map(|since| since.after(ON_IDLE));
+        async move {
+            match due {
+                Some(due) => due.reached().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn keep_or_say(&mut self) {
         if let Err(error) = self.keep().await {
             tracing::error!(%error, "a session is not kept: it would end with this server");
         }
-        Ok(())
     }
 }

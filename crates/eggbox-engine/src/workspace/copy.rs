@@ -1,5 +1,5 @@
-//! A whole workspace made anew in another session: one thread reads it as the one session's user, another writes it as the
-//! other's.
+//! Trees of files made anew: one thread reads them as the one session's user, another writes them as the other's, or as the
+//! server's where they are kept.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, SeekFrom, Timespec, Timestamps, fchmod, fstat, ftruncate, futimens, linkat, mkdirat,
-    openat, readlinkat, seek, symlinkat, utimensat,
+    openat, readlinkat, seek, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use tokio::sync::{mpsc, oneshot};
@@ -19,15 +19,17 @@ use super::Workspace;
 use super::entry::{bytes, modified};
 use super::error::{At, WorkspaceError};
 use super::folder::{Folder, open_closed, open_folder, own_path};
+use super::place::{Files, Trees};
+use super::removal;
 use super::walk::{Closed, Step, What, present, text, walk};
-use super::workers::{internal, start};
+use super::workers::{Workers, internal, start, start_with_all};
 
 /// Parts that are read and not yet written, each with a descriptor.
 const PARTS_MAX: usize = 8;
 /// What is copied at once.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// A part of a workspace, in the order in which it is made anew: its name, in the folder that was begun last.
+/// A part of a tree, in the order in which it is made anew: its name, in the folder that was begun last.
 struct Part {
     name: CString,
     made: Made,
@@ -45,7 +47,15 @@ enum Made {
     Link(CString),
 }
 
-type Parts = mpsc::Sender<Result<Part, WorkspaceError>>;
+/// What comes from the thread that reads.
+enum Word {
+    Part(Part),
+    /// What comes now is of the tree of this number.
+    Tree(usize),
+}
+
+type Parts = mpsc::Sender<Result<Word, WorkspaceError>>;
+type PartsEnd = mpsc::Receiver<Result<Word, WorkspaceError>>;
 
 pub(super) async fn copy(from: &Workspace, to: &Workspace) -> Result<(), WorkspaceError> {
     let _walk = from.workers.walk().await?;
@@ -58,9 +68,61 @@ pub(super) async fn copy(from: &Workspace, to: &Workspace) -> Result<(), Workspa
     })?;
     let (reply, written) = oneshot::channel();
     start(to.place.clone(), move |folder| {
-        let _ = reply.send(folder.and_then(|folder| write(&folder, parts)));
+        let _ = reply.send(folder.and_then(|folder| Writer::new(folder)?.write(parts)));
+    })?;
+    written.await.unwrap_or_else(|_| Err(internal("a thread that copied files has panicked")))?;
+    Ok(())
+}
+
+/// The same with all trees that code can write to, which are emptied first where they are a session's. Returns how many bytes
+/// were written.
+pub(crate) async fn copy_all(from: &Files, to: &Files, workers: &Workers) -> Result<u64, WorkspaceError> {
+    let _walk = workers.walk().await?;
+    let bytes_max = workers.workspace_bytes_max.max(workers.scratch_bytes_max);
+    let (sender, parts) = mpsc::channel(PARTS_MAX);
+    start_with_all(from.clone(), move |trees| {
+        if let Err(error) = trees.and_then(|trees| read_all(trees, bytes_max, &sender)) {
+            let _ = sender.blocking_send(Err(error));
+        }
+    })?;
+    let (reply, written) = oneshot::channel();
+    start_with_all(to.clone(), move |trees| {
+        let _ = reply.send(trees.and_then(|trees| write_all(trees, parts)));
     })?;
     written.await.unwrap_or_else(|_| Err(internal("a thread that copied files has panicked")))
+}
+
+fn read_all(trees: Trees, bytes_max: u64, parts: &Parts) -> Result<(), WorkspaceError> {
+    let mut number = 0;
+    while let Some((folder, _)) = trees.get(number)? {
+        parts.blocking_send(Ok(Word::Tree(number))).map_err(|_| given_up())?;
+        read(&folder, bytes_max, parts)?;
+        number += 1;
+    }
+    Ok(())
+}
+
+fn write_all(trees: Trees, mut parts: PartsEnd) -> Result<u64, WorkspaceError> {
+    let (mut writer, mut bytes) = (None::<Writer>, 0);
+    while let Some(word) = parts.blocking_recv() {
+        match (word?, &mut writer) {
+            (Word::Part(part), Some(writer)) => writer.make(part)?,
+            (Word::Part(_), None) => return Err(internal("a part came before its tree")),
+            (Word::Tree(number), before) => {
+                bytes += before.take().map_or(Ok(0), Writer::end)?;
+                let (folder, is_bare) = trees.get_or_make(number)?;
+                if is_bare {
+                    removal::empty(&folder)?;
+                }
+                writer = Some(Writer { replaces: !is_bare, ..Writer::new(folder)? });
+            }
+        }
+    }
+    Ok(bytes + writer.map_or(Ok(0), Writer::end)?)
+}
+
+fn given_up() -> WorkspaceError {
+    internal("what was to write files has given up")
 }
 
 fn read(folder: &Folder, bytes_max: u64, parts: &Parts) -> Result<(), WorkspaceError> {
@@ -70,7 +132,7 @@ fn read(folder: &Folder, bytes_max: u64, parts: &Parts) -> Result<(), WorkspaceE
         let Some(made) = part(&step, &mut first_names)? else { return Ok(()) };
         let mode = Mode::from_raw_mode(step.stat.st_mode & 0o7777);
         let part = Part { name: step.name.clone(), made, mode, modified: modified(step.stat) };
-        parts.blocking_send(Ok(part)).map_err(|_| internal("what was to write them has given up"))
+        parts.blocking_send(Ok(Word::Part(part))).map_err(|_| given_up())
     })
 }
 
@@ -96,38 +158,73 @@ fn part(step: &Step<'_>, first_names: &mut HashMap<u64, Vec<u8>>) -> Result<Opti
     })
 }
 
-fn write(folder: &Folder, mut parts: mpsc::Receiver<Result<Part, WorkspaceError>>) -> Result<(), WorkspaceError> {
-    let mut open: Vec<OwnedFd> = vec![folder.open_folder("")?];
-    while let Some(part) = parts.blocking_recv() {
-        let Part { name, made, mode, modified } = part?;
+/// Makes a tree.
+struct Writer {
+    folder: Folder,
+    /// The folders that were begun and have not ended, from the top.
+    open: Vec<OwnedFd>,
+    /// What is in the way of a file goes.
+    replaces: bool,
+    bytes: u64,
+}
+
+impl Writer {
+    fn new(folder: Folder) -> Result<Self, WorkspaceError> {
+        let open = vec![folder.open_folder("")?];
+        Ok(Self { folder, open, replaces: false, bytes: 0 })
+    }
+
+    fn write(mut self, mut parts: PartsEnd) -> Result<u64, WorkspaceError> {
+        while let Some(word) = parts.blocking_recv() {
+            if let Word::Part(part) = word? {
+                self.make(part)?;
+            }
+        }
+        self.end()
+    }
+
+    /// The last word of the other thread is that all is read, or why not.
+    fn end(self) -> Result<u64, WorkspaceError> {
+        if self.open.len() == 1 { Ok(self.bytes) } else { Err(internal("a tree was not read to its end")) }
+    }
+
+    fn make(&mut self, Part { name, made, mode, modified }: Part) -> Result<(), WorkspaceError> {
         let place = name.to_string_lossy().into_owned();
         if matches!(made, Made::FolderEnd) {
             // Only now: its mode may forbid what had to be made in it, and that has changed its time.
-            if let Some(done) = open.pop() {
+            if let Some(done) = self.open.pop() {
                 fchmod(&done, mode).and_then(|()| futimens(&done, &times(modified))).at(&place)?;
             }
-            continue;
+            return Ok(());
         }
-        let Some(parent) = open.last() else { return Err(internal("a folder ended that was not begun")) };
+        let Some(parent) = self.open.last() else { return Err(internal("a folder ended that was not begun")) };
+        if self.replaces && !matches!(made, Made::Folder) {
+            match unlinkat(parent, &*name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(WorkspaceError::at(&place, error)),
+            }
+        }
         match made {
             Made::Folder => {
                 match mkdirat(parent, &*name, Mode::RWXU) {
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(error) => return Err(WorkspaceError::at(&place, error)),
                 }
-                open.push(open_folder(parent.as_fd(), &*name).at(&place)?);
+                let begun = open_folder(parent.as_fd(), &*name).at(&place)?;
+                self.open.push(begun);
             }
-            Made::File(file) => make_file(parent.as_fd(), &name, &file, mode, modified).at(&place)?,
-            Made::Same(first) => make_name(folder, &first, parent.as_fd(), &name).at(&place)?,
+            Made::File(file) => {
+                self.bytes += make_file(parent.as_fd(), &name, &file, mode, modified).at(&place)?;
+            }
+            Made::Same(first) => make_name(&self.folder, &first, parent.as_fd(), &name).at(&place)?,
             Made::Link(target) => {
                 symlinkat(&*target, parent, &*name).at(&place)?;
                 utimensat(parent, &*name, &times(modified), AtFlags::SYMLINK_NOFOLLOW).at(&place)?;
             }
             Made::FolderEnd => {}
         }
+        Ok(())
     }
-    // The last word of the other thread is that all is read, or why not.
-    if open.len() == 1 { Ok(()) } else { Err(internal("a workspace was not read to its end")) }
 }
 
 fn times((seconds, nanos): (i64, u32)) -> Timestamps {
@@ -135,35 +232,39 @@ fn times((seconds, nanos): (i64, u32)) -> Timestamps {
     Timestamps { last_access: time, last_modification: time }
 }
 
-fn make_file(parent: BorrowedFd<'_>, name: &CString, from: &File, mode: Mode, modified: (i64, u32)) -> io::Result<()> {
+fn make_file(parent: BorrowedFd<'_>, name: &CString, from: &File, mode: Mode, modified: (i64, u32)) -> io::Result<u64> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let to = File::from(openat(parent, &**name, flags, Mode::RUSR | Mode::WUSR)?);
-    copy_content(from, &to)?;
+    let bytes = copy_content(from, &to)?;
     fchmod(&to, mode)?;
-    Ok(futimens(&to, &times(modified))?)
+    futimens(&to, &times(modified))?;
+    Ok(bytes)
 }
 
-/// Copies what is in a file, and leaves its holes holes.
-fn copy_content(from: &File, to: &File) -> io::Result<()> {
+/// Copies what is in a file, and leaves its holes holes. Returns how many bytes that is.
+pub(crate) fn copy_content(from: &File, to: &File) -> io::Result<u64> {
     let size = bytes(&fstat(from)?);
-    let mut buffer = vec![0; BUFFER_BYTES];
-    let mut offset = 0;
+    let mut buffer = vec![0; BUFFER_BYTES.min(usize::try_from(size).unwrap_or(BUFFER_BYTES))];
+    let (mut offset, mut copied) = (0, 0);
     while offset < size {
         let Some(start) = next(from, SeekFrom::Data(offset))? else { break };
         let end = next(from, SeekFrom::Hole(start))?.unwrap_or(size).min(size);
         offset = start;
         while offset < end {
-            let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX).min(BUFFER_BYTES);
+            let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX).min(buffer.len());
             let count = from.read_at(&mut buffer[..wanted], offset)?;
             if count == 0 {
                 // Code has cut it meanwhile.
-                return Ok(ftruncate(to, size)?);
+                ftruncate(to, size)?;
+                return Ok(copied);
             }
             to.write_all_at(&buffer[..count], offset)?;
             offset += count as u64;
+            copied += count as u64;
         }
     }
-    Ok(ftruncate(to, size)?)
+    ftruncate(to, size)?;
+    Ok(copied)
 }
 
 fn next(file: &File, to: SeekFrom) -> io::Result<Option<u64>> {
@@ -201,6 +302,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn all_trees_are_kept_and_come_back_in_the_place_of_what_is_there() {
+        let kept = tempfile::tempdir().unwrap();
+        let trees: [_; 2] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+        let opened = || Trees::OfSession(trees.iter().map(|tree| (handle(tree.path()), true)).collect());
+        let copy_trees = |from: Trees, to: Trees| {
+            let (sender, parts) = mpsc::channel(PARTS_MAX);
+            std::thread::scope(|scope| {
+                scope.spawn(move || read_all(from, 1 << 20, &sender).unwrap());
+                scope.spawn(move || write_all(to, parts)).join().unwrap()
+            })
+        };
+        fs::write(trees[0].path().join("a"), "12345").unwrap();
+        fs::create_dir_all(trees[1].path().join("b/c")).unwrap();
+        let open_kept = || Files::Kept(kept.path().to_owned()).open().unwrap();
+        assert_eq!(copy_trees(opened(), open_kept()).unwrap(), 5);
+        fs::write(trees[0].path().join("a"), "other").unwrap();
+        fs::write(trees[0].path().join("new"), "").unwrap();
+        fs::remove_dir_all(trees[1].path().join("b")).unwrap();
+        assert_eq!(copy_trees(open_kept(), opened()).unwrap(), 5);
+        assert_eq!(fs::read_to_string(trees[0].path().join("a")).unwrap(), "12345");
+        assert!(!trees[0].path().join("new").exists() && trees[1].path().join("b/c").is_dir());
+        // One that has no such tree.
+        assert!(copy_trees(open_kept(), Trees::OfSession(Vec::new())).is_err());
+    }
+
     /// A folder for that user alone.
     fn folder_of(user: u32) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -227,7 +354,7 @@ mod tests {
             });
             let writer = scope.spawn(move || {
                 become_user(USERS[1]);
-                write(&to, parts)
+                Writer::new(to)?.write(parts).map(drop)
             });
             writer.join().unwrap()
         })

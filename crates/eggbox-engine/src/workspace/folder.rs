@@ -39,6 +39,10 @@ impl Folder {
         Self { root }
     }
 
+    pub(super) fn duplicate(&self) -> Result<Self, Errno> {
+        Ok(Self { root: rustix::io::fcntl_dupfd_cloexec(&self.root, 0)? })
+    }
+
     pub(super) fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }

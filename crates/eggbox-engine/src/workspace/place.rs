@@ -1,16 +1,18 @@
-//! Where a session's workspace is, and how the server gets hold of it: by nothing that the session names.
+//! Where a session's files are, and how the server gets hold of them: by nothing that the session names.
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use eggbox_sandbox::plan::{Plan, TreesPlan};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use eggbox_sandbox::plan::{FileSystemPlan, Plan, RootPlan, TreesPlan};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::error::WorkspaceError;
+use super::folder::Folder;
 use crate::ending::Ending;
 
 /// What the plan says of it.
@@ -19,8 +21,17 @@ pub(crate) struct Tree {
     root: Root,
     /// The name of the workspace in there.
     name: PathBuf,
+    /// The others that code can write to, which stand in for `/tmp` and its like.
+    scratch: Vec<Scratch>,
     /// The uid and gid of the session on the host; none where it has the server's.
     pub(super) owner: Option<u32>,
+}
+
+#[derive(Debug, Clone)]
+struct Scratch {
+    name: PathBuf,
+    /// Nothing is in it but what code has put there.
+    is_bare: bool,
 }
 
 /// The folder that has the workspace in it, and that the session cannot change.
@@ -32,11 +43,80 @@ enum Root {
     Folder(PathBuf),
 }
 
+/// All files that code can write to: those of a session that lives, or copies of them in a folder of the server's, each tree in
+/// one that is called by its number.
+#[derive(Debug, Clone)]
+pub(crate) enum Files {
+    OfSession(Place),
+    Kept(PathBuf),
+}
+
+/// The same, opened.
+#[derive(Debug)]
+pub(super) enum Trees {
+    OfSession(Vec<(Folder, bool)>),
+    Kept(OwnedFd),
+}
+
+const HANDLE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
 /// The workspace of a session that lives.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) tree: Tree,
     pub(crate) process: Arc<Ending>,
+    /// Counts what is done to it from outside.
+    pub(crate) changes: Arc<AtomicU64>,
+}
+
+impl Files {
+    pub(super) fn owner(&self) -> Option<u32> {
+        match self {
+            Self::OfSession(place) => place.tree.owner,
+            Self::Kept(_) => None,
+        }
+    }
+
+    pub(super) fn open(&self) -> Result<Trees, WorkspaceError> {
+        let failed = |error: Errno| WorkspaceError::Internal(io::Error::from(error));
+        Ok(match self {
+            Self::OfSession(place) => {
+                let folder = |(folder, is_bare)| (Folder::new(folder), is_bare);
+                Trees::OfSession(place.open_all()?.into_iter().map(folder).collect())
+            }
+            Self::Kept(path) => Trees::Kept(openat(CWD, path, HANDLE, Mode::empty()).map_err(failed)?),
+        })
+    }
+}
+
+impl Trees {
+    /// That of this number, and whether nothing is in it but what code has put there; none beyond the last.
+    pub(super) fn get(&self, number: usize) -> Result<Option<(Folder, bool)>, WorkspaceError> {
+        match self {
+            Self::OfSession(trees) => {
+                let Some((folder, is_bare)) = trees.get(number) else { return Ok(None) };
+                let folder = folder.duplicate().map_err(|error| WorkspaceError::Internal(error.into()))?;
+                Ok(Some((folder, *is_bare)))
+            }
+            Self::Kept(folder) => match open_in(folder, Path::new(&number.to_string())) {
+                Ok(tree) => Ok(Some((Folder::new(tree), true))),
+                Err(Errno::NOENT) => Ok(None),
+                Err(error) => Err(WorkspaceError::Internal(error.into())),
+            },
+        }
+    }
+
+    /// The same, made where it is not there and can be.
+    pub(super) fn get_or_make(&self, number: usize) -> Result<(Folder, bool), WorkspaceError> {
+        if let Self::Kept(folder) = self {
+            match mkdirat(folder, number.to_string(), Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(WorkspaceError::Internal(error.into())),
+            }
+        }
+        let absent = || WorkspaceError::Internal(io::Error::other("a session has fewer trees than another"));
+        self.get(number)?.ok_or_else(absent)
+    }
 }
 
 impl Tree {
@@ -44,15 +124,21 @@ impl Tree {
     pub(crate) fn of(plan: &Plan, slot: u32) -> Self {
         let path = plan.session.trees.of(slot).workspace.path;
         let owner = plan.outside_id(slot);
+        let beneath_root = |path: &Path| path.strip_prefix("/").unwrap_or(path).to_owned();
         match &plan.session.trees {
-            TreesPlan::Mounted { .. } => {
-                let name = path.strip_prefix("/").unwrap_or(&path).to_owned();
-                Self { root: Root::OfProcess, name, owner }
+            TreesPlan::Mounted { scratch, .. } => {
+                let tree = |tree: &FileSystemPlan| Scratch {
+                    name: beneath_root(&tree.path),
+                    is_bare: tree.shown == RootPlan::default(),
+                };
+                let scratch = scratch.iter().map(tree).collect();
+                Self { root: Root::OfProcess, name: beneath_root(&path), scratch, owner }
             }
             TreesPlan::Folders { .. } => {
                 let name = path.file_name().map(PathBuf::from).unwrap_or_default();
                 let folder = path.parent().map(PathBuf::from).unwrap_or_default();
-                Self { root: Root::Folder(folder), name, owner }
+                let scratch = vec![Scratch { name: "tmp".into(), is_bare: true }];
+                Self { root: Root::Folder(folder), name, scratch, owner }
             }
         }
     }
@@ -62,8 +148,17 @@ impl Place {
     /// A handle on the workspace. The session's first process was there before and after, so that neither its number nor its
     /// slot can have been another's.
     pub(super) fn open(&self) -> Result<OwnedFd, WorkspaceError> {
+        self.opened(|pid| self.tree.open(pid))
+    }
+
+    /// The same on all its trees, the workspace first, each with whether nothing is in it but what code has put there.
+    fn open_all(&self) -> Result<Vec<(OwnedFd, bool)>, WorkspaceError> {
+        self.opened(|pid| self.tree.open_all(pid))
+    }
+
+    fn opened<T>(&self, open: impl FnOnce(Pid) -> Result<T, Errno>) -> Result<T, WorkspaceError> {
         let pid = self.process.pid().ok_or(WorkspaceError::Gone)?;
-        let opened = self.tree.open(pid);
+        let opened = open(pid);
         if self.process.pid() != Some(pid) {
             return Err(WorkspaceError::Gone);
         }
@@ -77,12 +172,25 @@ impl Place {
 
 impl Tree {
     fn open(&self, pid: Pid) -> Result<OwnedFd, Errno> {
-        let handle = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = match &self.root {
-            Root::OfProcess => openat(CWD, format!("/proc/{pid}/root"), handle, Mode::empty())?,
-            Root::Folder(path) => openat(CWD, path, handle, Mode::empty())?,
-        };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        openat2(&root, &self.name, handle, Mode::empty(), resolve)
+        open_in(&self.root(pid)?, &self.name)
     }
+
+    fn open_all(&self, pid: Pid) -> Result<Vec<(OwnedFd, bool)>, Errno> {
+        let root = self.root(pid)?;
+        let workspace = std::iter::once((&self.name, true));
+        let scratch = self.scratch.iter().map(|Scratch { name, is_bare }| (name, *is_bare));
+        workspace.chain(scratch).map(|(name, is_bare)| Ok((open_in(&root, name)?, is_bare))).collect()
+    }
+
+    fn root(&self, pid: Pid) -> Result<OwnedFd, Errno> {
+        match &self.root {
+            Root::OfProcess => openat(CWD, format!("/proc/{pid}/root"), HANDLE, Mode::empty()),
+            Root::Folder(path) => openat(CWD, path, HANDLE, Mode::empty()),
+        }
+    }
+}
+
+fn open_in(root: &OwnedFd, name: &Path) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    openat2(root, name, HANDLE, Mode::empty(), resolve)
 }

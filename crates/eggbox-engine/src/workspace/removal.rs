@@ -26,7 +26,7 @@ pub(super) fn remove(folder: &Folder, path: &WorkspacePath, recursive: bool) -> 
         Err(Errno::NOTEMPTY) if recursive => {}
         other => return other.at(path.as_str()),
     }
-    let mut removal = Removal { deadline: Instant::now() + REMOVAL_MAX, moved: 0, prefix: Uuid::now_v7() };
+    let mut removal = Removal::new();
     loop {
         let top = open_closed_folder(parent.as_fd(), name).at(path.as_str())?;
         removal.empty(&top).at(path.as_str())?;
@@ -38,6 +38,21 @@ pub(super) fn remove(folder: &Folder, path: &WorkspacePath, recursive: bool) -> 
     }
 }
 
+/// Removes all that is in the folder, but not the folder.
+pub(super) fn empty(folder: &Folder) -> Result<(), WorkspaceError> {
+    let top = folder.open_folder("")?;
+    Removal::new().empty(&top).at("")
+}
+
+/// Removes the folder of that name with all that is in it.
+pub(crate) fn remove_folder(parent: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+    match open_closed_folder(parent, name) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => Removal::new().empty(&other?)?,
+    }
+    unlinkat(parent, name, AtFlags::REMOVEDIR)
+}
+
 /// What one removal keeps to.
 struct Removal {
     deadline: Instant,
@@ -47,6 +62,10 @@ struct Removal {
 }
 
 impl Removal {
+    fn new() -> Self {
+        Self { deadline: Instant::now() + REMOVAL_MAX, moved: 0, prefix: Uuid::now_v7() }
+    }
+
     /// Removes all that is in `top`. Folders within others are moved up into it first, so that one descriptor is enough
     /// for any depth. Each round goes through it once; it ends with one that found nothing.
     fn empty(&mut self, top: &OwnedFd) -> Result<(), Errno> {

@@ -39,7 +39,7 @@ impl Upload {
         transfer: OwnedSemaphorePermit,
     ) -> Result<Self, WorkspaceError> {
         let wanted = path.clone();
-        let file = workspace.run(move |folder| make(folder, &wanted)).await?;
+        let file = workspace.change(move |folder| make(folder, &wanted)).await?;
         Ok(Self { workspace, path, file: Arc::new(file), bytes: 0, _transfer: transfer })
     }
 
@@ -67,7 +67,7 @@ impl Upload {
     /// Where the name cannot be had.
     pub async fn finish(self, replace: bool) -> Result<(Entry, bool), WorkspaceError> {
         let Self { workspace, path, file, .. } = self;
-        workspace.run(move |folder| name(folder, &file, &path, replace)).await
+        workspace.change(move |folder| name(folder, &file, &path, replace)).await
     }
 }
 

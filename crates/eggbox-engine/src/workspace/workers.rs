@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::error::WorkspaceError;
 use super::folder::Folder;
-use super::place::Place;
+use super::place::{Files, Place, Trees};
 
 /// Jobs that are done at once; further ones wait, each for as long as the file system takes.
 const JOBS_MAX: usize = 16;
@@ -28,13 +28,14 @@ pub(crate) struct Workers {
     walks: Arc<Semaphore>,
     pub(super) file_bytes_max: u64,
     pub(super) workspace_bytes_max: u64,
+    pub(super) scratch_bytes_max: u64,
 }
 
 impl Workers {
     pub(crate) fn new(limits: &SandboxLimits) -> Self {
         let [jobs, transfers, walks] = [JOBS_MAX, TRANSFERS_MAX, WALKS_MAX].map(|max| Arc::new(Semaphore::new(max)));
-        let SandboxLimits { file_bytes_max, workspace_bytes_max, .. } = *limits;
-        Self { jobs, transfers, walks, file_bytes_max, workspace_bytes_max }
+        let SandboxLimits { file_bytes_max, workspace_bytes_max, scratch_bytes_max, .. } = *limits;
+        Self { jobs, transfers, walks, file_bytes_max, workspace_bytes_max, scratch_bytes_max }
     }
 
     /// A place among the transfers.
@@ -69,16 +70,32 @@ pub(super) fn start(
     place: Place,
     job: impl FnOnce(Result<Folder, WorkspaceError>) + Send + 'static,
 ) -> Result<(), WorkspaceError> {
-    let open = move || {
+    start_as(place.tree.owner, move || place.open().map(Folder::new), job)
+}
+
+/// The same with all files of a session, or with copies of them, as the server's user.
+pub(super) fn start_with_all(
+    files: Files,
+    job: impl FnOnce(Result<Trees, WorkspaceError>) + Send + 'static,
+) -> Result<(), WorkspaceError> {
+    start_as(files.owner(), move || files.open(), job)
+}
+
+fn start_as<T>(
+    owner: Option<u32>,
+    open: impl FnOnce() -> Result<T, WorkspaceError> + Send + 'static,
+    job: impl FnOnce(Result<T, WorkspaceError>) + Send + 'static,
+) -> Result<(), WorkspaceError> {
+    let opened = move || {
         // Before it is the session's: who looks at another's root needs rights that the session's user has not.
-        let folder = place.open()?;
-        if let Some(owner) = place.tree.owner {
+        let opened = open()?;
+        if let Some(owner) = owner {
             eggbox_sandbox::reach_files_as(owner).map_err(WorkspaceError::Internal)?;
         }
-        Ok(Folder::new(folder))
+        Ok(opened)
     };
     let thread = std::thread::Builder::new().name("workspace".to_owned());
-    thread.spawn(move || job(open())).map(drop).map_err(WorkspaceError::Internal)
+    thread.spawn(move || job(opened())).map(drop).map_err(WorkspaceError::Internal)
 }
 
 pub(super) fn internal(cause: &'static str) -> WorkspaceError {

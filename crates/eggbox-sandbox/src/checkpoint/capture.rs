@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::process::Pid;
@@ -35,17 +36,50 @@ impl From<io::Error> for CaptureError {
     }
 }
 
-/// An image, in a file in memory that nobody can write to any more, of the process `pid`, which stands still at `place` and
-/// shares `base` with its nest. Its memory is its own affair: where it lies about its place, or does not stand still, whoever
-/// loads the image fares accordingly.
+/// What an image is taken within.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds<'a> {
+    pub bytes_max: u64,
+    /// A folder, without links on the way, of files that no session can open by their paths: images that it was loaded from.
+    pub kept: &'a Path,
+}
+
+/// An empty file in memory for an image.
 ///
 /// # Errors
-/// Where it has what no image can carry, or its memory cannot be read.
-pub fn capture(pid: Pid, base: impl AsFd, place: Place, bytes_max: u64) -> Result<OwnedFd, CaptureError> {
+/// Where the kernel refuses one.
+pub fn image_file() -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    Ok(File::from(memfd_create(c"checkpoint", flags)?))
+}
+
+/// Has nobody write to such a file any more.
+///
+/// # Errors
+/// Where it is none.
+pub fn seal(file: &File) -> io::Result<()> {
+    // Nobody has mapped it to write to it. `WRITE`, which looks for that, fails now and then while the kernel looks at its pages.
+    let seals = SealFlags::FUTURE_WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    Ok(fcntl_add_seals(file, seals)?)
+}
+
+/// Fills `file`, which is empty, with an image of the process `pid`, which stands still at `place` and shares `base` with its
+/// nest. Its memory is its own affair: where it lies about its place, or does not stand still, whoever loads the image fares
+/// accordingly.
+///
+/// # Errors
+/// Where it has what no image can carry, its memory cannot be read, or there is no room for it.
+pub fn capture(
+    pid: Pid,
+    base: impl AsFd,
+    place: Place,
+    Bounds { bytes_max, kept }: Bounds<'_>,
+    file: &File,
+) -> Result<(), CaptureError> {
     let open = |name| File::open(format!("/proc/{}/{name}", pid.as_raw_pid()));
     let (maps, pagemap, memory) = (open("maps")?, open("pagemap")?, open("mem")?);
     let mut found = Vec::new();
-    for (_, mapping) in read_maps(&maps, Identity::of(base)?)? {
+    for (_, mapping) in read_maps(&maps, Identity::of(base)?, Some(kept))? {
         match mapping {
             Found::Kernels => {}
             Found::Shared(name) => return Err(CaptureError::Shared { name }),
@@ -69,18 +103,12 @@ pub fn capture(pid: Pid, base: impl AsFd, place: Place, bytes_max: u64) -> Resul
     if end > bytes_max {
         return Err(CaptureError::TooLarge { bytes: end, bytes_max });
     }
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = File::from(memfd_create(c"checkpoint", flags).map_err(io::Error::from)?);
-    ftruncate(&file, end).map_err(io::Error::from)?;
+    ftruncate(file, end).map_err(io::Error::from)?;
     let mut stored: Vec<(u64, Range<u64>)> =
         runs.iter().filter_map(|run| Some((run.place()?, run.range.clone()))).collect();
     stored.sort_unstable_by_key(|(place, _)| *place);
-    copy(pid, &memory, &stored, &file)?;
-    file.write_all_at(&Image { place, mappings, runs }.encode(), 0)?;
-    // Nobody has mapped it to write to it. `WRITE`, which looks for that, fails now and then while the kernel looks at its pages.
-    let seals = SealFlags::FUTURE_WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    fcntl_add_seals(&file, seals).map_err(io::Error::from)?;
-    Ok(file.into())
+    copy(pid, &memory, &stored, file)?;
+    Ok(file.write_all_at(&Image { place, mappings, runs }.encode(), 0)?)
 }
 
 /// The pages of these mappings that are the process's own, each within one of them.

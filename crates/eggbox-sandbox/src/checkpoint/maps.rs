@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::image::{Mapping, Protection, Source};
 
@@ -36,18 +38,22 @@ impl Identity {
     }
 }
 
-/// All mappings of a process, from its open `maps`, where `base` is the file that it shares with its nest.
-pub(crate) fn read_maps(mut maps: &File, base: Identity) -> io::Result<Vec<(Range<u64>, Found)>> {
+/// All mappings of a process, from its open `maps`, where `base` is the file that it shares with its nest and what lies beneath
+/// `kept` it cannot open.
+pub(crate) fn read_maps(mut maps: &File, base: Identity, kept: Option<&Path>) -> io::Result<Vec<(Range<u64>, Found)>> {
     let mut text = Vec::new();
     io::Read::read_to_end(&mut io::Read::take(&mut maps, MAPS_BYTES_MAX), &mut text)?;
     if text.len() as u64 == MAPS_BYTES_MAX {
         return Err(io::ErrorKind::QuotaExceeded.into());
     }
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| parse(line, base).ok_or_else(|| io::Error::other("a line of maps is of no known form"))).collect()
+    let kept = kept.map(|kept| kept.as_os_str().as_bytes());
+    lines
+        .map(|line| parse(line, base, kept).ok_or_else(|| io::Error::other("a line of maps is of no known form")))
+        .collect()
 }
 
-fn parse(line: &[u8], base: Identity) -> Option<(Range<u64>, Found)> {
+fn parse(line: &[u8], base: Identity, kept: Option<&[u8]>) -> Option<(Range<u64>, Found)> {
     let mut fields = line.splitn(6, |byte| *byte == b' ');
     let mut text = || fields.next().and_then(|field| std::str::from_utf8(field).ok());
     let number = |text: &str| u64::from_str_radix(text, 16).ok();
@@ -68,7 +74,9 @@ fn parse(line: &[u8], base: Identity) -> Option<(Range<u64>, Found)> {
         private(Source::Base { offset }, false)
     } else if identity.inode != 0 {
         let path = unescaped(name);
-        let has_path = path.starts_with(b"/") && !path.ends_with(b" (deleted)") && !path.starts_with(b"/memfd:");
+        let is_kept = kept.and_then(|kept| path.strip_prefix(kept)).is_some_and(|beneath| beneath.starts_with(b"/"));
+        let is_deleted = path.ends_with(b" (deleted)") || path.starts_with(b"/memfd:");
+        let has_path = path.starts_with(b"/") && !is_deleted && !is_kept;
         match (is_shared, has_path) {
             // Where nobody may write through it, it is as good as private.
             (true, true) if !may('w') => private(Source::File { path, identity, offset }, false),
@@ -112,7 +120,7 @@ mod tests {
     #[test]
     fn each_mapping_is_what_it_is_to_an_image() {
         let base = Identity { device: (0, 1), inode: 77 };
-        let found = |line: &str| parse(line.as_bytes(), base).unwrap().1;
+        let found = |line: &str| parse(line.as_bytes(), base, Some(b"/state/kept")).unwrap().1;
         let source = |line: &str| match found(line) {
             Found::Private { mapping, is_whole } => (mapping.source, is_whole),
             other => panic!("{other:?}"),
@@ -132,6 +140,8 @@ mod tests {
             (Source::Base { offset: 0x5000 }, false)
         );
         assert_eq!(source("1000-2000 rw-p 00005000 00:01 78   /memfd:base (deleted)"), (Source::Nothing, true));
+        assert_eq!(source("1000-2000 rw-p 00005000 fe:00 78   /state/kept/1/memory"), (Source::Nothing, true));
+        assert!(!source("1000-2000 rw-p 00005000 fe:00 78   /state/kept1/memory").1);
         assert_eq!(source("1000-2000 rw-p 00000000 00:00 0 "), (Source::Nothing, false));
         assert_eq!(source("1000-2000 rw-p 00000000 00:00 0   [heap]"), (Source::Nothing, false));
         assert_eq!(source("1000-2000 rw-p 00000000 00:00 0   [stack]"), (Source::Stack, false));
@@ -141,7 +151,7 @@ mod tests {
             Found::Shared("/dev/zero (deleted)".to_owned())
         );
         for line in ["", "1000", "1000-2000 rw-p", "x-2000 rw-p 0 00:00 0", "1000-2000 rw-p 0 00 0"] {
-            assert_eq!(parse(line.as_bytes(), base), None, "{line}");
+            assert_eq!(parse(line.as_bytes(), base, None), None, "{line}");
         }
     }
 }

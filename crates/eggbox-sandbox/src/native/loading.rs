@@ -71,7 +71,7 @@ fn try_become(given: Given, told: u64) -> io::Result<std::convert::Infallible> {
         filled: Vec::with_capacity(image.runs.len()),
         last_steps: Vec::with_capacity(image.runs.len() + 1024),
     };
-    let own = read_maps(&File::open("/proc/self/maps")?, Identity::of(&given.base)?)?;
+    let own = read_maps(&File::open("/proc/self/maps")?, Identity::of(&given.base)?, None)?;
     loader.open_files(&own)?;
     loader.plan(&own, program_break())?;
     let Loader { cleared, steps, filled, last_steps, files, .. } = loader;

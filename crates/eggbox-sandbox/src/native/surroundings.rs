@@ -41,9 +41,6 @@ struct OpenFile {
     is_inherited: bool,
 }
 
-/// What of a session's own no fork gets a copy of.
-const NOT_COPIED: [&str; 2] = ["/tmp", "/dev/shm"];
-
 /// What the kernel says after the path of a file that is not there any more.
 const DELETED: &str = " (deleted)";
 
@@ -73,10 +70,6 @@ impl Surroundings {
             return Err(names);
         }
         let folder = std::env::current_dir().map_err(|error| format!("its working directory is gone: {error}"))?;
-        let device = rustix::fs::stat(".").map(|stat| stat.st_dev);
-        if let Some(not_copied) = device.ok().and_then(not_copied) {
-            return Err(format!("its working directory is in {not_copied}, which is not copied"));
-        }
         let umask = rustix::process::umask(Mode::empty());
         rustix::process::umask(umask);
         let signals = inside::Signals::read().map_err(failed)?;
@@ -166,11 +159,6 @@ fn open_numbers(channel: &[RawFd]) -> Result<Vec<RawFd>, String> {
     Ok(numbers)
 }
 
-/// Which of the folders it is that has this device and is not copied.
-fn not_copied(device: u64) -> Option<&'static str> {
-    NOT_COPIED.into_iter().find(|folder| rustix::fs::stat(*folder).is_ok_and(|stat| stat.st_dev == device))
-}
-
 fn stream(number: RawFd) -> Result<Stream, String> {
     let descriptor = inside::borrowed(number);
     let looked = fcntl_getfl(descriptor).and_then(|flags| Ok((flags, fcntl_getfd(descriptor)?)));
@@ -190,9 +178,6 @@ fn file(number: RawFd) -> Result<OpenFile, String> {
         FileType::RegularFile if path.to_string_lossy().starts_with("/memfd:") => "a file in memory".to_owned(),
         FileType::RegularFile if stat.st_nlink == 0 => {
             format!("the deleted file {}", path.to_string_lossy().trim_end_matches(DELETED))
-        }
-        FileType::RegularFile | FileType::Directory if not_copied(stat.st_dev).is_some() => {
-            format!("{shown}, which is not copied,")
         }
         FileType::RegularFile | FileType::Directory => {
             return open_file(number, descriptor, path).map_err(failed);

@@ -17,6 +17,10 @@ pub(crate) fn session_id() -> Parameter {
     in_path("id", SESSION_ID_PATTERN, "The session's name")
 }
 
+pub(crate) fn checkpoint_id() -> Parameter {
+    in_path("id", SESSION_ID_PATTERN, "The checkpoint's name")
+}
+
 pub(crate) fn execution() -> Parameter {
     in_path("n", EXECUTION_PATTERN, "The execution's number in its session, or `last`")
 }

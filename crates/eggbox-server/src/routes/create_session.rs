@@ -11,6 +11,7 @@ use eggbox_engine::{CreateError, SessionId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::checkpoints;
 use super::session::SessionAnswer;
 use super::wanted::{self, Most, PolicySchema};
 use crate::access_log;
@@ -21,7 +22,18 @@ use crate::error::{Error, V1Body};
 use crate::fields::Fields;
 use crate::openapi::{self, BodyRefusals, V1};
 
-const FIELDS: [&str; 8] = ["id", "environment", "limits", "labels", "env", "policy", "idle_seconds", "ttl_seconds"];
+const FIELDS: [&str; 10] = [
+    "id",
+    "environment",
+    "checkpoint",
+    "checkpoints",
+    "limits",
+    "labels",
+    "env",
+    "policy",
+    "idle_seconds",
+    "ttl_seconds",
+];
 
 #[utoipa::path(
     post,
@@ -34,7 +46,8 @@ const FIELDS: [&str; 8] = ["id", "environment", "limits", "labels", "env", "poli
         (status = 201, description = "The session", body = SessionAnswer<'_>,
             headers(("location" = String, description = "Its path"))),
         BodyRefusals<V1>,
-        (status = 409, description = "A session of that name lives", body = V1Body<'_>),
+        (status = 404, description = "There is no checkpoint of that name", body = V1Body<'_>),
+        (status = 409, description = "A session of that name lives, or none can go on from the checkpoint", body = V1Body<'_>),
         (status = 422, description = "There is no such environment", body = V1Body<'_>),
         (status = 503, description = "There is no room, or the server is ending", body = V1Body<'_>),
     ),
@@ -48,10 +61,23 @@ pub(crate) async fn create_session(
     let fields = Fields::of_body(&body, &FIELDS)?;
     let id = fields.string("id")?.map(SessionId::try_from).transpose();
     let id = id.map_err(|cause| Error::SessionId { field: "id", cause })?;
-    let wanted = wanted::session(&fields, &Most::of(&app.engine, &caller))?;
+    let mut wanted = wanted::session(&fields, &Most::of(&app.engine, &caller))?;
+    let checkpoint = fields.string("checkpoint")?;
+    if let Some(name) = &checkpoint {
+        if !wanted.variables.is_empty() {
+            return Err(Error::VariablesOfCheckpoint);
+        }
+        let from = checkpoints::named(&caller, "checkpoint", name.clone())?;
+        let view = app.engine.view_checkpoint(&from).ok_or_else(|| Error::NoCheckpoint { id: name.clone() })?;
+        if fields.string("environment")?.is_none() {
+            wanted.environment = view.environment;
+        }
+        wanted.from = Some(from);
+    }
     let named = caller.name(id.clone().unwrap_or_else(SessionId::unique));
     let view = app.engine.create(Some(named), wanted).await.map_err(|error| match error {
         CreateError::Exists => Error::SessionExists { id: id.map(|id| id.to_string()).unwrap_or_default() },
+        CreateError::NoCheckpoint => Error::NoCheckpoint { id: checkpoint.unwrap_or_default() },
         CreateError::Refused(error) => error.into(),
     })?;
     let location = HeaderValue::try_from(format!("/v1/sessions/{}", view.id));
@@ -74,6 +100,13 @@ struct CreateSession {
     /// Of those that the server has for whoever asks; without it the first of them, which is mostly `default`.
     #[schema(required = false, schema_with = openapi::environment)]
     environment: String,
+    /// The checkpoint that it goes on from, with its memory and its files; it has its labels, too, where none are given.
+    #[schema(required = false, pattern = "^[A-Za-z0-9._-]{1,128}$")]
+    checkpoint: String,
+    /// Whether it takes checkpoints by itself: when nobody has used it for a moment, or before each execution, which is undone
+    /// where it ends the interpreter. As the operator has it where it is left out.
+    #[schema(required = false, schema_with = openapi::checkpoints)]
+    checkpoints: String,
     #[schema(required = false)]
     limits: CreateLimits,
     /// To find it by.

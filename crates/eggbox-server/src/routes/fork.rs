@@ -55,6 +55,7 @@ pub(crate) async fn fork(
         ForkError::Refused(CreateError::Exists) => {
             Error::SessionExists { id: shown.iter().map(ToString::to_string).collect::<Vec<_>>().join("` or `") }
         }
+        ForkError::Refused(CreateError::NoCheckpoint) => Error::NoSession { id: id.to_string() },
         ForkError::Refused(CreateError::Refused(error)) => error.into(),
     })?;
     let sessions = views.into_iter().map(|view| SessionAnswer::of_list(view, &app.engine)).collect::<Result<_, _>>()?;

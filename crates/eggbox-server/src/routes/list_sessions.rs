@@ -18,7 +18,7 @@ use crate::query::Query;
 
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1000;
-const STATES: [&str; 3] = ["idle", "running", "ended"];
+const STATES: [&str; 4] = ["idle", "running", "hibernated", "ended"];
 const PARAMETERS: [&str; 3] = ["state", "cursor", "limit"];
 const LABEL: &str = "label";
 
@@ -127,6 +127,7 @@ mod tests {
         let states = [
             eggbox_engine::ViewState::Idle,
             eggbox_engine::ViewState::Running,
+            eggbox_engine::ViewState::Asleep,
             eggbox_engine::ViewState::Ended(eggbox_engine::Death::Nest),
         ];
         assert_eq!(states.each_ref().map(state_code), STATES);

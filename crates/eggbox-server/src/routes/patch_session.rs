@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::SessionPath;
 use super::session::SessionAnswer;
-use super::wanted::{Most, idle_and_life, labels};
+use super::wanted::{Most, checkpoints, idle_and_life, labels};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body;
@@ -19,7 +19,7 @@ use crate::error::{Error, V1Body};
 use crate::fields::Fields;
 use crate::openapi::{BodyRefusals, V1};
 
-const FIELDS: [&str; 3] = ["labels", "idle_seconds", "ttl_seconds"];
+const FIELDS: [&str; 4] = ["labels", "checkpoints", "idle_seconds", "ttl_seconds"];
 
 #[utoipa::path(
     patch,
@@ -44,7 +44,7 @@ pub(crate) async fn patch_session(
     let (body, _room) = body::read_json(request, &app.config, &app.room).await?;
     let fields = Fields::of_body(&body, &FIELDS)?;
     let [idle_max, life_max] = idle_and_life(&fields, &Most::of(&app.engine, &caller))?;
-    let change = SessionChange { labels: labels(&fields)?, idle_max, life_max };
+    let change = SessionChange { labels: labels(&fields)?, checkpoints: checkpoints(&fields)?, idle_max, life_max };
     let view = app.engine.change(&id, change).await?.ok_or_else(|| Error::NoSession { id: id.to_string() })?;
     super::json(&SessionAnswer::new(view, &app.engine)?)
 }
@@ -58,6 +58,9 @@ struct ChangeSession {
     /// Those that it has are replaced by these.
     #[schema(required = false, schema_with = crate::openapi::labels)]
     labels: BTreeMap<String, String>,
+    /// Whether it takes checkpoints by itself.
+    #[schema(required = false, schema_with = crate::openapi::checkpoints)]
+    checkpoints: String,
     /// How long it is kept while nobody uses it.
     #[schema(required = false)]
     idle_seconds: f64,
@@ -73,7 +76,7 @@ mod tests {
 
     #[test]
     fn clients_are_told_of_the_fields_that_are_read() {
-        assert_eq!(properties::<ChangeSession>(), ["idle_seconds", "labels", "ttl_seconds"]);
+        assert_eq!(properties::<ChangeSession>(), ["checkpoints", "idle_seconds", "labels", "ttl_seconds"]);
         assert!(FIELDS.iter().all(|field| properties::<ChangeSession>().iter().any(|told| told == field)));
     }
 }

@@ -77,7 +77,7 @@ async fn run_in(
     code: Code,
 ) -> Result<Response, Error> {
     app.engine.create(Some(id.clone()), wanted).await.map_err(|error| match error {
-        CreateError::Exists => Error::SessionExists { id: id.to_string() },
+        CreateError::Exists | CreateError::NoCheckpoint => Error::SessionExists { id: id.to_string() },
         CreateError::Refused(error) => error.into(),
     })?;
     if !files.is_empty() {

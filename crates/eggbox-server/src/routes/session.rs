@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::execute::explain;
-use super::time;
+use super::{time, wanted};
 use crate::error::Error;
 use crate::openapi;
 
@@ -61,6 +61,20 @@ struct Facts<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     parent: Option<String>,
+    /// The checkpoint that it goes on from: the last that was taken of it, or that it was restored from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    checkpoint: Option<String>,
+    /// Whether it takes checkpoints by itself.
+    #[schema(required = false, schema_with = openapi::checkpoints)]
+    checkpoints: &'static str,
+    /// Why it could not be written down when that was tried last; left out where it could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    not_checkpointed: Option<String>,
+    /// How often an execution that had ended its interpreter was undone.
+    #[schema(required = false)]
+    rewinds: u32,
     /// How often it was given a fresh interpreter.
     #[schema(required = false)]
     restarts: u32,
@@ -108,7 +122,7 @@ impl<'a> SessionAnswer<'a> {
     pub(super) fn new(view: SessionView, engine: &'a Engine) -> Result<Self, Error> {
         let state = state_code(&view.state);
         let reason = match &view.state {
-            ViewState::Idle | ViewState::Running => None,
+            ViewState::Idle | ViewState::Running | ViewState::Asleep => None,
             ViewState::Ended(death) => Some(Reason { code: death.kind(), message: explain::describe(death) }),
         };
         let facts = view.facts.map(|facts| Facts::new(facts, engine.status())).transpose()?;
@@ -147,6 +161,10 @@ impl<'a> Facts<'a> {
             },
             executions: facts.executions,
             parent: facts.parent.map(|parent| parent.to_string()),
+            checkpoint: facts.checkpoint.map(|checkpoint| checkpoint.to_string()),
+            checkpoints: wanted::text(facts.checkpoints),
+            not_checkpointed: facts.obstacle,
+            rewinds: facts.rewinds,
             restarts: facts.restarts,
             created: time(facts.created)?,
             last_used: time(facts.last_used)?,
@@ -163,6 +181,7 @@ pub(super) fn state_code(state: &ViewState) -> &'static str {
     match state {
         ViewState::Idle => "idle",
         ViewState::Running => "running",
+        ViewState::Asleep => "hibernated",
         ViewState::Ended(_) => "ended",
     }
 }

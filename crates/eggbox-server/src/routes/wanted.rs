@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use eggbox_engine::{
-    AskedLimits, Engine, EnvironmentName, LABELS_BYTES_MAX, LABELS_MAX, SessionLimits, WantedSession, ranges,
+    AskedLimits, Checkpointing, Engine, EnvironmentName, LABELS_BYTES_MAX, LABELS_MAX, SessionLimits, WantedSession,
+    ranges,
 };
 use eggbox_sandbox::policy::WorkspacePolicy;
 use serde::Deserialize;
@@ -28,6 +29,8 @@ pub(super) struct Most {
     callers: SessionLimits,
     /// That first which a session is of unless another is asked for.
     environments: Vec<EnvironmentName>,
+    /// What sessions do about checkpoints of which nothing is said.
+    checkpoints: Checkpointing,
 }
 
 impl Most {
@@ -37,6 +40,7 @@ impl Most {
             operators: engine.limits(),
             callers: engine.limits_of(owner),
             environments: engine.environments_of(owner),
+            checkpoints: engine.checkpointing(),
         }
     }
 
@@ -69,7 +73,32 @@ impl Most {
 pub(super) fn session(fields: &Fields<'_>, most: &Most) -> Result<WantedSession, Error> {
     let (limits, labels) = (limits(fields, most)?, labels(fields)?.unwrap_or_default());
     let environment = environment(fields, &most.environments)?;
-    Ok(WantedSession { environment, limits, labels, variables: variables(fields)?, files: files(fields)? })
+    let (variables, files) = (variables(fields)?, files(fields)?);
+    let checkpoints = checkpoints(fields)?.unwrap_or(most.checkpoints);
+    Ok(WantedSession { environment, limits, labels, variables, files, checkpoints, from: None })
+}
+
+/// Whether it takes checkpoints by itself; none where nothing is said of it.
+pub(super) fn checkpoints(fields: &Fields<'_>) -> Result<Option<Checkpointing>, Error> {
+    let known = fields.string("checkpoints")?.map(|wanted| match wanted.as_str() {
+        "off" => Ok(Checkpointing::Off),
+        "on_idle" => Ok(Checkpointing::OnIdle),
+        "each" => Ok(Checkpointing::Each),
+        _ => {
+            let wanted = "`off`, `on_idle` or `each`".to_owned();
+            Err(Error::OutOfRange { field: "checkpoints".to_owned(), wanted })
+        }
+    });
+    known.transpose()
+}
+
+/// The same for programs.
+pub(super) fn text(checkpoints: Checkpointing) -> &'static str {
+    match checkpoints {
+        Checkpointing::Off => "off",
+        Checkpointing::OnIdle => "on_idle",
+        Checkpointing::Each => "each",
+    }
 }
 
 /// The one that is asked for of those that there are for whoever asks, or the first of them.

@@ -1,12 +1,12 @@
 //! Forks of sessions: that they go on as the one that they are of, that nothing is theirs together, and what cannot be forked.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::attacks::way::Way;
+use crate::checkpoints::{begin, fork_to, printed};
 use crate::client::Answer;
 use crate::keys::{Keys, ask as ask_with_key};
 use crate::process::{resident_bytes, wait_for};
@@ -15,90 +15,8 @@ use crate::server::{Server, Setup};
 
 const KEPT: &str = "--abandoned-seconds-max 60";
 
-/// Defines `step(feature, n)`.
-const FEATURES: &str = include_str!("forks/features.py");
-
-/// How many programs of random steps are run; for a person who wants to know more.
-const CASES: &str = "EGGBOX_TEST_FORK_CASES";
-const CASES_USUAL: u64 = 12;
-const STEPS: u64 = 14;
-
 fn fork(server: &Server, id: &str, body: &Value) -> Answer {
     server.send("POST", &format!("/v1/sessions/{id}/fork"), &body.to_string())
-}
-
-fn fork_to(server: &Server, id: &str, child: &str) {
-    let forked = fork(server, id, &json!({ "ids": [child] }));
-    assert_eq!(forked.status, 201, "{forked:?}");
-}
-
-fn printed(server: &Server, id: &str, code: &str) -> String {
-    let answer = server.ask(id, &json!({ "code": code }));
-    assert_eq!((answer.status, answer.text("outcome")), (200, "ok"), "{id}: {code}: {answer:?}");
-    answer.stdout().to_owned()
-}
-
-fn begin(server: &Server, id: &str, code: &str) {
-    assert_eq!(server.create(&json!({ "id": id }).to_string()).status, 201);
-    printed(server, id, code);
-}
-
-/// Numbers that look random, the same for the same seed (SplitMix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % below
-    }
-}
-
-#[test]
-fn forks_go_on_as_if_nothing_had_been() {
-    let cases = std::env::var(CASES).ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES_USUAL);
-    let first: u64 = std::env::var("EGGBOX_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let mut server = Setup::bare().option(KEPT).start();
-    for seed in first..first + cases {
-        let mut numbers = Numbers(seed);
-        let mut story = format!("seed {seed}:");
-        let mut own = format!("own-{seed}");
-        begin(&server, &own, FEATURES);
-        begin(&server, "plain", FEATURES);
-        for step in 0..STEPS {
-            let code = match numbers.next(20) {
-                0 => format!("print(await wait({step}))"),
-                _ => format!("print(step({}, {}))", numbers.next(17), numbers.next(200)),
-            };
-            let expected = printed(&server, "plain", &code);
-            let action = numbers.next(10);
-            write!(story, "\n{action} {code}").expect("a string grows");
-            let child = format!("{own}-{step}");
-            match action {
-                // Goes on in a fork.
-                0..5 => {
-                    fork_to(&server, &own, &child);
-                    server.delete(&own);
-                    own = child;
-                }
-                // A fork does the same, and is forgotten.
-                5 | 6 => {
-                    fork_to(&server, &own, &child);
-                    assert_eq!(printed(&server, &child, &code), expected, "in a fork aside, {story}");
-                    server.delete(&child);
-                }
-                7 if numbers.next(3) == 0 => {
-                    fork_to(&server, &own, &child);
-                    server = Setup::bare().option(KEPT).start_after(server.end_by(Signal::KILL));
-                    own = child;
-                }
-                _ => {}
-            }
-            assert_eq!(printed(&server, &own, &code), expected, "{story}");
-        }
-        server.delete("plain");
-    }
 }
 
 #[test]
@@ -299,8 +217,6 @@ fn what_cannot_be_carried_is_refused_by_name_and_stays() {
             "/workspace/mapped is mapped",
             "v.close(); m.close()",
         ),
-        ("f = open('/tmp/scratch', 'w')", "/tmp/scratch, which is not copied, is open on descriptor", "f.close()"),
-        ("os.mkdir('/tmp/here'); os.chdir('/tmp/here')", "its working directory is in /tmp", "os.chdir('/workspace')"),
         (
             "pid = os.fork()\nif pid == 0: os._exit(3)\ntime.sleep(0.3)",
             "has ended and has not been waited for",

@@ -19,6 +19,7 @@ pub(in crate::routes) fn error(outcome: &Outcome, output: [(u64, u64); 2]) -> St
     parts.push(match outcome.state() {
         SessionState::Kept => "session state kept".to_owned(),
         SessionState::Lost => "session state lost".to_owned(),
+        SessionState::Rewound => "session state as before this execution".to_owned(),
     });
     if let Outcome::Gone(_) = outcome {
         parts.push("the next request with this id starts afresh".to_owned());
@@ -33,7 +34,7 @@ fn cause(outcome: &Outcome) -> Option<String> {
         Outcome::Interrupted => Some("execution interrupted".to_owned()),
         Outcome::Timeout { limit, .. } => Some(format!("execution timeout: {}", describe_limit(limit))),
         Outcome::OutOfMemory { memory_bytes_max, .. } => Some(describe_memory(*memory_bytes_max)),
-        Outcome::Died(death) => Some(format!("session ended: {}", describe(death))),
+        Outcome::Died(death) | Outcome::Rewound(death) => Some(format!("session ended: {}", describe(death))),
         Outcome::Gone(death) => {
             Some(format!("session had ended before this request: {}; the code was not run", describe(death)))
         }
@@ -137,6 +138,14 @@ mod tests {
             (
                 Outcome::Died(Death::Exited { status: 3 }),
                 "session ended: the interpreter exited with status 3; session state lost",
+            ),
+            (
+                timeout(500, SessionState::Rewound),
+                "execution timeout: 0.5 s of wall time are over; session state as before this execution",
+            ),
+            (
+                Outcome::Rewound(Death::Exited { status: 3 }),
+                "session ended: the interpreter exited with status 3; session state as before this execution",
             ),
             (
                 Outcome::Died(Death::Signal { number: 11 }),

@@ -112,6 +112,7 @@ impl Summary {
                     session_state: match outcome.state() {
                         SessionState::Kept => "kept",
                         SessionState::Lost => "lost",
+                        SessionState::Rewound => "rewound",
                     },
                     error: explain::error(outcome, [(kept_bytes[0], *stdout), (kept_bytes[1], *stderr)]),
                     usage: UsageAnswer::from(*usage),

@@ -1,0 +1,302 @@
+//! Checkpoints in the server's own folder: each a folder there, as a whole or not at all, that nobody but the server reads.
+//!
+//! One that is being made has a name that says so, and gets another when everything is written. One that is removed loses its
+//! manifest first: whatever has none is cleared away by the next server.
+
+mod draft;
+mod manifest;
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use uuid::Uuid;
+
+pub(crate) use self::draft::Draft;
+pub use self::manifest::CheckpointKind;
+pub(crate) use self::manifest::Manifest;
+use crate::checkpoint_id::CheckpointId;
+use crate::history::Record;
+use crate::owner::Owner;
+use crate::session_id::SessionId;
+use crate::workspace::{Files, remove_folder};
+
+/// How many checkpoints a session has at most that nobody has asked for one by one; the oldest goes.
+const AUTOMATIC_MAX: usize = 4;
+
+/// What all checkpoints of a server may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointLimits {
+    /// Bytes in the state directory.
+    pub bytes_max: u64,
+    /// A checkpoint that is this old is removed.
+    pub kept_max: Duration,
+}
+
+/// Every checkpoint of a server.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    folder: PathBuf,
+    limits: CheckpointLimits,
+    index: Mutex<Index>,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    each: HashMap<CheckpointId, Arc<Stored>>,
+    bytes: u64,
+}
+
+/// A checkpoint.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    folder: PathBuf,
+    pub(crate) manifest: Manifest,
+    /// It is not to be found any more: its files go with the last who uses them.
+    is_removed: AtomicBool,
+}
+
+/// Why there is no checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("there is a checkpoint of that name")]
+    Exists,
+    #[error("there is no room for it within the {bytes_max} bytes that checkpoints may take")]
+    Full { bytes_max: u64 },
+    #[error("it cannot be written down")]
+    Io(#[from] io::Error),
+}
+
+impl Checkpoints {
+    /// Those in the state directory. What is left of others is cleared away.
+    pub(crate) fn open(state_dir: &Path, limits: CheckpointLimits) -> io::Result<Self> {
+        let folder = state_dir.join("checkpoints");
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        // As the kernel names what is mapped.
+        let folder = folder.canonicalize()?;
+        let mut index = Index::default();
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let path = entry.path();
+            if entry.file_name().to_string_lossy().starts_with(draft::NEW) {
+                clear(&path);
+                continue;
+            }
+            match Manifest::read(&path) {
+                Ok(Some(manifest)) if manifest.is_of_this_boot() => {
+                    index.bytes += manifest.bytes;
+                    let stored = Stored { folder: path, manifest, is_removed: AtomicBool::new(false) };
+                    index.each.insert(stored.manifest.id.clone(), Arc::new(stored));
+                }
+                Ok(_) => clear(&path),
+                Err(error) => {
+                    let path = path.display();
+                    tracing::error!(%error, %path, "a checkpoint cannot be read, and is left where it is");
+                }
+            }
+        }
+        Ok(Self { folder, limits, index: Mutex::new(index) })
+    }
+
+    /// Where they are, without links on the way.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        // Every change leaves it whole.
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The beginning of another.
+    pub(crate) fn draft(&self) -> io::Result<Draft> {
+        Draft::begin(&self.folder)
+    }
+
+    /// Makes it one of them. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// Where there is one of that name, or no room; the draft is cleared away then.
+    pub(crate) fn commit(&self, draft: Draft, manifest: Manifest) -> Result<Arc<Stored>, StoreError> {
+        self.make_room(manifest.bytes)?;
+        // Before its name is everybody's to see, or a crash would leave two of it.
+        if self.find(&manifest.id).is_some() {
+            return Err(StoreError::Exists);
+        }
+        let folder = draft.commit(&manifest)?;
+        let (kind, session) = (manifest.kind, manifest.record.clone());
+        let stored = Arc::new(Stored { folder, manifest, is_removed: AtomicBool::new(false) });
+        {
+            let mut index = self.index();
+            if index.each.contains_key(&stored.manifest.id) {
+                drop(index);
+                stored.discard();
+                return Err(StoreError::Exists);
+            }
+            index.bytes += stored.manifest.bytes;
+            index.each.insert(stored.manifest.id.clone(), Arc::clone(&stored));
+        }
+        if kind == CheckpointKind::Automatic {
+            let mut others = self.automatic(&session);
+            others.truncate(others.len().saturating_sub(AUTOMATIC_MAX));
+            for other in others {
+                self.remove(&other);
+            }
+        }
+        Ok(stored)
+    }
+
+    /// Has so many bytes free. Those that nobody has asked for go first, from the oldest.
+    fn make_room(&self, bytes: u64) -> Result<(), StoreError> {
+        let bytes_max = self.limits.bytes_max;
+        loop {
+            let oldest = {
+                let index = self.index();
+                if index.bytes.saturating_add(bytes) <= bytes_max {
+                    return Ok(());
+                }
+                let automatic = index.each.values().filter(|stored| stored.manifest.kind == CheckpointKind::Automatic);
+                automatic.min_by_key(|stored| stored.manifest.created_at).cloned()
+            };
+            self.remove(&oldest.ok_or(StoreError::Full { bytes_max })?);
+        }
+    }
+
+    pub(crate) fn find(&self, id: &CheckpointId) -> Option<Arc<Stored>> {
+        self.index().each.get(id).cloned()
+    }
+
+    /// Those of an owner, by the time at which they were made: of that session, or of all of them.
+    pub(crate) fn list(&self, owner: Option<&Owner>, session: Option<&SessionId>) -> Vec<Arc<Stored>> {
+        self.sorted(|manifest| {
+            manifest.kind != CheckpointKind::Asleep
+                && manifest.id.owner() == owner
+                && session.is_none_or(|session| manifest.session == *session)
+        })
+    }
+
+    /// Those of that session that nobody has asked for one by one, from the oldest.
+    fn automatic(&self, session: &Record) -> Vec<Arc<Stored>> {
+        // Others of the same name are other sessions.
+        let is_its = |record: &Record| record.id == session.id && record.created_at == session.created_at;
+        self.sorted(|manifest| manifest.kind == CheckpointKind::Automatic && is_its(&manifest.record))
+    }
+
+    /// The last of those, where it was taken after the execution of that number and before any other.
+    pub(crate) fn last_automatic(&self, session: &Record, executions: u64) -> Option<Arc<Stored>> {
+        self.automatic(session).pop().filter(|stored| stored.manifest.executions == executions)
+    }
+
+    /// Every session that sleeps.
+    pub(crate) fn asleep(&self) -> Vec<Arc<Stored>> {
+        self.sorted(|manifest| manifest.kind == CheckpointKind::Asleep)
+    }
+
+    fn sorted(&self, takes: impl Fn(&Manifest) -> bool) -> Vec<Arc<Stored>> {
+        let mut found: Vec<_> = self.index().each.values().filter(|stored| takes(&stored.manifest)).cloned().collect();
+        found.sort_by(|one, other| {
+            let key = |stored: &Stored| (stored.manifest.created_at, stored.manifest.id.clone());
+            key(one).cmp(&key(other))
+        });
+        found
+    }
+
+    /// How many there are, and what they take.
+    pub(crate) fn usage(&self) -> (usize, u64) {
+        let index = self.index();
+        (index.each.len(), index.bytes)
+    }
+
+    /// Removes it; whether it was there. Blocks for as long as the disk takes.
+    pub(crate) fn remove(&self, stored: &Arc<Stored>) -> bool {
+        {
+            let mut index = self.index();
+            let is_it = index.each.get(&stored.manifest.id).is_some_and(|there| Arc::ptr_eq(there, stored));
+            if !is_it {
+                return false;
+            }
+            index.each.remove(&stored.manifest.id);
+            index.bytes -= stored.manifest.bytes;
+        }
+        stored.discard();
+        true
+    }
+
+    /// Removes those that nobody has asked for one by one, of a session that is gone.
+    pub(crate) fn forget_session(&self, session: &Record) {
+        for stored in self.automatic(session) {
+            self.remove(&stored);
+        }
+    }
+
+    /// Removes what is too old, but for sessions that sleep, which have an age of their own.
+    pub(crate) fn expire(&self) {
+        let now = SystemTime::now();
+        let old = self.sorted(|manifest| {
+            let age = now.duration_since(manifest.created_at).unwrap_or_default();
+            manifest.kind != CheckpointKind::Asleep && age > self.limits.kept_max
+        });
+        for stored in old {
+            self.remove(&stored);
+        }
+    }
+
+    /// When one that was made then is too old.
+    pub(crate) fn expires(&self, created_at: SystemTime) -> SystemTime {
+        created_at.checked_add(self.limits.kept_max).unwrap_or(created_at)
+    }
+}
+
+impl Stored {
+    /// Its memory, to be read.
+    pub(crate) fn memory(&self) -> io::Result<File> {
+        File::open(self.folder.join(draft::MEMORY))
+    }
+
+    pub(crate) fn files(&self) -> Files {
+        Files::Kept(self.folder.join(draft::FILES))
+    }
+
+    /// Where the history of a session that sleeps is.
+    pub(crate) fn history_folder(&self) -> PathBuf {
+        self.folder.join(draft::HISTORY)
+    }
+
+    /// It is nobody's from here on.
+    fn discard(&self) {
+        if let Err(error) = fs::remove_file(self.folder.join(manifest::NAME)) {
+            tracing::error!(%error, folder = %self.folder.display(), "failed to remove a checkpoint");
+        }
+        self.is_removed.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        if self.is_removed.load(Ordering::Relaxed) {
+            clear(&self.folder);
+        }
+    }
+}
+
+/// Removes what is left of one.
+fn clear(path: &Path) {
+    let removed = match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
+        (Some(parent), Some(name)) => File::open(parent).and_then(|parent| Ok(remove_folder(parent.as_fd(), name)?)),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    };
+    if let Err(error) = removed {
+        tracing::error!(%error, path = %path.display(), "failed to remove what is left of a checkpoint");
+    }
+}
+
+/// A name that no other folder has.
+fn unique() -> String {
+    Uuid::now_v7().to_string()
+}

@@ -1,0 +1,233 @@
+//! Checkpoints of sessions: taken when they are asked for or by themselves, and gone back to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::errand::{Errand, Reply};
+use super::{Registry, Shared};
+use crate::checkpoint_id::CheckpointId;
+use crate::checkpoint_view::CheckpointView;
+use crate::checkpoints::{CheckpointKind, Draft, Manifest, StoreError, Stored};
+use crate::engine::{CheckpointError, chain};
+use crate::environment::{Environment, Original};
+use crate::history::{History, Record};
+use crate::outcome::Death;
+use crate::owner::Owner;
+use crate::session::{Session, SessionError};
+use crate::session_id::SessionId;
+use crate::wanted::{Checkpointing, WantedSession};
+
+/// How long it may take to write one down, or to go back to one.
+const CHECKPOINT_MAX: Duration = Duration::from_secs(30);
+
+impl Registry {
+    /// Writes down how the session of that name is, under a name that no other checkpoint of its owner has.
+    pub(crate) async fn checkpoint(
+        self: &Arc<Self>,
+        session: &SessionId,
+        id: CheckpointId,
+    ) -> Result<CheckpointView, CheckpointError> {
+        if self.checkpoints().find(&id).is_some() {
+            return Err(CheckpointError::Exists);
+        }
+        let stored = self.send_errand(session, |reply| Errand::Checkpoint { id, reply }).await?;
+        Ok(self.shown(&stored))
+    }
+
+    /// Has the session of that name go on from a checkpoint, of itself or of another of its environment.
+    pub(crate) async fn restore(
+        self: &Arc<Self>,
+        session: &SessionId,
+        id: &CheckpointId,
+    ) -> Result<(), CheckpointError> {
+        let checkpoint = self.find_checkpoint(id).ok_or(CheckpointError::NoCheckpoint)?;
+        self.send_errand(session, |reply| Errand::Restore { checkpoint, reply }).await
+    }
+
+    /// One that can be gone back to.
+    pub(super) fn find_checkpoint(&self, id: &CheckpointId) -> Option<Arc<Stored>> {
+        self.checkpoints().find(id).filter(|stored| stored.manifest.kind != CheckpointKind::Asleep)
+    }
+
+    pub(crate) fn view_checkpoint(&self, id: &CheckpointId) -> Option<CheckpointView> {
+        self.find_checkpoint(id).map(|stored| self.shown(&stored))
+    }
+
+    /// Those of an owner, from the oldest: of that session, or of all.
+    pub(crate) fn list_checkpoints(&self, owner: Option<&Owner>, session: Option<&SessionId>) -> Vec<CheckpointView> {
+        self.checkpoints().list(owner, session).iter().map(|stored| self.shown(stored)).collect()
+    }
+
+    /// Removes it; whether it was there.
+    pub(crate) async fn remove_checkpoint(&self, id: &CheckpointId) -> bool {
+        match self.find_checkpoint(id) {
+            Some(stored) => self.remove_stored(stored).await,
+            None => false,
+        }
+    }
+
+    pub(super) async fn remove_stored(&self, stored: Arc<Stored>) -> bool {
+        let checkpoints = Arc::clone(self.checkpoints());
+        tokio::task::spawn_blocking(move || checkpoints.remove(&stored)).await.unwrap_or(false)
+    }
+
+    /// Removes what a session has taken by itself that is gone for good.
+    pub(super) async fn forget_automatic(&self, session: &Record) {
+        let (checkpoints, session) = (Arc::clone(self.checkpoints()), session.clone());
+        let _ = tokio::task::spawn_blocking(move || checkpoints.forget_session(&session)).await;
+    }
+
+    fn shown(&self, stored: &Stored) -> CheckpointView {
+        CheckpointView::of(&stored.manifest, self.checkpoints().expires(stored.manifest.created_at))
+    }
+
+    /// Writes down how a session at rest is.
+    pub(super) async fn draw(
+        &self,
+        session: &mut Session,
+        id: CheckpointId,
+        kind: CheckpointKind,
+        last_number: u64,
+    ) -> Result<Arc<Stored>, CheckpointError> {
+        let drawn = self.try_draw(session, id, kind, last_number).await;
+        if let Err(CheckpointError::Refused(error)) = &drawn {
+            session.set_obstacle(Some(chain(error)));
+        } else if drawn.is_ok() {
+            session.set_obstacle(None);
+        }
+        drawn
+    }
+
+    async fn try_draw(
+        &self,
+        session: &mut Session,
+        id: CheckpointId,
+        kind: CheckpointKind,
+        last_number: u64,
+    ) -> Result<Arc<Stored>, CheckpointError> {
+        let refused = |error: SessionError| CheckpointError::from(self.refusal(&error));
+        let environment = self.environment_of(&session.id, &session.history).map_err(refused)?;
+        let _turn = self.environments().common.images.turn().await.ok_or_else(|| refused(SessionError::ForksBusy))?;
+        let checkpoints = Arc::clone(self.checkpoints());
+        let draft = checkpoints.draft().map_err(StoreError::from)?;
+        let drawn = environment.draw(session, &draft, &self.workers, CHECKPOINT_MAX).await;
+        let (nest, bytes) = drawn.map_err(refused)?;
+        let (history, record) = (Arc::clone(&session.history), session.history.record());
+        let (variables, executions) = (history.variables(), history.last_number());
+        let mut manifest = Manifest::new(id, kind, record, nest);
+        (manifest.variables, manifest.bytes) = (variables, bytes);
+        (manifest.executions, manifest.last_number) = (executions, last_number);
+        let committed = tokio::task::spawn_blocking(move || commit(&checkpoints, draft, manifest, &history));
+        let stored = committed.await.map_err(|error| StoreError::Io(error.into()))??;
+        if kind == CheckpointKind::Asked {
+            // What comes after goes on from it.
+            let id = stored.manifest.id.clone();
+            session.history.update(|record| record.checkpoint = Some(id)).map_err(StoreError::from)?;
+        }
+        Ok(stored)
+    }
+
+    /// Has a session that takes checkpoints by itself take one, unless it has one of what it is now.
+    pub(super) async fn draw_by_itself(&self, session: &mut Session) {
+        let now = session.what_it_is();
+        if session.tried == Some(now) {
+            return;
+        }
+        session.tried = Some(now);
+        let id = CheckpointId::from(SessionId::unique().of(session.id.owner().cloned()));
+        let last = session.history.last_number();
+        match self.draw(session, id, CheckpointKind::Automatic, last).await {
+            Ok(_) => {}
+            Err(error) => tracing::debug!(session = %session.id, error = chain(&error), "a session has no checkpoint"),
+        }
+    }
+
+    /// Gives the session back what it was before its execution, which was begun after that of the number `before` and has ended
+    /// its interpreter. Whether that could be done.
+    pub(super) async fn rewind(&self, session: &mut Session, before: u64, death: &Death, shared: &Shared) -> bool {
+        let is_wanted = session.history.record().checkpoints == Checkpointing::Each;
+        if !is_wanted || !death.can_be_undone() || session.is_deleted() {
+            return false;
+        }
+        let Some(stored) = self.checkpoints().last_automatic(&session.history.record(), before) else { return false };
+        match self.go_back(session, &stored, shared).await {
+            Ok(()) => {
+                self.counts().session_rewound();
+                if let Err(error) = session.history.rewound() {
+                    tracing::error!(session = %session.id, %error, "that a session was rewound is not written down");
+                }
+                true
+            }
+            Err(error) => {
+                tracing::warn!(session = %session.id, error = chain(&error), "a session could not be rewound");
+                false
+            }
+        }
+    }
+
+    /// A new session that goes on from a checkpoint, and has what else is wanted.
+    pub(super) async fn start_from(
+        &self,
+        environment: &Environment,
+        id: &SessionId,
+        wanted: WantedSession,
+        stored: &Arc<Stored>,
+    ) -> Result<Session, SessionError> {
+        let manifest = &stored.manifest;
+        check_environment(stored, environment)?;
+        let mut original = Original::of_stored(stored)?;
+        if !wanted.labels.is_empty() {
+            original.record.labels = wanted.labels;
+        }
+        original.record.files = wanted.files.or(original.record.files);
+        original.record.checkpoints = wanted.checkpoints;
+        let made = environment.session_from(&original, wanted.limits, &self.workers, CHECKPOINT_MAX).await;
+        self.begin_child(made, id.clone(), manifest.session.clone(), Some(manifest.id.clone())).await
+    }
+
+    /// Has a session at rest go on from a checkpoint.
+    pub(super) async fn restore_now(
+        &self,
+        session: &mut Session,
+        checkpoint: &Arc<Stored>,
+        reply: Reply<()>,
+        shared: &Shared,
+    ) {
+        let restored = self.go_back(session, checkpoint, shared).await;
+        reply.send(restored.map_err(|error| self.refusal(&error).into()));
+    }
+
+    async fn go_back(&self, session: &mut Session, stored: &Arc<Stored>, shared: &Shared) -> Result<(), SessionError> {
+        let environment = self.environment_of(&session.id, &session.history)?;
+        check_environment(stored, environment)?;
+        let original = Original::of_stored(stored)?;
+        let id = stored.manifest.id.clone();
+        let mut successor = environment.go_back(session, &original, &self.workers, CHECKPOINT_MAX).await?;
+        // What there is of it now is in that checkpoint.
+        successor.tried = (stored.manifest.session == session.id).then(|| successor.what_it_is());
+        self.succeed(session, successor, shared).await;
+        session.history.update(|record| record.checkpoint = Some(id))?;
+        Ok(())
+    }
+}
+
+fn check_environment(stored: &Stored, environment: &Environment) -> Result<(), SessionError> {
+    let (theirs, ours) = (&stored.manifest.record.environment, &environment.name);
+    if theirs == ours {
+        return Ok(());
+    }
+    let why = format!("it is of the environment {theirs}, and the session of {ours}");
+    Err(SessionError::NotLoaded { why })
+}
+
+fn commit(
+    checkpoints: &crate::checkpoints::Checkpoints,
+    draft: Draft,
+    mut manifest: Manifest,
+    history: &History,
+) -> Result<Arc<Stored>, StoreError> {
+    if manifest.kind == CheckpointKind::Asleep {
+        manifest.bytes += history.write_to(&draft.history_folder()?)?;
+    }
+    checkpoints.commit(draft, manifest)
+}

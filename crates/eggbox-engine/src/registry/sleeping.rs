@@ -1,0 +1,213 @@
+//! Sessions that sleep: on the disk, with everything, and in no memory; awake again when somebody asks for them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+
+use super::errand::{Errand, Reply};
+use super::{Beginning, Registry, Request, Shared};
+use crate::checkpoint_id::CheckpointId;
+use crate::checkpoints::{CheckpointKind, Stored};
+use crate::clock::Moment;
+use crate::engine::{CheckpointError, ExecuteError};
+use crate::inheritance::{Ended, keep_end};
+use crate::kept::gone_key;
+use crate::names::Names;
+use crate::outcome::Death;
+use crate::session::{Session, SessionError};
+use crate::session_id::SessionId;
+
+/// How long it may take to wake one.
+const WAKE_MAX: Duration = Duration::from_secs(30);
+/// How often it is looked at what is to go to sleep, or has slept for too long.
+const LOOK_PAUSE: Duration = Duration::from_millis(250);
+/// How long nobody has used a session at least that goes to sleep for want of memory.
+const COLD_MIN: Duration = Duration::from_secs(1);
+/// How many go to sleep for that at one look.
+const COLD_AT_ONCE_MAX: usize = 8;
+
+/// A session that has gone to sleep.
+#[derive(Debug)]
+pub(super) struct Asleep {
+    pub(super) stored: Arc<Stored>,
+    pub(super) reply: Option<Reply<()>>,
+}
+
+impl Registry {
+    /// Has the session of that name go to sleep, at its next rest. One that sleeps stays so.
+    pub(crate) async fn hibernate(self: &Arc<Self>, id: &SessionId) -> Result<(), CheckpointError> {
+        if self.names().asleep.contains_key(id) {
+            return Ok(());
+        }
+        self.send_errand(id, |reply| Errand::Sleep { reply: Some(reply) }).await
+    }
+
+    /// Begins to wake a session that sleeps.
+    pub(super) fn rouse(self: &Arc<Self>, names: &mut Names, id: &SessionId) -> Result<(), ExecuteError> {
+        if !names.asleep.contains_key(id) {
+            return Ok(());
+        }
+        self.check_room(names, id)?;
+        if let Some(stored) = names.asleep.remove(id) {
+            names.live.insert(id.clone(), self.start_task(id, Beginning::Asleep(stored), []));
+        }
+        Ok(())
+    }
+
+    /// A session that sleeps, awake. Nothing on the disk says any more that it sleeps.
+    pub(super) async fn wake(&self, id: &SessionId, stored: &Arc<Stored>) -> Result<Session, SessionError> {
+        let name = stored.manifest.record.environment.clone();
+        let is_allowed = self.environments_of(id.owner()).contains(&name);
+        let environment = self.environments.get(&name).filter(|_| is_allowed);
+        let environment = environment.ok_or(SessionError::NoEnvironment { name })?;
+        let asked = self.asked_of(id.owner());
+        let session = environment.wake(stored, asked, &self.workers, WAKE_MAX).await?;
+        self.remove_stored(Arc::clone(stored)).await;
+        Ok(session)
+    }
+
+    /// Writes a session at rest down, so that it can end. Nothing where it cannot be.
+    pub(super) async fn lie_down(
+        &self,
+        session: &mut Session,
+        reply: Option<Reply<()>>,
+        shared: &Shared,
+    ) -> Option<Asleep> {
+        let id = CheckpointId::from(SessionId::unique().of(session.id.owner().cloned()));
+        match self.draw(session, id, CheckpointKind::Asleep, shared.board.last()).await {
+            Ok(stored) => Some(Asleep { stored, reply }),
+            Err(error) => {
+                if let Some(reply) = reply {
+                    reply.send(Err(error));
+                }
+                None
+            }
+        }
+    }
+
+    /// Takes a session that was written down out of the living. What waits for it wakes it at once.
+    pub(super) async fn fall_asleep(
+        self: &Arc<Self>,
+        session: &mut Session,
+        mut queue: mpsc::Receiver<Request>,
+        Asleep { stored, reply }: Asleep,
+    ) {
+        // It has said all that it had to say; whatever it would do now is not in what was written down.
+        session.end(Death::Unobserved).await;
+        session.forget().await;
+        let id = session.id.clone();
+        let unwanted = {
+            let mut names = self.names();
+            if let Some(live) = names.live.remove(&id) {
+                live.board.close();
+            }
+            queue.close();
+            let waiting: Vec<Request> = std::iter::from_fn(|| queue.try_recv().ok()).collect();
+            if session.is_deleted() {
+                for request in waiting {
+                    request.answer_gone(&id, Death::Deleted);
+                }
+                Some(stored)
+            } else {
+                if waiting.is_empty() {
+                    names.asleep.insert(id.clone(), stored);
+                } else {
+                    let live = self.start_task(&id, Beginning::Asleep(stored), waiting);
+                    names.live.insert(id.clone(), live);
+                }
+                None
+            }
+        };
+        if let Some(stored) = unwanted {
+            self.remove_stored(stored).await;
+        }
+        self.counts().session_slept();
+        if let Some(reply) = reply {
+            reply.send(Ok(()));
+        }
+    }
+
+    /// Has those go to sleep that are to by the operator's wish, and ends what has slept for too long. Never returns.
+    pub(crate) async fn keep_order(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK_PAUSE).await;
+            self.send_to_sleep();
+            let checkpoints = Arc::clone(self.checkpoints());
+            let _ = tokio::task::spawn_blocking(move || checkpoints.expire()).await;
+            for (stored, life_max) in self.too_old() {
+                self.bury_asleep(stored, Death::Life { life_max }).await;
+            }
+        }
+    }
+
+    fn send_to_sleep(&self) {
+        let policy = self.config.hibernation;
+        let is_short = policy.available_bytes_min.is_some_and(|min| available_bytes().is_some_and(|now| now < min));
+        if policy.idle.is_none() && !is_short {
+            return;
+        }
+        let (now, names) = (Moment::now(), self.names());
+        let mut resting: Vec<_> = names
+            .live
+            .values()
+            .filter_map(|live| {
+                let since = live.held.borrow().as_ref()?.history.idle_since()?;
+                (live.board.waiting().is_empty()).then_some((since, live))
+            })
+            .collect();
+        resting.sort_by_key(|(since, _)| *since);
+        let mut room = COLD_AT_ONCE_MAX;
+        for (since, live) in resting {
+            let rest = now.since(since);
+            let is_due = policy.idle.is_some_and(|idle| rest >= idle);
+            let is_cold = is_short && rest >= COLD_MIN && room > 0;
+            // One that could not is not asked again before it was used.
+            let is_asked = live.asked_to_sleep.load(Ordering::Relaxed) == since.nanos();
+            if (is_due || is_cold) && !is_asked && live.errands.try_send(Errand::Sleep { reply: None }).is_ok() {
+                live.asked_to_sleep.store(since.nanos(), Ordering::Relaxed);
+                room = room.saturating_sub(1);
+            }
+        }
+    }
+
+    fn too_old(&self) -> Vec<(Arc<Stored>, Duration)> {
+        let (now, limits) = (SystemTime::now(), self.limits());
+        let names = self.names();
+        let old = names.asleep.values().filter_map(|stored| {
+            let record = &stored.manifest.record;
+            let life_max = limits.lowered(&record.asked).life_max;
+            let age = now.duration_since(record.created_at).unwrap_or_default();
+            (age > life_max).then(|| (Arc::clone(stored), life_max))
+        });
+        old.collect()
+    }
+
+    /// Ends a session that sleeps, of which the next to ask is told.
+    async fn bury_asleep(&self, stored: Arc<Stored>, death: Death) {
+        let id = stored.manifest.session.clone();
+        let ended = Ended { id: id.clone(), death, history: None };
+        keep_end(self.keeper(), &ended).await;
+        let buried = {
+            let mut names = self.names();
+            // Unless somebody has woken it in the last moment.
+            names.asleep.remove(&id).is_some().then(|| names.bury(ended))
+        };
+        match buried {
+            Some(buried) => {
+                self.tell_keeper(buried).await;
+                self.forget_automatic(&stored.manifest.record).await;
+                self.remove_stored(stored).await;
+            }
+            None => self.keeper().remove(&gone_key(&id)).await,
+        }
+    }
+}
+
+/// What the host could give to processes (proc_meminfo(5)); none where it does not say.
+fn available_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+}

@@ -1,0 +1,426 @@
+//! Checkpoints: that sessions go back to them, that others are made from them, that executions are undone by them, and that
+//! sessions sleep in them.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::client::Answer;
+use crate::exposition::scrape;
+use crate::files_client::Files;
+use crate::keys::{Keys, ask as ask_with_key};
+use crate::process::wait_for;
+use crate::server::{Server, Setup};
+
+const KEPT: &str = "--abandoned-seconds-max 60";
+
+pub(crate) fn post(server: &Server, path: &str, body: &Value) -> Answer {
+    server.send("POST", path, &body.to_string())
+}
+
+pub(crate) fn fork_to(server: &Server, id: &str, child: &str) {
+    let forked = post(server, &format!("/v1/sessions/{id}/fork"), &json!({ "ids": [child] }));
+    assert_eq!(forked.status, 201, "{forked:?}");
+}
+
+pub(crate) fn printed(server: &Server, id: &str, code: &str) -> String {
+    let answer = server.ask(id, &json!({ "code": code }));
+    assert_eq!((answer.status, answer.text("outcome")), (200, "ok"), "{id}: {code}: {answer:?}");
+    answer.stdout().to_owned()
+}
+
+pub(crate) fn begin(server: &Server, id: &str, code: &str) {
+    assert_eq!(server.create(&json!({ "id": id }).to_string()).status, 201);
+    printed(server, id, code);
+}
+
+pub(crate) fn hibernate(server: &Server, id: &str) {
+    let asleep = post(server, &format!("/v1/sessions/{id}/hibernate"), &json!({}));
+    assert_eq!((asleep.status, asleep.text("state")), (200, "hibernated"), "{asleep:?}");
+}
+
+fn take(server: &Server, id: &str, name: &str) -> Answer {
+    post(server, &format!("/v1/sessions/{id}/checkpoints"), &json!({ "name": name }))
+}
+
+fn restore(server: &Server, id: &str, checkpoint: &str) -> Answer {
+    post(server, &format!("/v1/sessions/{id}/restore"), &json!({ "checkpoint": checkpoint }))
+}
+
+fn names(list: &Answer) -> Vec<&str> {
+    let list = list.json["checkpoints"].as_array().expect("a list");
+    list.iter().map(|one| one["id"].as_str().expect("it has a name")).collect()
+}
+
+fn state(server: &Server, id: &str) -> String {
+    server.look_at(id).text("state").to_owned()
+}
+
+#[test]
+fn a_session_goes_back_to_a_checkpoint_and_others_are_made_from_it() {
+    let server = Setup::bare().start();
+    let made = json!({ "id": "a", "labels": { "team": "x" }, "env": { "TOKEN": "t" }, "policy": { "files": "full" } });
+    assert_eq!(server.create(&made.to_string()).status, 201);
+    let code = "\
+import os
+x = [1]; squares = (n * n for n in range(100)); next(squares)
+open('file', 'w').write('first'); os.makedirs('/tmp/deep/er'); os.chdir('/tmp/deep')
+scratch = open('/tmp/scratch', 'w+'); scratch.write('abc'); scratch.flush(); scratch.seek(1)
+open('/dev/shm/shared', 'w').write('shm')";
+    printed(&server, "a", code);
+    let taken = take(&server, "a", "one");
+    assert_eq!((taken.status, taken.header("location")), (201, Some("/v1/checkpoints/one")), "{taken:?}");
+    assert_eq!([taken.id(), taken.text("kind"), taken.text("session")], ["one", "asked", "a"]);
+    assert!(
+        taken.json["executions"] == 1 && taken.json["bytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20),
+        "{taken:?}"
+    );
+    let look = "\
+print(x, next(squares), open('/workspace/file').read(), os.getcwd(), scratch.read(), os.environ['TOKEN'], open('/dev/shm/shared').read())
+x.append(len(x)); open('/workspace/file', 'w').write('later'); os.remove('/dev/shm/shared'); open('/tmp/more', 'w').close()";
+    let first = printed(&server, "a", look);
+    assert_eq!(first, "[1] 1 first /tmp/deep bc t shm\n");
+    let second = take(&server, "a", "two");
+    assert_eq!((second.status, second.text("parent")), (201, "one"), "{second:?}");
+    for round in 0..3 {
+        let restored = restore(&server, "a", "one");
+        assert_eq!((restored.status, restored.text("checkpoint")), (200, "one"), "{restored:?}");
+        // Its numbers go on, as its past is what it was.
+        assert_eq!((restored.json["executions"].as_u64(), restored.id()), (Some(2 + round), "a"), "{restored:?}");
+        assert_eq!(printed(&server, "a", look), first, "{round}");
+    }
+    let made = server.create(r#"{"id": "b", "checkpoint": "one"}"#);
+    assert_eq!((made.status, made.text("parent"), made.text("checkpoint")), (201, "a", "one"), "{made:?}");
+    assert_eq!(
+        (&made.json["labels"]["team"], &made.json["policy"]["files"]),
+        (&json!("x"), &json!("full")),
+        "{made:?}"
+    );
+    assert_eq!(printed(&server, "b", look), first);
+    // One of another's.
+    assert_eq!(restore(&server, "b", "two").status, 200);
+    assert_eq!(printed(&server, "b", "print(x, os.path.exists('/tmp/more'))"), "[1, 1] True\n");
+    assert_eq!(names(&server.get("/v1/checkpoints")), ["one", "two"]);
+    assert_eq!(names(&server.get("/v1/sessions/a/checkpoints")), ["one", "two"]);
+    assert_eq!(names(&server.get("/v1/sessions/b/checkpoints")), [""; 0]);
+    // They outlive their session, and what was made from them outlives them.
+    server.delete("a");
+    assert_eq!(server.send("DELETE", "/v1/checkpoints/two", "").status, 204);
+    assert_eq!(printed(&server, "b", "print(x)"), "[1, 1]\n");
+    assert_eq!(server.create(r#"{"id": "a", "checkpoint": "one"}"#).status, 201);
+    assert_eq!(printed(&server, "a", look), first);
+    assert_eq!([server.get("/v1/checkpoints/one").status, server.get("/v1/checkpoints/two").status], [200, 404]);
+}
+
+#[test]
+fn what_cannot_be_had_is_refused_by_name_and_nothing_changes() {
+    let server = Setup::bare().option("--checkpoints-bytes-max 12000000").start();
+    begin(&server, "a", "x = 5");
+    assert_eq!(take(&server, "a", "one").status, 201);
+    let ask = |path: &str, body: Value| post(&server, path, &body);
+    for (answer, status, code, field) in [
+        (take(&server, "a", "one"), 409, "checkpoint_exists", ""),
+        (take(&server, "a", "no/name"), 400, "invalid_checkpoint_id", "name"),
+        (take(&server, "none", "two"), 404, "no_such_session", ""),
+        (ask("/v1/sessions/a/checkpoints", json!({ "label": "x" })), 400, "unknown_field", "label"),
+        (restore(&server, "a", "none"), 404, "no_such_checkpoint", ""),
+        (restore(&server, "none", "one"), 404, "no_such_session", ""),
+        (ask("/v1/sessions/a/restore", json!({})), 400, "missing_field", "checkpoint"),
+        (ask("/v1/sessions/none/hibernate", json!({})), 404, "no_such_session", ""),
+        (server.create(r#"{"checkpoint": "none"}"#), 404, "no_such_checkpoint", ""),
+        (server.create(r#"{"checkpoint": "one", "env": {"A": "b"}}"#), 400, "variables_of_checkpoint", "env"),
+        (server.create(r#"{"checkpoints": "always"}"#), 400, "out_of_range", "checkpoints"),
+        (server.get("/v1/checkpoints/none"), 404, "no_such_checkpoint", ""),
+        (server.send("DELETE", "/v1/checkpoints/none", ""), 404, "no_such_checkpoint", ""),
+    ] {
+        assert_eq!((answer.status, answer.refusal()[0], answer.refusal()[2]), (status, code, field), "{answer:?}");
+    }
+    // What it has that no image can carry.
+    printed(&server, "a", "import socket; s = socket.socket()");
+    for answer in [take(&server, "a", "two"), ask("/v1/sessions/a/hibernate", json!({}))] {
+        assert_eq!((answer.status, answer.refusal()[0]), (409, "not_checkpointable"), "{answer:?}");
+        assert!(answer.refusal()[1].contains("a socket is open on descriptor"), "{answer:?}");
+    }
+    assert!(server.look_at("a").text("not_checkpointed").contains("a socket"), "{:?}", server.look_at("a"));
+    printed(&server, "a", "s.close()");
+    // More than there is room for, until something goes.
+    let full = (0..20).map(|number| take(&server, "a", &format!("more-{number}"))).find(|taken| taken.status != 201);
+    let full = full.expect("there is an end to the room");
+    assert_eq!((full.status, full.refusal()[0]), (507, "no_room_for_checkpoint"), "{full:?}");
+    assert!(fs::read_dir(server.state_dir().join("checkpoints")).expect("it is there").count() < 8);
+    assert_eq!(server.send("DELETE", "/v1/checkpoints/one", "").status, 204);
+    assert_eq!(take(&server, "a", "one").status, 201);
+    assert!(!server.look_at("a").json.as_object().expect("an object").contains_key("not_checkpointed"));
+    assert_eq!(printed(&server, "a", "print(x)"), "5\n");
+}
+
+#[test]
+fn an_execution_that_ends_its_interpreter_is_undone_where_each_has_a_checkpoint() {
+    let server = Setup::bare().start();
+    let made =
+        json!({ "id": "a", "checkpoints": "each", "limits": { "wall_seconds": 0.5, "memory_bytes": 100 << 20 } });
+    assert_eq!(server.create(&made.to_string()).text("checkpoints"), "each");
+    // Also before anything has run.
+    assert_eq!(server.ask("a", &json!({ "code": "import os; os._exit(1)" })).text("session_state"), "rewound");
+    printed(&server, "a", "n = 0; g = (i for i in range(100))");
+    for (round, (code, outcome)) in [
+        ("n += 1; import os; os._exit(3)", "exited"),
+        ("n += 1; import ctypes; ctypes.string_at(0)", "signal"),
+        ("n += 1; open('left', 'w').close(); import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass", "timeout"),
+        ("n += 1; import mmap; m = mmap.mmap(-1, 200 << 20)\nfor i in range(0, len(m), 4096): m[i] = 1", "out_of_memory"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let next = printed(&server, "a", "n += 1; print(n, next(g))");
+        assert_eq!(next, format!("{} {round}\n", round + 1), "{code}");
+        // A file that came from outside stays.
+        let _ = Files { server: &server, session: "a" }.put("given", format!("{round}").as_bytes());
+        let killed = server.ask("a", &json!({ "code": code }));
+        assert_eq!((killed.text("outcome"), killed.text("session_state")), (outcome, "rewound"), "{killed:?}");
+        assert!(killed.error().ends_with("; session state as before this execution"), "{killed:?}");
+        let look = "import os; print(n, os.path.exists('left'), open('given').read())";
+        assert_eq!(printed(&server, "a", look), format!("{} False {round}\n", round + 1), "{code}");
+        let kept = server.get(&format!("/v1/sessions/a/executions/{}", killed.json["execution"]));
+        assert_eq!((kept.text("outcome"), kept.text("session_state")), (outcome, "rewound"), "{kept:?}");
+    }
+    assert!(
+        server.look_at("a").json["rewinds"].as_u64().is_some_and(|rewinds| rewinds >= 4),
+        "{:?}",
+        server.look_at("a")
+    );
+    let automatic = server.get("/v1/sessions/a/checkpoints");
+    assert!(
+        automatic.json["checkpoints"].as_array().is_some_and(|list| (2..=4).contains(&list.len())),
+        "{automatic:?}"
+    );
+    // What was asked for is done.
+    server.delete("a");
+    assert_eq!(server.look_at("a").status, 404);
+    assert_eq!(names(&server.get("/v1/checkpoints")), [""; 0]);
+}
+
+#[test]
+fn sessions_of_execute_are_rewound_where_the_operator_wants_it() {
+    let server = Setup::bare().option("--checkpoints each").option(KEPT).start();
+    server.run_in("a", "x = 1");
+    let killed = server.run_in("a", "x = 2; import os; os._exit(4)");
+    assert_eq!(
+        killed.error(),
+        "session ended: the interpreter exited with status 4; session state as before this execution"
+    );
+    assert_eq!(server.run_in("a", "print(x)").stdout(), "1\n");
+    // Where nothing can be written down, it is lost as ever, and said.
+    server.run_in(
+        "a",
+        "import threading; e = threading.Event(); t = threading.Thread(target=e.wait, daemon=True); t.start()",
+    );
+    let killed = server.run_in("a", "import os; os._exit(5)");
+    assert_eq!(killed.error(), "session ended: the interpreter exited with status 5; session state lost");
+    assert_eq!(server.run_in("a", "print('x' in globals())").stdout(), "False\n");
+    // An execution that a killed server has begun, too.
+    server.run_in("a", "import time; y = 7");
+    server.ask("a", &json!({ "code": "y = 8; time.sleep(1.5); import os; os._exit(6)", "detach": true }));
+    let running = wait_for(Duration::from_secs(5), || (state(&server, "a") == "running").then_some(()));
+    assert!(running.is_some());
+    let server = Setup::bare().option("--checkpoints each").option(KEPT).start_after(server.end_by(Signal::KILL));
+    let rewound = wait_for(Duration::from_secs(10), || (server.look_at("a").json["rewinds"] == 1).then_some(()));
+    assert!(rewound.is_some(), "{:?}", server.look_at("a"));
+    assert_eq!(server.run_in("a", "print(y)").stdout(), "7\n");
+}
+
+#[test]
+fn a_session_takes_a_checkpoint_when_it_is_idle() {
+    let server = Setup::bare().start();
+    assert_eq!(server.create(r#"{"id": "a", "checkpoints": "on_idle"}"#).status, 201);
+    printed(&server, "a", "x = 1");
+    let taken = || {
+        let list = server.get("/v1/sessions/a/checkpoints");
+        list.json["checkpoints"].as_array().expect("a list").last().filter(|last| last["executions"] == 1).cloned()
+    };
+    let taken = wait_for(Duration::from_secs(10), taken).expect("it takes one");
+    assert_eq!(taken["kind"], "automatic");
+    printed(&server, "a", "x = 2");
+    assert_eq!(restore(&server, "a", taken["id"].as_str().expect("a name")).status, 200);
+    assert_eq!(printed(&server, "a", "print(x)"), "1\n");
+    let off = server.send("PATCH", "/v1/sessions/a", r#"{"checkpoints": "off"}"#);
+    assert_eq!(off.text("checkpoints"), "off");
+}
+
+#[test]
+fn a_session_sleeps_on_the_disk_and_wakes_when_it_is_asked_for() {
+    let server = Setup::bare().start();
+    begin(&server, "a", "import os; n = 1; g = iter(range(10)); open('file', 'w').write('text')");
+    for (index, wake) in [
+        "POST /execute",
+        "POST /v1/sessions/a/executions",
+        "GET /v1/sessions/a/files/file",
+        "POST /v1/sessions/a/checkpoints",
+        "POST /v1/sessions/a/fork",
+        "PATCH /v1/sessions/a",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        hibernate(&server, "a");
+        // To look at it is not to wake it.
+        assert_eq!(state(&server, "a"), "hibernated");
+        let runs = server.get("/v1/sessions/a/executions");
+        assert_eq!(runs.json["executions"].as_array().map(Vec::len), Some(1 + index * 2), "{runs:?}");
+        assert_eq!(names(&server.get("/v1/checkpoints")).len(), usize::from(index > 3));
+        hibernate(&server, "a");
+        assert_eq!(server.create(r#"{"id": "a"}"#).refusal()[0], "session_exists");
+        let (method, path) = wake.split_once(' ').expect("a method and a path");
+        let body = match path {
+            "/execute" => json!({ "id": "a", "code": "pass" }),
+            "/v1/sessions/a/executions" => json!({ "code": "pass" }),
+            _ => json!({}),
+        };
+        let body = body.to_string();
+        let answer = match method {
+            "GET" => Files { server: &server, session: "a" }.get("file").status,
+            _ => server.send(method, path, &body).status,
+        };
+        assert!((200..300).contains(&answer), "{wake}: {answer}");
+        assert_eq!(state(&server, "a"), "idle", "{wake}");
+        if index > 1 {
+            printed(&server, "a", "pass");
+        }
+        let expected = format!("{index} {} text\n", index + 1);
+        assert_eq!(printed(&server, "a", "print(next(g), n, open('file').read()); n += 1"), expected, "{wake}");
+    }
+    assert_eq!(scrape(&server).get("eggbox_sessions_woken_total", &[]).to_string(), "6");
+    hibernate(&server, "a");
+    for id in server.get("/v1/sessions").json["sessions"].as_array().expect("a list") {
+        server.delete(id["id"].as_str().expect("a name"));
+    }
+    assert_eq!(server.look_at("a").status, 404);
+    let kept = names(&server.get("/v1/checkpoints")).len();
+    assert_eq!(fs::read_dir(server.state_dir().join("checkpoints")).expect("it is there").count(), kept);
+}
+
+#[test]
+fn sessions_sleep_by_themselves_and_those_that_cannot_say_why() {
+    let server = Setup::bare().option("--hibernate-seconds 0.5").option("--life-seconds-max 8").start();
+    begin(&server, "a", "x = 5");
+    begin(&server, "b", "import socket; s = socket.socket(); y = 6");
+    let slept = wait_for(Duration::from_secs(10), || (state(&server, "a") == "hibernated").then_some(()));
+    assert!(slept.is_some());
+    let b = wait_for(Duration::from_secs(10), || {
+        Some(server.look_at("b")).filter(|b| b.text("not_checkpointed").contains("a socket is open"))
+    });
+    assert_eq!(b.expect("it is tried").text("state"), "idle");
+    assert_eq!(server.run_in("a", "print(x)").stdout(), "5\n");
+    printed(&server, "b", "s.close()");
+    for id in ["a", "b"] {
+        let slept = wait_for(Duration::from_secs(10), || (state(&server, id) == "hibernated").then_some(()));
+        assert!(slept.is_some(), "{id}");
+    }
+    assert_eq!(server.get("/v1/sessions?state=hibernated").json["sessions"].as_array().map(Vec::len), Some(2));
+    // As old as any session may get, and whoever asks next is told.
+    let ended = wait_for(Duration::from_secs(20), || (state(&server, "b") == "ended").then_some(()));
+    assert!(ended.is_some());
+    assert!(server.run_in("b", "1").error().contains("it was 8 s old"));
+    assert_eq!(server.run_in("b", "print('y' in globals())").stdout(), "False\n");
+}
+
+#[test]
+fn the_coldest_sleep_when_memory_is_short() {
+    // More than any host has to give.
+    let server = Setup::bare().option("--hibernate-available-bytes 1000000000000000").start();
+    begin(&server, "a", "x = 5");
+    let slept = wait_for(Duration::from_secs(10), || (state(&server, "a") == "hibernated").then_some(()));
+    assert!(slept.is_some());
+    assert_eq!(server.run_in("a", "print(x)").stdout(), "5\n");
+}
+
+#[test]
+fn a_killed_server_leaves_a_checkpoint_or_none_and_a_session_awake_or_asleep() {
+    let setup = || Setup::bare().option(KEPT);
+    let mut server = setup().start();
+    begin(&server, "a", "x = 0; block = bytearray(3 << 20); open('file', 'w').write('0')");
+    let mut seen = [0; 4];
+    for round in 0..12_u32 {
+        let (address, name) = (server.address, format!("c{round}"));
+        std::thread::scope(|scope| {
+            let send = |path: &'static str, body: String| {
+                scope.spawn(move || {
+                    // The answer may be lost.
+                    let request = crate::client::post_to(path, &body);
+                    if let Ok(mut stream) = std::net::TcpStream::connect(address) {
+                        let _ = std::io::Write::write_all(&mut stream, &request);
+                        let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
+                    }
+                });
+            };
+            send("/v1/sessions/a/checkpoints", json!({ "name": name }).to_string());
+            if round % 2 == 0 {
+                send("/v1/sessions/a/hibernate", "{}".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(u64::from(round) * 7));
+            let ended = std::mem::replace(&mut server, Setup::bare().start()).end_by(Signal::KILL);
+            server = setup().start_after(ended);
+        });
+        let is_asleep = state(&server, "a") == "hibernated";
+        seen[usize::from(is_asleep)] += 1;
+        let look = "x += 1; print(x, len(block), open('file').read()); open('file', 'w').write(str(x))";
+        assert_eq!(printed(&server, "a", look), format!("{} 3145728 {round}\n", round + 1), "{round} {is_asleep}");
+        let taken = server.get(&format!("/v1/checkpoints/{name}")).status;
+        seen[2 + usize::from(taken == 200)] += 1;
+        if taken == 200 {
+            assert_eq!(server.create(&json!({ "id": "b", "checkpoint": name }).to_string()).status, 201);
+            assert_eq!(printed(&server, "b", look), format!("{} 3145728 {round}\n", round + 1), "{round}");
+            server.delete("b");
+            assert_eq!(server.send("DELETE", &format!("/v1/checkpoints/{name}"), "").status, 204);
+        }
+    }
+    println!("awake, asleep, without checkpoint, with one: {seen:?}");
+    let left = wait_for(Duration::from_secs(5), || {
+        (fs::read_dir(server.state_dir().join("checkpoints")).expect("it is there").count() == 0).then_some(())
+    });
+    assert!(left.is_some());
+}
+
+#[test]
+fn checkpoints_are_their_keys() {
+    let keys = Keys::new(["ann", "bob"]);
+    let server = keys.setup("").start();
+    let ask =
+        |key: usize, route: &str, body: &Value| ask_with_key(&server, Some(keys.text(key)), route, &body.to_string());
+    for key in [0, 1] {
+        assert_eq!(ask(key, "POST /v1/sessions", &json!({ "id": "a" })).status, 201);
+    }
+    assert_eq!(ask(0, "POST /v1/sessions/a/checkpoints", &json!({ "name": "one" })).status, 201);
+    for (route, body) in [
+        ("GET /v1/checkpoints/one", json!({})),
+        ("DELETE /v1/checkpoints/one", json!({})),
+        ("POST /v1/sessions/a/restore", json!({ "checkpoint": "one" })),
+        ("POST /v1/sessions", json!({ "checkpoint": "one" })),
+    ] {
+        let answer = ask(1, route, &body);
+        assert_eq!((answer.status, answer.refusal()[0]), (404, "no_such_checkpoint"), "{route}");
+    }
+    assert_eq!(names(&ask(1, "GET /v1/checkpoints", &json!({}))), [""; 0]);
+    assert_eq!(names(&ask(1, "GET /v1/sessions/a/checkpoints", &json!({}))), [""; 0]);
+    // The same name is free for another key.
+    assert_eq!(ask(1, "POST /v1/sessions/a/checkpoints", &json!({ "name": "one" })).status, 201);
+    assert_eq!(ask(0, "POST /v1/sessions", &json!({ "id": "b", "checkpoint": "one" })).status, 201);
+    assert_eq!(ask(0, "POST /v1/sessions/a/hibernate", &json!({})).status, 200);
+    assert_eq!(ask(1, "GET /v1/sessions/a", &json!({})).text("state"), "idle");
+    assert_eq!(ask(0, "DELETE /v1/checkpoints/one", &json!({})).status, 204);
+    assert_eq!(names(&ask(1, "GET /v1/checkpoints", &json!({}))), ["one"]);
+}
+
+#[test]
+fn checkpoints_expire_and_so_do_not_sleepers() {
+    let server = Setup::bare().option("--checkpoint-seconds-max 1").start();
+    begin(&server, "a", "x = 5");
+    assert_eq!(take(&server, "a", "one").status, 201);
+    hibernate(&server, "a");
+    let began = Instant::now();
+    let gone = wait_for(Duration::from_secs(10), || (server.get("/v1/checkpoints/one").status == 404).then_some(()));
+    assert!(gone.is_some() && began.elapsed() > Duration::from_millis(500));
+    assert_eq!(server.run_in("a", "print(x)").stdout(), "5\n");
+}
