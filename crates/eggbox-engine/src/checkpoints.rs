@@ -3,6 +3,7 @@
 //! One that is being made has a name that says so, and gets another when everything is written. One that is removed loses its
 //! manifest first: whatever has none is cleared away by the next server.
 
+mod bases;
 mod draft;
 mod manifest;
 
@@ -13,11 +14,12 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+pub(crate) use self::bases::{Base, Bases, Home, LocateError};
 pub(crate) use self::draft::Draft;
 pub use self::manifest::CheckpointKind;
 pub(crate) use self::manifest::Manifest;
@@ -45,6 +47,9 @@ pub(crate) struct Checkpoints {
     folder: PathBuf,
     limits: CheckpointLimits,
     index: Mutex<Index>,
+    bases: Arc<Bases>,
+    /// Held while one is made, and by whoever removes what none is of.
+    making: RwLock<()>,
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +106,12 @@ impl Checkpoints {
                 }
             }
         }
-        Ok(Self { folder, limits, index: Mutex::new(index) })
+        let bases = Arc::new(Bases::open(state_dir)?);
+        Ok(Self { folder, limits, index: Mutex::new(index), bases, making: RwLock::default() })
+    }
+
+    pub(crate) fn bases(&self) -> &Bases {
+        &self.bases
     }
 
     /// Where they are, without links on the way.
@@ -119,12 +129,27 @@ impl Checkpoints {
         Draft::begin(&self.folder)
     }
 
-    /// Makes it one of them. Blocks for as long as the disk takes.
+    /// Makes it one of them, which is of a session of that home with that base. Blocks for as long as the disk takes.
     ///
     /// # Errors
     /// Where there is one of that name, or no room; the draft is cleared away then.
-    pub(crate) fn commit(&self, draft: Draft, manifest: Manifest) -> Result<Arc<Stored>, StoreError> {
+    pub(crate) fn commit(
+        &self,
+        draft: Draft,
+        manifest: Manifest,
+        base: &File,
+        home: Home,
+    ) -> Result<Arc<Stored>, StoreError> {
         self.make_room(manifest.bytes)?;
+        let _making = self.making.read().unwrap_or_else(PoisonError::into_inner);
+        if self.bases.keep(base, draft.memory(), &home)? {
+            let bases = Arc::clone(&self.bases);
+            std::thread::spawn(move || {
+                if let Err(error) = bases.read_files(&home) {
+                    tracing::error!(%error, "failed to write down what sessions have mapped");
+                }
+            });
+        }
         // Before its name is everybody's to see, or a crash would leave two of it.
         if self.find(&manifest.id).is_some() {
             return Err(StoreError::Exists);
@@ -244,6 +269,11 @@ impl Checkpoints {
         });
         for stored in old {
             self.remove(&stored);
+        }
+        // Unless one is being made just now, which may be of any of them.
+        if let Ok(_making) = self.making.try_write() {
+            let nests = self.index().each.values().map(|stored| stored.manifest.base.clone()).collect();
+            self.bases.retain(&nests);
         }
     }
 

@@ -245,11 +245,14 @@ impl Engine {
     /// # Errors
     /// Where the change cannot be written down.
     pub async fn change(&self, id: &SessionId, change: SessionChange) -> Result<Option<SessionView>, ExecuteError> {
-        self.shared.registry.change(id, change).await.map_err(|error| ExecuteError::Internal(error.into()))
+        self.shared.registry.change(id, change).await
     }
 
     /// The files of the session `id`; none where no session of that name lives. To use them is not to use the session.
-    pub async fn workspace(&self, id: &SessionId) -> Option<Workspace> {
+    ///
+    /// # Errors
+    /// Where it sleeps and cannot be woken.
+    pub async fn workspace(&self, id: &SessionId) -> Result<Option<Workspace>, ExecuteError> {
         self.shared.registry.workspace(id).await
     }
 
@@ -447,6 +450,7 @@ impl Engine {
         self.shared.closing.store(true, Ordering::Relaxed);
         // Those that are still running are ended with the nest, and answered so.
         let _ = timeout(grace, self.shared.registry.quiet()).await;
+        let _ = timeout(grace, self.shared.registry.hibernate_all()).await;
         self.shared.registry.environments().end().await;
     }
 }

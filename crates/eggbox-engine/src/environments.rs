@@ -117,8 +117,9 @@ impl Environments {
             checkpoints,
             closing: watch::Sender::new(false),
         });
-        let Common { slots, keeper, watchdog, .. } = &*common;
-        let (mut nests, inherited) = Heir { config, slots, watchdog, keeper }.inherit(entries).await;
+        let Common { slots, keeper, watchdog, checkpoints, .. } = &*common;
+        let heir = Heir { config, slots, watchdog, keeper, bases: checkpoints.bases() };
+        let (mut nests, inherited) = heir.inherit(entries).await;
         let has_inherited = !nests.is_empty() || !inherited.ended.is_empty();
         let current = |planned: &Planned<'_>| {
             let index = nests.iter().position(|nest| planned.is_of(nest))?;

@@ -125,6 +125,9 @@ pub(crate) struct Record {
     /// That from which it goes on, if there is one.
     #[serde(default)]
     pub(crate) checkpoint: Option<CheckpointId>,
+    /// The nest whose memory it has, where that is not the one that it is in.
+    #[serde(default)]
+    pub(crate) base: Option<String>,
     /// Whether it takes others by itself.
     #[serde(default)]
     pub(crate) checkpoints: Checkpointing,
@@ -456,6 +459,7 @@ impl Record {
             generation: 0,
             parent: None,
             checkpoint: None,
+            base: None,
             checkpoints: Checkpointing::Off,
             rewinds: 0,
             restarts: 0,

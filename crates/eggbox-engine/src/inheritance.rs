@@ -8,6 +8,7 @@ use std::sync::Arc;
 use eggbox_sandbox::wire::{Exit, WIRE_VERSION};
 use rustix::process::Signal;
 
+use crate::checkpoints::Bases;
 use crate::clock::Moment;
 use crate::code_file::CodeFile;
 use crate::config::EngineConfig;
@@ -50,6 +51,7 @@ pub(crate) struct Heir<'a> {
     pub(crate) slots: &'a Slots,
     pub(crate) watchdog: &'a Watchdog,
     pub(crate) keeper: &'a Arc<Keeper>,
+    pub(crate) bases: &'a Bases,
 }
 
 /// A session as the keeper had it.

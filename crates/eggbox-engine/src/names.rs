@@ -15,6 +15,7 @@ use crate::outcome::Death;
 use crate::owners::Counted;
 use crate::registry::{Errand, Request};
 use crate::restart::Restart;
+use crate::session::SessionError;
 use crate::session_id::SessionId;
 use crate::view::Held;
 
@@ -23,12 +24,26 @@ use crate::view::Held;
 pub(crate) struct Names {
     pub(crate) live: HashMap<SessionId, Live>,
     /// Those that sleep: none of them is among the living or the gone.
-    pub(crate) asleep: HashMap<SessionId, Arc<Stored>>,
+    pub(crate) asleep: HashMap<SessionId, Sleeper>,
     /// Those that ended between executions, of which nobody has been told yet.
     pub(crate) gone: HashMap<SessionId, Gone>,
     /// The same by the numbers of their ends, with some that have been told of since.
     gone_order: VecDeque<(u64, SessionId)>,
     ends: u64,
+}
+
+/// A session that sleeps.
+#[derive(Debug)]
+pub(crate) struct Sleeper {
+    pub(crate) stored: Arc<Stored>,
+    /// Why it could not be woken when that was tried last.
+    pub(crate) failure: Option<SessionError>,
+}
+
+impl From<Arc<Stored>> for Sleeper {
+    fn from(stored: Arc<Stored>) -> Self {
+        Self { stored, failure: None }
+    }
 }
 
 /// A session that has not ended.

@@ -17,6 +17,7 @@ use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::wire::{Exit, FromNest, NestFailure, ToNest, WIRE_VERSION};
 use eggbox_sandbox::{control, leftovers};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Gid, Signal, Uid, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
@@ -25,9 +26,10 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use self::waiting::{Waiting, hear};
+use crate::checkpoints::Home;
 use crate::kept::{NestDescriptors, NestNote};
 use crate::session_limits::SessionLimits;
-use crate::session_process::{SessionDescriptors, SessionProcess};
+use crate::session_process::{SessionDescriptors, SessionProcess, pid_of};
 use crate::slots::{Reading, Slots};
 
 /// How long a nest may take to go once it was told to, before it is killed: the kernel takes a second or two to clear a
@@ -307,6 +309,20 @@ impl Nest {
 
     pub(crate) fn is_up(&self) -> bool {
         matches!(*self.shared.state(), State::Up(_))
+    }
+
+    /// Where images of its sessions are at home, with this build of ours.
+    pub(crate) fn home(&self, build: &str) -> io::Result<Home> {
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let pid = pid_of(self.shared.pidfd.as_fd()).ok_or_else(gone)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, format!("/proc/{pid}/root"), flags, Mode::empty())?;
+        // Its number was not another's meanwhile.
+        if pid_of(self.shared.pidfd.as_fd()) != Some(pid) {
+            return Err(gone());
+        }
+        let nest = self.note.name.clone();
+        Ok(Home { base: nest.clone(), nest, build: build.to_owned(), root })
     }
 
     /// Returns when it has gone.

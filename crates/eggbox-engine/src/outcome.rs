@@ -145,7 +145,7 @@ impl Outcome {
 }
 
 impl Death {
-    /// It is what code has brought upon its session, and not what others wanted.
+    /// It is what code has brought upon its session, or an accident, and not what others wanted.
     pub(crate) fn can_be_undone(&self) -> bool {
         match self {
             Self::Exited { .. }
@@ -153,9 +153,9 @@ impl Death {
             | Self::OutOfMemory { .. }
             | Self::TooManyProcesses { .. }
             | Self::Timeout { .. }
-            | Self::Protocol => true,
-            Self::Nest
-            | Self::Unobserved
+            | Self::Protocol
+            | Self::Nest => true,
+            Self::Unobserved
             | Self::Shutdown
             | Self::Deleted
             | Self::Restarted

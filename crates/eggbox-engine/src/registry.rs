@@ -31,7 +31,7 @@ use crate::executions::Execution;
 use crate::inheritance::{Ended, Inherited, keep_end};
 use crate::keeper::Keeper;
 use crate::kept::gone_key;
-use crate::names::{Gone, Live, Names};
+use crate::names::{Gone, Live, Names, Sleeper};
 use crate::outcome::Death;
 use crate::owner::Owner;
 use crate::owners::Owners;
@@ -164,7 +164,7 @@ impl Registry {
                 if inherited.living.iter().any(|living| living.id == *session) {
                     checkpoints.remove(&stored);
                 } else {
-                    names.asleep.insert(session.clone(), stored);
+                    names.asleep.insert(session.clone(), stored.into());
                 }
             }
             for ended in inherited.ended {
@@ -301,7 +301,7 @@ impl Registry {
             });
             (names.gone.remove(id).is_some(), names.asleep.remove(id), live)
         };
-        if let Some(stored) = asleep {
+        if let Some(Sleeper { stored, .. }) = asleep {
             self.forget_automatic(&stored.manifest.record).await;
             self.remove_stored(stored).await;
             return true;

@@ -22,6 +22,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::checkpoints::Base;
 use crate::clock::Moment;
 use crate::code_file::CodeFile;
 use crate::config::EngineConfig;
@@ -115,6 +116,8 @@ pub(crate) struct Session {
     pub(crate) wishes: mpsc::Receiver<Wish>,
     wish: mpsc::Sender<Wish>,
     ending: Arc<Ending>,
+    /// Why it was killed, if it was.
+    cause: Option<Death>,
     keeper: Arc<Keeper>,
     /// The keeper that it was given to; none of them before.
     kept_by: Option<u64>,
@@ -122,6 +125,8 @@ pub(crate) struct Session {
     tree: Tree,
     /// The question to stand still that it has not answered in time.
     given_up: Option<u64>,
+    /// The memory that it has in common with others, where that is another nest's than the one that it is in.
+    base: Option<Arc<Base>>,
     /// The image that parts of its memory may be shown from.
     shown: Option<Arc<OwnedSemaphorePermit>>,
     /// What it was when it tried to take a checkpoint by itself last.
@@ -176,14 +181,15 @@ impl Session {
         code: CodeFile,
         history: History,
         note: SessionNote,
-        Heir { config, watchdog, keeper, .. }: Heir<'_>,
+        Heir { config, watchdog, keeper, bases, .. }: Heir<'_>,
     ) -> io::Result<Self> {
         let meter = meter(nest, &process, watchdog)?;
         // The server before this one may have been about to restart it.
         process.halt(false);
         let session = Self::hold(nest, process, code, Arc::new(history), meter, Arc::clone(config), keeper);
         let late = Late::new(Arc::clone(keeper), note.clone());
-        Ok(Self { kept_by: Some(keeper.generation()), note, late, ..session })
+        let base = session.history.record().base.map(|base| bases.find(&base)).transpose()?;
+        Ok(Self { kept_by: Some(keeper.generation()), note, late, base, ..session })
     }
 
     fn hold(
@@ -217,10 +223,12 @@ impl Session {
             wishes,
             wish,
             ending: Arc::default(),
+            cause: None,
             keeper: Arc::clone(keeper),
             kept_by: None,
             tree: Tree::of(nest.plan(), note.slot),
             given_up: None,
+            base: None,
             shown: None,
             tried: None,
             file_changes: Arc::default(),
@@ -356,12 +364,13 @@ impl Session {
 
     async fn take_over(&mut self, other: &Self, change: impl FnOnce(&mut Record)) -> io::Result<()> {
         let (kills_before, process) = (self.history.kills_before(), self.note.created);
+        let base = self.history.record().base;
         self.id = other.id.clone();
         self.history = Arc::clone(&other.history);
         self.keep().await?;
         self.history.update(|record| {
             (record.kills_before, record.generation) = (kills_before, 0);
-            record.process = Some(process);
+            (record.process, record.base) = (Some(process), base);
             change(record);
         })
     }
@@ -526,12 +535,15 @@ impl Session {
     pub(crate) async fn end(&mut self, cause: Death) -> Death {
         let was_over = self.process.has_ended();
         self.process.kill();
+        if !was_over {
+            // Whoever waits for its end may not wait until it is there.
+            self.cause.get_or_insert(cause.clone());
+        }
         match timeout(KILLED_MAX, &mut self.process.ended).await {
             Err(_) => {
                 tracing::error!(session = %self.id, "a session that was killed does not end");
                 cause
             }
-            Ok(Ok(Exit::Signal(number))) if number == Signal::KILL.as_raw() && !was_over && !self.is_deleted() => cause,
             Ok(exit) => self.death(exit),
         }
     }
@@ -550,6 +562,9 @@ impl Session {
             Ok(Exit::Signal(number)) if number == Signal::KILL.as_raw() => {
                 if self.is_deleted() {
                     return Death::Deleted;
+                }
+                if let Some(cause) = &self.cause {
+                    return cause.clone();
                 }
                 let cause = self.meter.cause_of_kill(self.history.kills_before(), self.limits.memory_bytes_max);
                 cause.unwrap_or(Death::Signal { number })

@@ -57,7 +57,7 @@ pub struct SessionFacts {
     pub checkpoint: Option<CheckpointId>,
     /// Whether it takes others by itself.
     pub checkpoints: Checkpointing,
-    /// Why it could not be written down when that was tried last; none where it could, or nobody has tried.
+    /// Why it could not be written down, or woken, when that was tried last; none where it could, or nobody has tried.
     pub obstacle: Option<String>,
     /// How often an execution was undone that had ended its interpreter.
     pub rewinds: u32,
@@ -129,11 +129,17 @@ pub(crate) fn of_ended(
 }
 
 /// Of one that sleeps; `limits` are the operator's.
-pub(crate) fn of_asleep(manifest: &Manifest, limits: SessionLimits, usual_files: WorkspacePolicy) -> SessionView {
+pub(crate) fn of_asleep(
+    manifest: &Manifest,
+    obstacle: Option<String>,
+    limits: SessionLimits,
+    usual_files: WorkspacePolicy,
+) -> SessionView {
     let record = &manifest.record;
     let limits = limits.lowered(&record.asked);
     let facts = SessionFacts {
         expires: record.created_at.checked_add(limits.life_max),
+        obstacle,
         ..facts_of(record.clone(), (manifest.executions, manifest.created_at), limits, usual_files)
     };
     SessionView { id: manifest.session.clone(), state: ViewState::Asleep, facts: Some(facts) }

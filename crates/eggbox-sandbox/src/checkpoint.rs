@@ -9,6 +9,7 @@
 mod capture;
 mod image;
 mod maps;
+mod relocation;
 
 pub use capture::{Bounds, CaptureError, capture, image_file, seal};
 #[cfg(feature = "native")]
@@ -16,3 +17,4 @@ pub(crate) use image::{Content, Image, Mapping, Protection, Run, Source};
 pub use image::{ImageError, Place, SHOWN_BYTES_MIN};
 #[cfg(feature = "native")]
 pub(crate) use maps::{Found, Identity, read_maps};
+pub use relocation::{MappedFile, RelocationError, mapped_files, relocate};

@@ -151,6 +151,9 @@ impl Nest<'_> {
         sys::place_at(self.control.as_fd(), NEST_CONTROL_FD, true)?;
         sys::place_at(plan.as_fd(), NEST_PLAN_FD, true)?;
         rlimits::choose_thread_stack()?;
+        // So that what is kept of its sessions can go on in another nest, everything lies at the same addresses in each. Where that
+        // is refused it cannot, and is told so. From whom code in a session hides nothing anyway, nothing is hidden.
+        let _ = sys::fix_addresses();
         Err(Command::new(&program.executable)
             .args(&program.arguments)
             .stdin(Stdio::null())

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io;
 use std::mem::size_of;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use rustix::process::Pid;
@@ -67,6 +67,45 @@ pub(crate) fn unshare(namespaces: u64) -> io::Result<()> {
     let flags = c_int::try_from(namespaces).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: takes no pointers. The namespace flags do not split memory or descriptors from other threads.
     check(unsafe { libc::unshare(flags) }.into()).map(drop)
+}
+
+/// The first page of a file, mapped for as long as this is there. Nobody reads it.
+#[derive(Debug)]
+pub(crate) struct Shown(*mut c_void);
+
+impl Shown {
+    /// # Errors
+    /// Where the file cannot be mapped.
+    pub(crate) fn map(file: impl AsFd) -> io::Result<Self> {
+        let file = file.as_fd().as_raw_fd();
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let mapped = unsafe { libc::mmap(ptr::null_mut(), 1, libc::PROT_READ, libc::MAP_PRIVATE, file, 0) };
+        if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Self(mapped)) }
+    }
+
+    pub(crate) fn start(&self) -> u64 {
+        self.0.addr() as u64
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        // SAFETY: it is mapped, and nobody else knows of it.
+        unsafe { libc::munmap(self.0, 1) };
+    }
+}
+
+/// Has everything lie at the same addresses from the next program on that this process becomes, as in every other start of it.
+///
+/// # Errors
+/// Where that is refused.
+pub(crate) fn fix_addresses() -> io::Result<()> {
+    const ASK: u64 = 0xffff_ffff;
+    // SAFETY: takes no pointers.
+    let now = check(unsafe { libc::personality(ASK) }.into())?;
+    let fixed = now | i64::from(libc::ADDR_NO_RANDOMIZE);
+    // SAFETY: as above.
+    check(unsafe { libc::personality(fixed.cast_unsigned()) }.into()).map(drop)
 }
 
 /// Ends this process at once: no destructors, no exit handlers.

@@ -70,18 +70,18 @@ pub const LOWER_BYTES: usize = 24;
 /// next request.
 pub const KIND_STAND_STILL: u8 = b'P';
 /// The kind of the order to become what an image says. Body: a number of the server's, as for [`KIND_RESUME`], and from how many
-/// bytes on a run of pages is shown from the image and not copied (two u64, little endian), sent by itself and with two descriptors:
-/// the image, and the base that it is of. What the session has become answers as to [`KIND_RESUME`]; where it cannot become
+/// bytes on a run of pages is shown from the image and not copied (two u64, little endian), sent by itself and with three
+/// descriptors: the tables of the image, its pages, and the base that it is of. What the session has become answers as to [`KIND_RESUME`]; where it cannot become
 /// that, it refuses and is what it was.
 pub const KIND_BECOME: u8 = b'B';
 /// How many descriptors.
-pub const BECOME_DESCRIPTORS: usize = 2;
+pub const BECOME_DESCRIPTORS: usize = 3;
 /// Bytes of that body.
 pub const BECOME_BYTES: usize = 16;
 /// Bytes of an execution request's body.
 pub const EXECUTE_BYTES: usize = 32;
 /// What both ends of the channels must agree on, for a server to take over what another build has left.
-pub const WIRE_VERSION: u32 = 3;
+pub const WIRE_VERSION: u32 = 4;
 const KIND_READY: u8 = b'R';
 const KIND_REFUSED: u8 = b'F';
 const KIND_DONE: u8 = b'D';
@@ -233,8 +233,9 @@ impl FromSession {
             Self::Idle { asked, sequence, ending } => {
                 (KIND_IDLE, [&asked.to_le_bytes()[..], &ending_body(*sequence, *ending)].concat())
             }
-            Self::StandsStill { asked, place: Place { stack, program_break } } => {
-                (KIND_STANDS_STILL, [*asked, *stack, *program_break].map(u64::to_le_bytes).concat())
+            Self::StandsStill { asked, place: Place { stack, program_break, thread_pointer, descriptors } } => {
+                let words = [*asked, *stack, *program_break, *thread_pointer, *descriptors];
+                (KIND_STANDS_STILL, words.map(u64::to_le_bytes).concat())
             }
             Self::Cannot { asked, why } => (KIND_CANNOT, [&asked.to_le_bytes(), why.as_bytes()].concat()),
             Self::Renewed { generation, stdout, stderr } => {
@@ -275,9 +276,10 @@ impl FromSession {
             KIND_REFUSED => String::from_utf8(body.to_vec()).ok().map(Self::Refused),
             KIND_STANDS_STILL => {
                 let (words, rest) = body.as_chunks();
-                let &[asked, stack, program_break] = words else { return None };
-                let [asked, stack, program_break] = [asked, stack, program_break].map(u64::from_le_bytes);
-                rest.is_empty().then_some(Self::StandsStill { asked, place: Place { stack, program_break } })
+                let words: [_; 5] = words.try_into().ok()?;
+                let [asked, stack, program_break, thread_pointer, descriptors] = words.map(u64::from_le_bytes);
+                let place = Place { stack, program_break, thread_pointer, descriptors };
+                rest.is_empty().then_some(Self::StandsStill { asked, place })
             }
             KIND_CANNOT => {
                 let (asked, why) = body.split_first_chunk()?;
@@ -451,7 +453,10 @@ mod tests {
             FromSession::Done { sequence: u64::MAX, ending: Ending::Denied },
             FromSession::Idle { asked: 7, sequence: 0, ending: Ending::OutOfMemory },
             FromSession::Renewed { generation: 1, stdout: 3, stderr: i32::MAX },
-            FromSession::StandsStill { asked: 1, place: Place { stack: u64::MAX, program_break: 7 } },
+            FromSession::StandsStill {
+                asked: 1,
+                place: Place { stack: u64::MAX, program_break: 7, thread_pointer: 8, descriptors: 9 },
+            },
             FromSession::Cannot { asked: 2, why: "a socket is open on descriptor 7".into() },
         ];
         for frame in frames {

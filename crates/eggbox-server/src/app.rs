@@ -51,7 +51,7 @@ pub(crate) const ROUTES: &str = "POST /execute, POST /v1/run, GET and POST /v1/s
                                  POST /v1/sessions/{id}/fork, \
                                  GET and POST /v1/sessions/{id}/checkpoints, \
                                  POST /v1/sessions/{id}/restore, POST /v1/sessions/{id}/hibernate, \
-                                 GET /v1/checkpoints, GET and DELETE /v1/checkpoints/{id}, \
+                                 GET /v1/checkpoints, GET and DELETE /v1/checkpoints/{checkpoint}, \
                                  GET and POST /v1/sessions/{id}/executions, \
                                  GET and DELETE /v1/sessions/{id}/executions/{n}, \
                                  GET /v1/sessions/{id}/executions/{n}/events, \

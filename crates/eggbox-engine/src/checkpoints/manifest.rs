@@ -45,8 +45,10 @@ pub(crate) struct Manifest {
     /// The number that was given to an execution last, whether it was begun or not.
     pub(crate) last_number: u64,
     pub(crate) created_at: SystemTime,
-    /// The nest that its session came from, which has the base of its memory.
+    /// The nest that its session was in.
     pub(crate) nest: String,
+    /// That which has the base of its memory: the same, unless the session has outlived that.
+    pub(crate) base: String,
     /// What it takes of the disk.
     pub(crate) bytes: u64,
     /// The start of the host that it is good for; none where it is on the disk for certain.
@@ -61,7 +63,7 @@ static BOOT: LazyLock<String> = LazyLock::new(|| {
 
 impl Manifest {
     /// Of a session that has this record now.
-    pub(crate) fn new(id: CheckpointId, kind: CheckpointKind, record: Record, nest: String) -> Self {
+    pub(crate) fn new(id: CheckpointId, kind: CheckpointKind, record: Record, [nest, base]: [String; 2]) -> Self {
         Self {
             version: VERSION,
             id,
@@ -73,6 +75,7 @@ impl Manifest {
             last_number: 0,
             created_at: SystemTime::now(),
             nest,
+            base,
             bytes: 0,
             boot: (kind == CheckpointKind::Automatic).then(|| BOOT.clone()),
         }

@@ -1,7 +1,8 @@
 //! Sessions that are made like others: with a fresh interpreter, or going on from an image.
 
 use std::collections::BTreeMap;
-use std::os::fd::BorrowedFd;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use eggbox_sandbox::checkpoint::{image_file, seal};
 use eggbox_sandbox::plan::SessionNamespaces;
 
 use super::Environment;
-use crate::checkpoints::{Draft, Stored};
+use crate::checkpoints::{Base, Draft, Home, LocateError, Stored};
 use crate::engine::chain;
 use crate::history::{History, Record};
 use crate::image::SessionImage;
@@ -27,9 +28,20 @@ pub(crate) struct Original {
     pub(crate) record: Record,
     pub(crate) variables: BTreeMap<String, String>,
     image: SessionImage,
-    /// The nest that has the base of the image.
+    /// The nest behind which it was taken, and that which has its base.
     nest: String,
+    base: String,
     files: Files,
+}
+
+/// What was written down.
+#[derive(Debug)]
+pub(crate) struct Drawn {
+    /// The nest that it is of, and the base that this has.
+    pub(crate) home: Home,
+    pub(crate) base: File,
+    /// Of its memory and its files.
+    pub(crate) bytes: u64,
 }
 
 /// Why a session has no fresh interpreter.
@@ -50,6 +62,7 @@ impl Original {
             variables: manifest.variables.clone(),
             image: SessionImage::kept(stored.memory()?),
             nest: manifest.nest.clone(),
+            base: manifest.base.clone(),
             files: stored.files(),
         })
     }
@@ -114,7 +127,7 @@ impl Environment {
     /// What others go on from as that session, which is at rest, and stands still until its next request.
     pub(crate) async fn original(&self, session: &mut Session, wait_max: Duration) -> Result<Original, SessionError> {
         let nest = self.living_nest().await?;
-        let base = base_for(session, &nest)?.try_clone_to_owned()?;
+        let (base, base_name) = base_for(session, &nest)?;
         let (file, kept) = (image_file()?, self.common.checkpoints.folder());
         session.capture(base, &file, kept, wait_max).await?;
         seal(&file)?;
@@ -123,24 +136,50 @@ impl Environment {
             variables: session.history.variables(),
             image: self.common.images.hold(file)?,
             nest: nest.note.name.clone(),
+            base: base_name,
             files: Files::OfSession(session.place()),
         })
     }
 
-    /// Writes down what others go on from as that session, which is at rest, and stands still until its next request. Returns
-    /// which nest it is of, and how many bytes its memory and its files take.
+    /// Writes down what others go on from as that session, which is at rest, and stands still until its next request.
     pub(crate) async fn draw(
         &self,
         session: &mut Session,
         draft: &Draft,
         workers: &Workers,
         wait_max: Duration,
-    ) -> Result<(String, u64), SessionError> {
+    ) -> Result<Drawn, SessionError> {
         let nest = self.living_nest().await?;
-        let base = base_for(session, &nest)?.try_clone_to_owned()?;
-        session.capture(base, draft.memory(), self.common.checkpoints.folder(), wait_max).await?;
+        let (base, base_name) = base_for(session, &nest)?;
+        let home = Home { base: base_name, ..nest.home(&self.common.config.build)? };
+        session.capture(base.try_clone()?, draft.memory(), self.common.checkpoints.folder(), wait_max).await?;
         let files = copy_all(&Files::OfSession(session.place()), &draft.files(), workers).await.map_err(not_carried)?;
-        Ok((nest.note.name.clone(), draft.memory().metadata()?.len() + files))
+        Ok(Drawn { home, base: base.into(), bytes: draft.memory().metadata()?.len() + files })
+    }
+
+    /// The base that an image has, where that is not the nest's own.
+    fn foreign_base(&self, original: &Original, nest: &Nest) -> Result<Option<Arc<Base>>, SessionError> {
+        base_in(nest)?;
+        if original.base == nest.note.name {
+            return Ok(None);
+        }
+        let found = self.common.checkpoints.bases().find(&original.base);
+        let lost = |_| SessionError::NotLoaded { why: LocateError::NoBase.to_string() };
+        found.map(Some).map_err(lost)
+    }
+
+    /// The tables that an image has here.
+    async fn locate(&self, original: &Original, nest: &Nest) -> Result<OwnedFd, SessionError> {
+        if original.nest == nest.note.name {
+            return Ok(original.image.as_fd().try_clone_to_owned()?);
+        }
+        let (home, image) = (nest.home(&self.common.config.build)?, original.image.as_fd().try_clone_to_owned()?);
+        let (checkpoints, name) = (Arc::clone(&self.common.checkpoints), original.base.clone());
+        // It may have to read files.
+        let located =
+            tokio::task::spawn_blocking(move || checkpoints.bases().locate(&name, &image.into(), &home)).await;
+        let not_loaded = |error: LocateError| SessionError::NotLoaded { why: error.to_string() };
+        located.map_err(std::io::Error::other)?.map_err(not_loaded)
     }
 
     /// A session that is nobody's yet, and goes on from there.
@@ -152,13 +191,18 @@ impl Environment {
         wait_max: Duration,
     ) -> Result<Session, SessionError> {
         let nest = self.living_nest().await?;
-        let base = base_of(original, &nest)?;
+        let (foreign, tables) = (self.foreign_base(original, &nest)?, self.locate(original, &nest).await?);
         let record = Record { asked: original.record.asked.and(&asked), ..original.record.clone() };
         // What variables it has, it has from the image.
         let mut session = self.session_like(&record, BTreeMap::new(), &nest).await?;
         let made = async {
             copy_all(&original.files, &Files::OfSession(session.place()), workers).await.map_err(not_carried)?;
-            session.become_image(&original.image, base, wait_max).await?;
+            let base = match &foreign {
+                Some(base) => base.as_fd(),
+                None => base_in(&nest)?,
+            };
+            session.become_image(tables.as_fd(), &original.image, base, wait_max).await?;
+            session.set_base(foreign.clone())?;
             Ok(session.history.set_variables(original.variables.clone())?)
         };
         match made.await {
@@ -223,20 +267,16 @@ pub(crate) async fn undo(mut session: Session) {
     session.forget().await;
 }
 
-/// The base that an image of that session is of, where the sessions that this nest gives have the same.
-fn base_for<'a>(session: &Session, nest: &'a Nest) -> Result<BorrowedFd<'a>, SessionError> {
+/// The base that an image of that session is of, and its name, where the session is this nest's.
+fn base_for(session: &Session, nest: &Nest) -> Result<(OwnedFd, String), SessionError> {
     if !session.is_living_in(nest) {
         return Err(refused("it was begun by a server with other settings"));
     }
-    base_in(nest)
-}
-
-/// The base of an image, where the sessions that this nest gives have the same.
-fn base_of<'a>(original: &Original, nest: &'a Nest) -> Result<BorrowedFd<'a>, SessionError> {
-    if original.nest != nest.note.name {
-        return Err(refused("the nest that it came from is gone"));
-    }
-    base_in(nest)
+    let own = base_in(nest)?;
+    Ok(match session.base() {
+        Some(base) => (base.as_fd().try_clone_to_owned()?, base.name.clone()),
+        None => (own.try_clone_to_owned()?, nest.note.name.clone()),
+    })
 }
 
 fn base_in(nest: &Nest) -> Result<BorrowedFd<'_>, SessionError> {

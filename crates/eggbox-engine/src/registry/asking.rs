@@ -42,7 +42,7 @@ impl Registry {
                 return Some(Executions { id: id.clone(), history: held.history, live });
             }
         }
-        let asleep = self.names().asleep.get(id).cloned();
+        let asleep = self.names().asleep.get(id).map(|sleeper| Arc::clone(&sleeper.stored));
         if let Some(stored) = asleep {
             let read = tokio::task::spawn_blocking(move || History::read(&stored.history_folder())).await;
             let history = read.map_err(io::Error::other).flatten();
@@ -58,10 +58,7 @@ impl Registry {
     /// Asks for an execution, or finds the one that was asked for under the same key. It goes on to its end whatever becomes
     /// of what this returns.
     pub(crate) async fn ask(self: &Arc<Self>, id: &SessionId, code: Code) -> Result<Asked, AskError> {
-        {
-            let mut names = self.names();
-            self.rouse(&mut names, id)?;
-        }
+        self.wake_up(id).await?;
         let Some(executions) = self.executions(id).await else {
             let gone = self.names().gone.get(id).map(|gone| gone.death.clone());
             return Err(gone.map_or(AskError::NoSession, AskError::Ended));

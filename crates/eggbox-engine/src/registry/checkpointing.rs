@@ -7,10 +7,10 @@ use super::errand::{Errand, Reply};
 use super::{Registry, Shared};
 use crate::checkpoint_id::CheckpointId;
 use crate::checkpoint_view::CheckpointView;
-use crate::checkpoints::{CheckpointKind, Draft, Manifest, StoreError, Stored};
+use crate::checkpoints::{CheckpointKind, Manifest, StoreError, Stored};
 use crate::engine::{CheckpointError, chain};
-use crate::environment::{Environment, Original};
-use crate::history::{History, Record};
+use crate::environment::{Drawn, Environment, Original};
+use crate::history::Record;
 use crate::outcome::Death;
 use crate::owner::Owner;
 use crate::session::{Session, SessionError};
@@ -40,6 +40,9 @@ impl Registry {
         session: &SessionId,
         id: &CheckpointId,
     ) -> Result<(), CheckpointError> {
+        if !self.names().is_named(session) {
+            return Err(CheckpointError::NoSession);
+        }
         let checkpoint = self.find_checkpoint(id).ok_or(CheckpointError::NoCheckpoint)?;
         self.send_errand(session, |reply| Errand::Restore { checkpoint, reply }).await
     }
@@ -111,13 +114,18 @@ impl Registry {
         let checkpoints = Arc::clone(self.checkpoints());
         let draft = checkpoints.draft().map_err(StoreError::from)?;
         let drawn = environment.draw(session, &draft, &self.workers, CHECKPOINT_MAX).await;
-        let (nest, bytes) = drawn.map_err(refused)?;
+        let Drawn { home, base, bytes } = drawn.map_err(refused)?;
         let (history, record) = (Arc::clone(&session.history), session.history.record());
         let (variables, executions) = (history.variables(), history.last_number());
-        let mut manifest = Manifest::new(id, kind, record, nest);
+        let mut manifest = Manifest::new(id, kind, record, [home.nest.clone(), home.base.clone()]);
         (manifest.variables, manifest.bytes) = (variables, bytes);
         (manifest.executions, manifest.last_number) = (executions, last_number);
-        let committed = tokio::task::spawn_blocking(move || commit(&checkpoints, draft, manifest, &history));
+        let committed = tokio::task::spawn_blocking(move || {
+            if manifest.kind == CheckpointKind::Asleep {
+                manifest.bytes += history.write_to(&draft.history_folder()?)?;
+            }
+            checkpoints.commit(draft, manifest, &base, home)
+        });
         let stored = committed.await.map_err(|error| StoreError::Io(error.into()))??;
         if kind == CheckpointKind::Asked {
             // What comes after goes on from it.
@@ -146,20 +154,27 @@ impl Registry {
     /// its interpreter. Whether that could be done.
     pub(super) async fn rewind(&self, session: &mut Session, before: u64, death: &Death, shared: &Shared) -> bool {
         let is_wanted = session.history.record().checkpoints == Checkpointing::Each;
-        if !is_wanted || !death.can_be_undone() || session.is_deleted() {
+        if !is_wanted || !self.revive(session, before, death, shared).await {
             return false;
         }
-        let Some(stored) = self.checkpoints().last_automatic(&session.history.record(), before) else { return false };
+        self.counts().session_rewound();
+        if let Err(error) = session.history.rewound() {
+            tracing::error!(session = %session.id, %error, "that a session was rewound is not written down");
+        }
+        true
+    }
+
+    /// Has a session that has ended go on as it was after that execution, where it has taken a checkpoint then by itself. Whether it
+    /// does.
+    pub(super) async fn revive(&self, session: &mut Session, after: u64, death: &Death, shared: &Shared) -> bool {
+        if !death.can_be_undone() || session.is_deleted() || self.environments().common.is_closing() {
+            return false;
+        }
+        let Some(stored) = self.checkpoints().last_automatic(&session.history.record(), after) else { return false };
         match self.go_back(session, &stored, shared).await {
-            Ok(()) => {
-                self.counts().session_rewound();
-                if let Err(error) = session.history.rewound() {
-                    tracing::error!(session = %session.id, %error, "that a session was rewound is not written down");
-                }
-                true
-            }
+            Ok(()) => true,
             Err(error) => {
-                tracing::warn!(session = %session.id, error = chain(&error), "a session could not be rewound");
+                tracing::warn!(session = %session.id, error = chain(&error), "a session could not be revived");
                 false
             }
         }
@@ -218,16 +233,4 @@ fn check_environment(stored: &Stored, environment: &Environment) -> Result<(), S
     }
     let why = format!("it is of the environment {theirs}, and the session of {ours}");
     Err(SessionError::NotLoaded { why })
-}
-
-fn commit(
-    checkpoints: &crate::checkpoints::Checkpoints,
-    draft: Draft,
-    mut manifest: Manifest,
-    history: &History,
-) -> Result<Arc<Stored>, StoreError> {
-    if manifest.kind == CheckpointKind::Asleep {
-        manifest.bytes += history.write_to(&draft.history_folder()?)?;
-    }
-    checkpoints.commit(draft, manifest)
 }

@@ -1,15 +1,13 @@
 //! Sessions that somebody asks for as such, and how they are.
 
-use std::io;
 use std::sync::Arc;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::{Beginning, InFlight, Registry};
-use crate::checkpoints::Stored;
-use crate::engine::{CreateError, ExecuteError};
+use crate::engine::{CreateError, ExecuteError, chain};
 use crate::kept::gone_key;
-use crate::names::Gone;
+use crate::names::{Gone, Sleeper};
 use crate::owner::Owner;
 use crate::session_id::SessionId;
 use crate::view::{self, Held, SessionView};
@@ -36,16 +34,17 @@ impl Registry {
         {
             return held.map(|held| held.view());
         }
-        if let Some(stored) = self.names().asleep.get(id) {
-            return Some(self.view_asleep(stored));
+        if let Some(sleeper) = self.names().asleep.get(id) {
+            return Some(self.view_asleep(sleeper));
         }
         let gone = self.names().gone.get(id).map(|Gone { death, history, .. }| (death.clone(), history.clone()));
         let (death, history) = gone?;
         Some(view::of_ended(id.clone(), death, history.as_deref(), self.limits(), self.config.policy.files.workspace))
     }
 
-    fn view_asleep(&self, stored: &Stored) -> SessionView {
-        view::of_asleep(&stored.manifest, self.limits(), self.config.policy.files.workspace)
+    fn view_asleep(&self, Sleeper { stored, failure }: &Sleeper) -> SessionView {
+        let obstacle = failure.as_ref().map(|failure| chain(failure));
+        view::of_asleep(&stored.manifest, obstacle, self.limits(), self.config.policy.files.workspace)
     }
 
     /// Sessions of `owner` after that id, in the order of their ids, that `takes` takes: at most `count`.
@@ -70,8 +69,8 @@ impl Registry {
     fn view_now(&self, id: &SessionId) -> Option<SessionView> {
         let (live, gone) = {
             let names = self.names();
-            if let Some(stored) = names.asleep.get(id) {
-                return Some(self.view_asleep(stored));
+            if let Some(sleeper) = names.asleep.get(id) {
+                return Some(self.view_asleep(sleeper));
             }
             let live = names.live.get(id).map(|live| live.held.borrow().clone());
             (live, names.gone.get(id).map(|Gone { death, history, .. }| (death.clone(), history.clone())))
@@ -89,38 +88,35 @@ impl Registry {
         self: &Arc<Self>,
         id: &SessionId,
         SessionChange { labels, checkpoints, idle_max, life_max }: SessionChange,
-    ) -> io::Result<Option<SessionView>> {
-        let Some(mut held) = self.awake(id).map_err(io::Error::other)? else { return Ok(None) };
+    ) -> Result<Option<SessionView>, ExecuteError> {
+        self.wake_up(id).await?;
+        let Some(mut held) = self.names().live.get(id).map(|live| live.held.clone()) else { return Ok(None) };
         let Ok(Some(held)) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { return Ok(None) };
-        held.history.update(|record| {
-            record.labels = labels.unwrap_or_else(|| std::mem::take(&mut record.labels));
-            record.checkpoints = checkpoints.unwrap_or(record.checkpoints);
-            record.asked.idle_max = idle_max.or(record.asked.idle_max);
-            record.asked.life_max = life_max.or(record.asked.life_max);
-        })?;
+        held.history
+            .update(|record| {
+                record.labels = labels.unwrap_or_else(|| std::mem::take(&mut record.labels));
+                record.checkpoints = checkpoints.unwrap_or(record.checkpoints);
+                record.asked.idle_max = idle_max.or(record.asked.idle_max);
+                record.asked.life_max = life_max.or(record.asked.life_max);
+            })
+            .map_err(|error| ExecuteError::Internal(error.into()))?;
         Ok(Some(held.view()))
     }
 
-    /// The session of that name as it can be looked at, woken if need be; none where there is none.
-    fn awake(self: &Arc<Self>, id: &SessionId) -> Result<Option<watch::Receiver<Option<Held>>>, ExecuteError> {
-        let mut names = self.names();
-        self.rouse(&mut names, id)?;
-        Ok(names.live.get(id).map(|live| live.held.clone()))
-    }
-
-    /// The files of the session of that name, as soon as it is there; none where none of that name lives, or can be woken.
-    pub(crate) async fn workspace(self: &Arc<Self>, id: &SessionId) -> Option<Workspace> {
-        let mut live = self.awake(id).ok()??;
+    /// The files of the session of that name, as soon as it is there; none where none of that name lives.
+    pub(crate) async fn workspace(self: &Arc<Self>, id: &SessionId) -> Result<Option<Workspace>, ExecuteError> {
+        self.wake_up(id).await?;
+        let Some(mut live) = self.names().live.get(id).map(|live| live.held.clone()) else { return Ok(None) };
         // An error where it could not be started.
-        let held = live.wait_for(Option::is_some).await.ok()?;
-        held.as_ref().map(|held| Workspace::new(held.workspace.clone(), Arc::clone(&self.workers)))
+        let Ok(held) = live.wait_for(Option::is_some).await else { return Ok(None) };
+        Ok(held.as_ref().map(|held| Workspace::new(held.workspace.clone(), Arc::clone(&self.workers))))
     }
 
     /// Gives the session of that name another interpreter, and returns it as it is then; none where there is none. What runs in
     /// it is ended with that, what waits goes on.
     pub(crate) async fn restart(self: &Arc<Self>, id: &SessionId) -> Result<Option<SessionView>, ExecuteError> {
         let (reply, restarted) = oneshot::channel();
-        self.awake(id)?;
+        self.wake_up(id).await?;
         match self.names().live.get(id) {
             Some(live) => {
                 // Before what runs is ended for it.

@@ -55,9 +55,9 @@ impl Registry {
     ) -> Result<T, CheckpointError> {
         let (sender, answer) = oneshot::channel();
         let reply = Reply { sender, _in_flight: InFlight::new(self) };
+        self.wake_up(id).await?;
         {
-            let mut names = self.names();
-            self.rouse(&mut names, id)?;
+            let names = self.names();
             let live = names.live.get(id).filter(|live| !live.queue.is_closed()).ok_or(CheckpointError::NoSession)?;
             live.errands.try_send(errand(reply)).map_err(|refused| match refused {
                 TrySendError::Full(_) => ExecuteError::QueueFull { queue_max: self.config.limits.queue_max }.into(),

@@ -41,9 +41,9 @@ impl Registry {
         names: Vec<SessionId>,
     ) -> Result<Vec<SessionView>, ForkError> {
         let mut waiting = Vec::new();
+        self.wake_up(id).await?;
         {
             let mut registered = self.names();
-            self.rouse(&mut registered, id)?;
             let parent = registered.live.get(id).filter(|live| !live.queue.is_closed());
             let (last, errands) =
                 parent.map(|live| (live.board.last(), live.errands.clone())).ok_or(ForkError::NoSession)?;
@@ -141,11 +141,12 @@ impl Registry {
 }
 
 /// The same for another who waits.
-fn again(error: &SessionError) -> SessionError {
+pub(super) fn again(error: &SessionError) -> SessionError {
     match error {
         SessionError::NotCarried { why } => SessionError::NotCarried { why: why.clone() },
         SessionError::NoEnvironment { name } => SessionError::NoEnvironment { name: name.clone() },
         SessionError::ShuttingDown => SessionError::ShuttingDown,
+        SessionError::NotLoaded { why } => SessionError::NotLoaded { why: why.clone() },
         SessionError::ForksBusy => SessionError::ForksBusy,
         other => SessionError::NotLoaded { why: chain(other) },
     }

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::creation::Creation;
 use super::errand::Errand;
+use super::forking::again;
 use super::sleeping::Asleep;
 use super::{Beginning, InFlight, Manner, Registry, Reply, Request, Shared};
 use crate::checkpoints::{CheckpointKind, Stored};
@@ -16,7 +17,7 @@ use crate::executions::{Execution, Past};
 use crate::history::{Finished, History};
 use crate::inheritance::{Ended, keep_end};
 use crate::kept::gone_key;
-use crate::names::Buried;
+use crate::names::{Buried, Sleeper};
 use crate::nest::SpawnError;
 use crate::outcome::{Death, Outcome, SessionState};
 use crate::session::{Session, SessionError};
@@ -173,7 +174,14 @@ impl Registry {
             let request = tokio::select! {
                 biased;
                 // Looked at first: code is not given to a session that is known to have ended.
-                death = session.watch_idle() => return End::of(death),
+                death = session.watch_idle() => {
+                    let last = session.history.last_number();
+                    // What it does by itself it would do again.
+                    if death == Death::Nest && self.revive(session, last, &death, shared).await {
+                        continue;
+                    }
+                    return End::of(death);
+                }
                 () = restart.wanted() => {
                     if let Some(death) = self.replace_interpreter(session, shared, false).await {
                         return End::of(death);
@@ -504,7 +512,7 @@ impl Registry {
             if live.is_some_and(|live| live.ending.is_wanted()) {
                 self.checkpoints().remove(&stored);
             } else {
-                names.asleep.insert(id.clone(), stored);
+                names.asleep.insert(id.clone(), Sleeper { stored, failure: Some(again(error)) });
             }
         }
         if let Some(Creation { reply, untold: _, _in_flight }) = creation {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::errand::{Errand, Reply};
 use super::{Beginning, Registry, Request, Shared};
@@ -14,7 +15,7 @@ use crate::clock::Moment;
 use crate::engine::{CheckpointError, ExecuteError};
 use crate::inheritance::{Ended, keep_end};
 use crate::kept::gone_key;
-use crate::names::Names;
+use crate::names::{Names, Sleeper};
 use crate::outcome::Death;
 use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
@@ -44,16 +45,51 @@ impl Registry {
         self.send_errand(id, |reply| Errand::Sleep { reply: Some(reply) }).await
     }
 
+    /// Has all sessions go to sleep that can, where the operator has them do so by themselves: this server is going to end.
+    pub(crate) async fn hibernate_all(self: &Arc<Self>) {
+        if self.config.hibernation.idle.is_none() {
+            return;
+        }
+        let ids: Vec<SessionId> = self.names().live.keys().cloned().collect();
+        let mut sleeping = JoinSet::new();
+        for id in ids {
+            let registry = Arc::clone(self);
+            sleeping.spawn(async move { registry.hibernate(&id).await.is_ok() });
+        }
+        let slept = sleeping.join_all().await;
+        let count = slept.iter().filter(|slept| **slept).count();
+        tracing::info!(count, of = slept.len(), "sessions sleep until the next server");
+    }
+
     /// Begins to wake a session that sleeps.
     pub(super) fn rouse(self: &Arc<Self>, names: &mut Names, id: &SessionId) -> Result<(), ExecuteError> {
         if !names.asleep.contains_key(id) {
             return Ok(());
         }
         self.check_room(names, id)?;
-        if let Some(stored) = names.asleep.remove(id) {
+        if let Some(Sleeper { stored, .. }) = names.asleep.remove(id) {
             names.live.insert(id.clone(), self.start_task(id, Beginning::Asleep(stored), []));
         }
         Ok(())
+    }
+
+    /// Returns when the session of that name is awake, if there is one; or why it cannot be woken.
+    pub(super) async fn wake_up(self: &Arc<Self>, id: &SessionId) -> Result<(), ExecuteError> {
+        let held = {
+            let mut names = self.names();
+            if !names.asleep.contains_key(id) {
+                return Ok(());
+            }
+            self.rouse(&mut names, id)?;
+            names.live.get(id).map(|live| live.held.clone())
+        };
+        if let Some(mut held) = held {
+            // An error where that has failed.
+            let _ = held.wait_for(Option::is_some).await;
+        }
+        let names = self.names();
+        let failure = names.asleep.get(id).and_then(|sleeper| sleeper.failure.as_ref());
+        failure.map_or(Ok(()), |failure| Err(self.refusal(failure)))
     }
 
     /// A session that sleeps, awake. Nothing on the disk says any more that it sleeps.
@@ -112,7 +148,7 @@ impl Registry {
                 Some(stored)
             } else {
                 if waiting.is_empty() {
-                    names.asleep.insert(id.clone(), stored);
+                    names.asleep.insert(id.clone(), stored.into());
                 } else {
                     let live = self.start_task(&id, Beginning::Asleep(stored), waiting);
                     names.live.insert(id.clone(), live);
@@ -175,7 +211,7 @@ impl Registry {
     fn too_old(&self) -> Vec<(Arc<Stored>, Duration)> {
         let (now, limits) = (SystemTime::now(), self.limits());
         let names = self.names();
-        let old = names.asleep.values().filter_map(|stored| {
+        let old = names.asleep.values().filter_map(|Sleeper { stored, .. }| {
             let record = &stored.manifest.record;
             let life_max = limits.lowered(&record.asked).life_max;
             let age = now.duration_since(record.created_at).unwrap_or_default();

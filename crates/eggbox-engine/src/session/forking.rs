@@ -12,6 +12,7 @@ use eggbox_sandbox::wire::{FromSession, KIND_STAND_STILL, become_request, number
 
 use super::{Session, SessionError};
 use crate::checkpoint_id::CheckpointId;
+use crate::checkpoints::Base;
 use crate::clock::Moment;
 use crate::history::History;
 use crate::image::SessionImage;
@@ -65,12 +66,13 @@ impl Session {
         if self.process.pid() == Some(pid) { Ok(()) } else { Err(SessionError::Closed) }
     }
 
-    /// Becomes what the image says, which is of the same base.
+    /// Becomes what the image says, with these tables, which is of that base.
     ///
     /// # Errors
     /// Where it does not; it must not be used then.
     pub(crate) async fn become_image(
         &mut self,
+        tables: BorrowedFd<'_>,
         image: &SessionImage,
         base: BorrowedFd<'_>,
         wait_max: Duration,
@@ -78,7 +80,7 @@ impl Session {
         let asked = Moment::now().nanos();
         self.shown = image.room();
         let request = become_request(asked, image.shown_bytes_min())?;
-        if !self.process.ask_with(&request, &[image.as_fd(), base]) {
+        if !self.process.ask_with(&request, &[tables, image.as_fd(), base]) {
             return Err(SessionError::Closed);
         }
         match self.next_frame(wait_max).await {
@@ -89,6 +91,17 @@ impl Session {
             }
             _ => Err(SessionError::Unready),
         }
+    }
+
+    /// The memory that it has in common with others, where that is another nest's than the one that it is in.
+    pub(crate) fn base(&self) -> Option<&Arc<Base>> {
+        self.base.as_ref()
+    }
+
+    pub(crate) fn set_base(&mut self, base: Option<Arc<Base>>) -> io::Result<()> {
+        let name = base.as_ref().map(|base| base.name.clone());
+        self.base = base;
+        self.history.update(|record| record.base = name)
     }
 
     /// Makes one that has become the image of another, which was called `parent`, the session of that name.
@@ -113,7 +126,9 @@ impl Session {
     /// Makes one that has become the image of a session which sleeps that session, with what it has run.
     pub(crate) async fn begin_awake(&mut self, history: History) -> io::Result<()> {
         let (kills_before, process) = (self.history.kills_before(), self.note.created);
+        let base = self.history.record().base;
         self.history = Arc::new(history);
+        self.history.update(|record| record.base = base)?;
         self.id = self.history.record().id;
         self.history.wake(kills_before, process)?;
         self.keep_or_say().await;

@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::process::Pid;
 
-use super::image::{Content, Image, Mapping, Place, Run, SHOWN_BYTES_MIN};
+use super::image::{Content, Image, Mapping, Place, Run, SHOWN_BYTES_MIN, Source};
 use super::maps::{Found, Identity, read_maps};
 use crate::sys::{self, OwnPages};
 
@@ -81,7 +81,6 @@ pub fn capture(
     let mut found = Vec::new();
     for (_, mapping) in read_maps(&maps, Identity::of(base)?, Some(kept))? {
         match mapping {
-            Found::Kernels => {}
             Found::Shared(name) => return Err(CaptureError::Shared { name }),
             Found::Private { mapping, is_whole } => found.push((mapping, is_whole)),
         }
@@ -113,10 +112,14 @@ pub fn capture(
 
 /// The pages of these mappings that are the process's own, each within one of them.
 fn own_pages(pagemap: &File, mappings: &[(Mapping, bool)]) -> io::Result<Vec<OwnPages>> {
-    let ranges: Vec<_> = mappings.iter().map(|(mapping, _)| mapping.range.clone()).collect();
+    let scanned = mappings.iter().filter(|(mapping, _)| mapping.source != Source::Kernels);
+    let ranges: Vec<_> = scanned.map(|(mapping, _)| mapping.range.clone()).collect();
     let own = sys::own_pages(pagemap, &ranges)?;
     let mut pages = Vec::new();
-    for (Mapping { range, .. }, is_whole) in mappings {
+    for (Mapping { range, source, .. }, is_whole) in mappings {
+        if *source == Source::Kernels {
+            continue;
+        }
         if *is_whole {
             pages.push(OwnPages { range: range.clone(), are_zero: false });
             continue;

@@ -1,25 +1,22 @@
 //! How an image is laid out in its file: tables of 64-bit words, little endian, then paths, then from the next page on the
 //! pages that the runs name.
 
+use std::fs::File;
 use std::ops::Range;
-#[cfg(any(test, feature = "native"))]
-use std::{fs::File, os::unix::fs::FileExt};
+use std::os::unix::fs::FileExt;
 
 use super::maps::Identity;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"EGGBOXCK");
 /// Of this layout.
-const VERSION: u64 = 1;
-const HEAD_WORDS: usize = 8;
+const VERSION: u64 = 2;
+const HEAD_WORDS: usize = 9;
 const MAPPING_WORDS: usize = 8;
 const RUN_WORDS: usize = 3;
-#[cfg(any(test, feature = "native"))]
 /// The most of either that a process can have (`vm.max_map_count` is 65,530 unless somebody has changed it).
 const MAPPINGS_MAX: u64 = 1 << 20;
-#[cfg(any(test, feature = "native"))]
 /// Pages that a session can have written to, each apart from the others: of 64 GiB.
 const RUNS_MAX: u64 = 1 << 24;
-#[cfg(any(test, feature = "native"))]
 const PATHS_BYTES_MAX: u64 = 64 << 20;
 /// A run of so many bytes lies apart: it need not be copied by whoever loads it, but can be shown from the image, which others may
 /// load too. Below that a page fault for each page costs more than the copy.
@@ -35,6 +32,10 @@ pub struct Place {
     pub stack: u64,
     /// See brk(2).
     pub program_break: u64,
+    /// What its thread's own memory hangs on, which the kernel knows of, too.
+    pub thread_pointer: u64,
+    /// Stands for the numbers of the descriptors that it is talked to by.
+    pub descriptors: u64,
 }
 
 /// The tables of an image.
@@ -76,6 +77,8 @@ pub(crate) enum Source {
     },
     /// The first thread's.
     Stack,
+    /// What the kernel itself has put there.
+    Kernels,
 }
 
 /// Pages that are the process's own.
@@ -122,10 +125,11 @@ impl Image {
             VERSION,
             place.stack,
             place.program_break,
+            place.thread_pointer,
+            place.descriptors,
             mappings.len() as u64,
             runs.len() as u64,
             paths.len() as u64,
-            0,
         ];
         for Mapping { range, protection, source } in mappings {
             let Protection { may_read, may_write, may_execute } = *protection;
@@ -135,6 +139,7 @@ impl Image {
                 Source::Base { offset } => (1, *offset, 0, None),
                 Source::File { path, identity, offset } => (2, *offset, path.len(), Some(identity)),
                 Source::Stack => (3, 0, 0, None),
+                Source::Kernels => (4, 0, 0, None),
             };
             let device =
                 identity.map_or(0, |identity| u64::from(identity.device.0) << 32 | u64::from(identity.device.1));
@@ -154,19 +159,20 @@ impl Image {
         [words.iter().flat_map(|word| word.to_le_bytes()).collect(), paths].concat()
     }
 
-    #[cfg(any(test, feature = "native"))]
-    /// Reads the tables, which can say whatever they like: what they say is in order, aligned and within the file.
+    /// Reads the tables, which can say whatever they like: what they say is in order, aligned and within the file of so many bytes
+    /// that has the pages.
     ///
     /// # Errors
     /// Where they are not.
-    pub(crate) fn read(file: &File, page: u64) -> Result<Self, ImageError> {
+    pub(crate) fn read(file: &File, pages_bytes: u64, page: u64) -> Result<Self, ImageError> {
         let file_bytes = file.metadata()?.len();
         let mut head = [[0; size_of::<u64>()]; HEAD_WORDS];
         if file_bytes < size_of_val(&head) as u64 {
             return Err(ImageError::NoImage);
         }
         file.read_exact_at(head.as_flattened_mut(), 0)?;
-        let [magic, version, stack, program_break, mappings, runs, paths, _] = head.map(u64::from_le_bytes);
+        let [magic, version, stack, program_break, thread_pointer, descriptors, mappings, runs, paths] =
+            head.map(u64::from_le_bytes);
         if magic != MAGIC {
             return Err(ImageError::NoImage);
         }
@@ -212,6 +218,7 @@ impl Image {
                     Source::File { path: path.to_vec(), identity: Identity { device, inode }, offset }
                 }
                 3 => Source::Stack,
+                4 => Source::Kernels,
                 _ => return Err(ImageError::Damaged("a mapping is of no known kind")),
             };
             let protection =
@@ -232,13 +239,14 @@ impl Image {
             before = end;
             let content = if place == ZERO { Content::Zero } else { Content::At(place) };
             let is_there =
-                place.is_multiple_of(page) && place.checked_add(end - start).is_some_and(|end| end <= file_bytes);
+                place.is_multiple_of(page) && place.checked_add(end - start).is_some_and(|end| end <= pages_bytes);
             if content != Content::Zero && !is_there {
                 return Err(ImageError::Damaged("it is cut off"));
             }
             own.push(Run { range, content });
         }
-        Ok(Self { place: Place { stack, program_break }, mappings: found, runs: own })
+        let place = Place { stack, program_break, thread_pointer, descriptors };
+        Ok(Self { place, mappings: found, runs: own })
     }
 }
 
@@ -260,7 +268,7 @@ mod tests {
         let protection = Protection { may_read: true, may_write: true, may_execute: false };
         let identity = Identity { device: (0xfe, 3), inode: 12 };
         let file = Source::File { path: b"/lib/a.so".to_vec(), identity, offset: PAGE };
-        let sources = [Source::Nothing, Source::Base { offset: 8 * PAGE }, file, Source::Stack];
+        let sources = [Source::Nothing, Source::Base { offset: 8 * PAGE }, file, Source::Stack, Source::Kernels];
         let mappings = (0..).zip(sources).map(|(index, source)| {
             let start = (1 + index * 16) * PAGE;
             Mapping { range: start..start + 8 * PAGE, protection, source }
@@ -271,7 +279,8 @@ mod tests {
             Run { range: PAGE..3 * PAGE, content: Content::At(head) },
             Run { range: 18 * PAGE..19 * PAGE, content: Content::Zero },
         ];
-        Image { place: Place { stack: 0x1234, program_break: 0x5678 }, mappings, runs }
+        let place = Place { stack: 0x1234, program_break: 0x5678, thread_pointer: 0x9abc, descriptors: 7 };
+        Image { place, mappings, runs }
     }
 
     fn file(bytes: &[u8]) -> File {
@@ -287,14 +296,17 @@ mod tests {
 
     #[test]
     fn an_image_is_read_as_it_was_written() {
-        assert_eq!(Image::read(&file(&bytes()), PAGE).unwrap(), image());
+        let bytes = bytes();
+        assert_eq!(Image::read(&file(&bytes), bytes.len() as u64, PAGE).unwrap(), image());
+        // Tables that lie apart from their pages.
+        assert_eq!(Image::read(&file(&image().encode()), bytes.len() as u64, PAGE).unwrap(), image());
     }
 
     #[test]
     fn one_that_is_cut_off_at_any_place_is_refused() {
         let bytes = bytes();
         for length in (0..bytes.len()).step_by(7) {
-            assert!(Image::read(&file(&bytes[..length]), PAGE).is_err(), "{length}");
+            assert!(Image::read(&file(&bytes[..length]), length as u64, PAGE).is_err(), "{length}");
         }
     }
 
@@ -305,7 +317,7 @@ mod tests {
             for (at, byte) in changes {
                 bytes[at] = byte;
             }
-            if let Ok(Image { mappings, runs, .. }) = Image::read(&file(&bytes), PAGE) {
+            if let Ok(Image { mappings, runs, .. }) = Image::read(&file(&bytes), bytes.len() as u64, PAGE) {
                 prop_assert!(mappings.is_sorted_by(|a, b| a.range.end <= b.range.start));
                 prop_assert!(runs.is_sorted_by(|a, b| a.range.end <= b.range.start));
                 for run in runs {

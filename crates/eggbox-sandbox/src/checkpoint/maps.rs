@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::image::{Mapping, Protection, Source};
+use crate::sys;
 
 /// Of the text of all mappings: some 100,000 of them, or fewer with long names.
 const MAPS_BYTES_MAX: u64 = 16 << 20;
@@ -24,19 +25,37 @@ pub(crate) struct Identity {
 pub(crate) enum Found {
     /// One that an image has; its pages are in it where they are its own, or all of them `is_whole`.
     Private { mapping: Mapping, is_whole: bool },
-    /// The kernel's, the same in every fork.
-    Kernels,
     /// One that others may write to as well, by its name.
     Shared(String),
 }
 
 impl Identity {
+    /// As the kernel names it where it is mapped.
     pub(crate) fn of(file: impl AsFd) -> io::Result<Self> {
+        let kind = rustix::fs::fstatfs(&file)?.f_type;
+        if OTHERWISE_NAMED.contains(&kind) {
+            return Self::as_mapped(file);
+        }
         let stat = rustix::fs::fstat(file)?;
         let device = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
         Ok(Self { device, inode: stat.st_ino })
     }
+
+    fn as_mapped(file: impl AsFd) -> io::Result<Self> {
+        let mapped = sys::Shown::map(&file)?;
+        let maps = read_maps(&File::open("/proc/self/maps")?, Self { device: (0, 0), inode: 0 }, None)?;
+        let found = maps.into_iter().find(|(range, _)| range.start == mapped.start());
+        match found {
+            Some((_, Found::Private { mapping: Mapping { source: Source::File { identity, .. }, .. }, .. })) => {
+                Ok(identity)
+            }
+            _ => Err(io::Error::other("a file that is mapped is not in maps")),
+        }
+    }
 }
+
+/// File systems whose files stat(2) gives other numbers than the kernel's list of mappings (statfs(2)): overlayfs, btrfs, bcachefs.
+const OTHERWISE_NAMED: [rustix::fs::FsWord; 3] = [0x794c_7630, 0x9123_683e, 0xca45_1a4e];
 
 /// All mappings of a process, from its open `maps`, where `base` is the file that it shares with its nest and what lies beneath
 /// `kept` it cannot open.
@@ -88,7 +107,7 @@ fn parse(line: &[u8], base: Identity, kept: Option<&[u8]>) -> Option<(Range<u64>
     } else if name == b"[stack]" {
         private(Source::Stack, false)
     } else if name.starts_with(b"[v") || name.starts_with(b"[uprobes") {
-        Found::Kernels
+        private(Source::Kernels, false)
     } else if is_shared {
         Found::Shared(String::from_utf8_lossy(name).into_owned())
     } else {
@@ -118,6 +137,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_is_the_same_by_both_its_names() {
+        let file = File::open(std::env::current_exe().unwrap()).unwrap();
+        let kind = rustix::fs::fstatfs(&file).unwrap().f_type;
+        assert!(OTHERWISE_NAMED.contains(&kind) || Identity::as_mapped(&file).unwrap() == Identity::of(&file).unwrap());
+    }
+
+    #[test]
     fn each_mapping_is_what_it_is_to_an_image() {
         let base = Identity { device: (0, 1), inode: 77 };
         let found = |line: &str| parse(line.as_bytes(), base, Some(b"/state/kept")).unwrap().1;
@@ -145,7 +171,7 @@ mod tests {
         assert_eq!(source("1000-2000 rw-p 00000000 00:00 0 "), (Source::Nothing, false));
         assert_eq!(source("1000-2000 rw-p 00000000 00:00 0   [heap]"), (Source::Nothing, false));
         assert_eq!(source("1000-2000 rw-p 00000000 00:00 0   [stack]"), (Source::Stack, false));
-        assert_eq!(found("1000-2000 r-xp 00000000 00:00 0   [vdso]"), Found::Kernels);
+        assert_eq!(source("1000-2000 r-xp 00000000 00:00 0   [vdso]"), (Source::Kernels, false));
         assert_eq!(
             found("1000-2000 rw-s 00000000 00:01 5   /dev/zero (deleted)"),
             Found::Shared("/dev/zero (deleted)".to_owned())

@@ -201,11 +201,12 @@ impl Channel {
         let mut numbers = [[0; size_of::<u64>()]; 2];
         let descriptors = receive_with_descriptors(self.requests.as_fd(), numbers.as_flattened_mut())?;
         let [asked, shown_bytes_min] = numbers.map(u64::from_le_bytes);
-        let Ok([image, base]) = <[OwnedFd; BECOME_DESCRIPTORS]>::try_from(descriptors) else {
+        let Ok([tables, image, base]) = <[OwnedFd; BECOME_DESCRIPTORS]>::try_from(descriptors) else {
             return Err(io::Error::other("an image came without its descriptors"));
         };
-        let [image, base] = [image, base].map(File::from);
-        let error = loading::become_image(Given { image, base, shown_bytes_min }, asked);
+        let [tables, image, base] = [tables, image, base].map(File::from);
+        let given = Given { tables, image, base, shown_bytes_min, descriptors: self.descriptors() };
+        let error = loading::become_image(given, asked);
         self.send(&FromSession::Refused(error.to_string()))
     }
 
@@ -231,8 +232,10 @@ impl Channel {
         let blocked = inside::blocked_signals()?;
         inside::block_signals(u64::MAX)?;
         let mut told = Ok(());
+        let descriptors = self.descriptors();
         let goes_on = suspension::stand_still(|stack| {
-            let place = Place { stack, program_break: suspension::program_break() };
+            let (program_break, thread_pointer) = (suspension::program_break(), suspension::thread_pointer());
+            let place = Place { stack, program_break, thread_pointer, descriptors };
             told = FromSession::StandsStill { asked, place }.encode().map_err(io::Error::other).and_then(|frame| {
                 (&self.answers).write_all(&frame)?;
                 // From here on the image may be being taken: nothing is written to but the stack below, and nothing given back.
@@ -255,6 +258,12 @@ impl Channel {
             return Err(error);
         }
         Ok(Some(goes_on.told))
+    }
+
+    /// Stands for the numbers of its descriptors.
+    fn descriptors(&self) -> u64 {
+        let numbers = self.numbers();
+        numbers.iter().fold(0, |sum, number| sum * 65_536 + u64::from(number.cast_unsigned()))
     }
 
     fn numbers(&self) -> Vec<RawFd> {

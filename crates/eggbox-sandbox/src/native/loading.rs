@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags, open};
 
 use crate::checkpoint::{Content, Found, Identity, Image, ImageError, Mapping, Protection, Run, Source, read_maps};
 use crate::sys::inside;
-use crate::sys::suspension::{Arena, HAS_TO_BE, Span, Step, Work, program_break};
+use crate::sys::suspension::{Arena, HAS_TO_BE, Span, Step, Work, code_address, program_break, thread_pointer};
 
 /// Kept between an arena and anything else.
 const ARENA_DISTANCE: u64 = 1 << 20;
@@ -39,10 +39,15 @@ type Own = (Range<u64>, Found);
 /// What an image is loaded with.
 #[derive(Debug)]
 pub(super) struct Given {
+    /// What the image is, but for its pages.
+    pub(super) tables: File,
+    /// These.
     pub(super) image: File,
     pub(super) base: File,
     /// A run of so many bytes is shown from the image, which the server has room for.
     pub(super) shown_bytes_min: u64,
+    /// See [`Place`](crate::checkpoint::Place).
+    pub(super) descriptors: u64,
 }
 
 /// Has this process become what the image says, where `told` is what it hears then.
@@ -57,7 +62,7 @@ pub(super) fn become_image(given: Given, told: u64) -> io::Error {
 
 fn try_become(given: Given, told: u64) -> io::Result<std::convert::Infallible> {
     let page = rustix::param::page_size() as u64;
-    let image = Image::read(&given.image, page).map_err(|error| match error {
+    let image = Image::read(&given.tables, given.image.metadata()?.len(), page).map_err(|error| match error {
         ImageError::Read(error) => error,
         other => io::Error::other(other),
     })?;
@@ -72,6 +77,7 @@ fn try_become(given: Given, told: u64) -> io::Result<std::convert::Infallible> {
         last_steps: Vec::with_capacity(image.runs.len() + 1024),
     };
     let own = read_maps(&File::open("/proc/self/maps")?, Identity::of(&given.base)?, None)?;
+    check_place(&image, &given, &own)?;
     loader.open_files(&own)?;
     loader.plan(&own, program_break())?;
     let Loader { cleared, steps, filled, last_steps, files, .. } = loader;
@@ -129,7 +135,7 @@ impl<'a> Loader<'a> {
         // Before its end is unmapped: the kernel takes the break back only along with what is mapped there.
         self.call(libc::SYS_brk, [heap_end, 0, 0, 0, 0, 0]);
         for (range, found) in own {
-            if !matches!(found, Found::Kernels) && !is_stack(found) {
+            if !is_fixed(found) {
                 for piece in subtract(range, &wanted) {
                     self.call(libc::SYS_munmap, [piece.start, piece.end - piece.start, 0, 0, 0, 0]);
                 }
@@ -140,7 +146,7 @@ impl<'a> Loader<'a> {
         let page = rustix::param::page_size() as u64;
         let grown = own_break.next_multiple_of(page)..heap_end.next_multiple_of(page);
         for mapping in &image.mappings {
-            if mapping.source == Source::Stack {
+            if matches!(mapping.source, Source::Stack | Source::Kernels) {
                 continue;
             }
             let mut at = mapping.range.start;
@@ -165,7 +171,7 @@ impl<'a> Loader<'a> {
         }
         self.fill();
         let files: Vec<RawFd> = self.files.values().map(AsRawFd::as_raw_fd).collect();
-        let given = [&self.given.image, &self.given.base].map(AsRawFd::as_raw_fd);
+        let given = [&self.given.tables, &self.given.image, &self.given.base].map(AsRawFd::as_raw_fd);
         for file in files.into_iter().chain(given) {
             let arguments = [u64::from(file.cast_unsigned()), 0, 0, 0, 0, 0];
             self.last_steps.push(Step { call: libc::SYS_close.cast_unsigned(), arguments });
@@ -218,7 +224,7 @@ impl<'a> Loader<'a> {
                 let file = self.files.get(path.as_slice()).ok_or(io::ErrorKind::NotFound)?;
                 (libc::MAP_PRIVATE, file.as_raw_fd(), offset + skipped)
             }
-            Source::Stack => return Ok(()),
+            Source::Stack | Source::Kernels => return Ok(()),
         };
         self.show(piece, mapping.protection, flags, file, offset);
         Ok(())
@@ -249,14 +255,53 @@ fn bits(Protection { may_read, may_write, may_execute }: Protection) -> u64 {
     bit(may_read, libc::PROT_READ) | bit(may_write, libc::PROT_WRITE) | bit(may_execute, libc::PROT_EXEC)
 }
 
-fn is_stack(found: &Found) -> bool {
-    matches!(found, Found::Private { mapping, .. } if mapping.source == Source::Stack)
+/// What neither process can have elsewhere.
+fn is_fixed(found: &Found) -> bool {
+    matches!(found, Found::Private { mapping, .. } if matches!(mapping.source, Source::Stack | Source::Kernels))
+}
+
+/// That the image is of a process which what the kernel knows of this one holds for, too: they are forks of one nest, or of two that
+/// were started alike.
+fn check_place(image: &Image, given: &Given, own: &[Own]) -> io::Result<()> {
+    let elsewhere = |what: &str| Err(io::Error::other(format!("{what} elsewhere in this start of the interpreter")));
+    if image.place.thread_pointer != thread_pointer() {
+        return elsewhere("its thread's memory lies");
+    }
+    if image.place.descriptors != given.descriptors {
+        return elsewhere("the descriptors that it is talked to by are");
+    }
+    let kernels = |mappings: &mut dyn Iterator<Item = &Mapping>| -> Vec<Range<u64>> {
+        mappings.filter(|mapping| mapping.source == Source::Kernels).map(|mapping| mapping.range.clone()).collect()
+    };
+    let mut private = own.iter().filter_map(|(_, found)| match found {
+        Found::Private { mapping, .. } => Some(mapping),
+        Found::Shared(_) => None,
+    });
+    if kernels(&mut image.mappings.iter()) != kernels(&mut private) {
+        return elsewhere("the kernel's own pages lie");
+    }
+    let stack_end = |source: &Source, end: u64| (*source == Source::Stack).then_some(end);
+    let theirs = image.mappings.iter().find_map(|mapping| stack_end(&mapping.source, mapping.range.end));
+    let ours = own.iter().find_map(|(range, found)| match found {
+        Found::Private { mapping, .. } => stack_end(&mapping.source, range.end),
+        Found::Shared(_) => None,
+    });
+    if theirs != ours {
+        return elsewhere("its stack lies");
+    }
+    // What is run while everything else changes.
+    let at = code_address();
+    let is_there = image.mappings.iter().find(|mapping| mapping.range.contains(&at)).is_some_and(|mapping| {
+        let (piece, there) = piece_at(own, mapping.range.start, mapping.range.end);
+        piece.end == mapping.range.end && there.is_some_and(|(range, found)| is_same_at(found, range, mapping, &piece))
+    });
+    if is_there { Ok(()) } else { elsewhere("the code of its session lies") }
 }
 
 fn protection_of(found: &Found) -> Option<Protection> {
     match found {
         Found::Private { mapping, .. } => Some(mapping.protection),
-        Found::Kernels | Found::Shared(_) => None,
+        Found::Shared(_) => None,
     }
 }
 

@@ -474,6 +474,24 @@ unsafe fn kernel(call: u64, arguments: [u64; 6]) -> i64 {
     result
 }
 
+/// What the memory of the thread that calls it hangs on: where the C library and the kernel find it.
+pub(crate) fn thread_pointer() -> u64 {
+    let pointer: u64;
+    // SAFETY: it reads a register, or what it points to, which is a pointer to itself (the System V ABI's thread control block).
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        asm!("mov {}, fs:0", out(reg) pointer, options(nostack, preserves_flags, readonly));
+        #[cfg(target_arch = "aarch64")]
+        asm!("mrs {}, tpidr_el0", out(reg) pointer, options(nomem, nostack, preserves_flags));
+    }
+    pointer
+}
+
+/// An address in the code that is run while memory changes.
+pub(crate) fn code_address() -> u64 {
+    do_work as *const () as u64
+}
+
 /// Where the heap of the C library ends; see brk(2).
 pub(crate) fn program_break() -> u64 {
     // SAFETY: no change is asked for.

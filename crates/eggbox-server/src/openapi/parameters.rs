@@ -18,7 +18,7 @@ pub(crate) fn session_id() -> Parameter {
 }
 
 pub(crate) fn checkpoint_id() -> Parameter {
-    in_path("id", SESSION_ID_PATTERN, "The checkpoint's name")
+    in_path("checkpoint", SESSION_ID_PATTERN, "The checkpoint's name")
 }
 
 pub(crate) fn execution() -> Parameter {

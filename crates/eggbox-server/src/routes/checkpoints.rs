@@ -29,7 +29,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CheckpointPath {
         // One with bytes that are no UTF-8 is no name.
         let name =
             Path::<String>::from_request_parts(parts, state).await.map_or_else(|_| String::new(), |Path(name)| name);
-        Ok(Self(named(&caller, "id", name)?))
+        Ok(Self(named(&caller, "checkpoint", name)?))
     }
 }
 
@@ -139,18 +139,23 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<
         (status = 200, description = "They", body = Checkpoints),
         Refusals<V1>,
         (status = 400, description = "What is no name of a session", body = V1Body<'_>),
+        (status = 404, description = "There is no session of that name, and no checkpoint of one", body = V1Body<'_>),
     ),
 )]
 pub(crate) async fn list_of_session(
     State(app): State<Arc<App>>,
     SessionPath(id): SessionPath,
 ) -> Result<Response, Error> {
-    listed(app.engine.checkpoints(id.owner(), Some(&id)))
+    let views = app.engine.checkpoints(id.owner(), Some(&id));
+    if views.is_empty() && app.engine.view(&id).await.is_none() {
+        return Err(Error::NoSession { id: id.to_string() });
+    }
+    listed(views)
 }
 
 #[utoipa::path(
     get,
-    path = "/v1/checkpoints/{id}",
+    path = "/v1/checkpoints/{checkpoint}",
     operation_id = "get_checkpoint",
     tag = "checkpoints",
     summary = "Look at a checkpoint",
@@ -169,7 +174,7 @@ pub(crate) async fn get(State(app): State<Arc<App>>, CheckpointPath(id): Checkpo
 
 #[utoipa::path(
     delete,
-    path = "/v1/checkpoints/{id}",
+    path = "/v1/checkpoints/{checkpoint}",
     operation_id = "delete_checkpoint",
     tag = "checkpoints",
     summary = "Delete a checkpoint",

@@ -66,7 +66,7 @@ fn parse_path(field: &'static str, path: String) -> Result<WorkspacePath, Error>
 
 /// The workspace of a session that lives.
 async fn workspace(app: &App, session: &SessionId) -> Result<Workspace, Error> {
-    app.engine.workspace(session).await.ok_or_else(|| Error::NoSession { id: session.to_string() })
+    app.engine.workspace(session).await?.ok_or_else(|| Error::NoSession { id: session.to_string() })
 }
 
 /// What a client gets to hear of an error in that session's workspace.

@@ -81,7 +81,7 @@ async fn run_in(
         CreateError::Refused(error) => error.into(),
     })?;
     if !files.is_empty() {
-        let workspace = app.engine.workspace(id).await.ok_or_else(|| Error::NoSession { id: id.to_string() })?;
+        let workspace = app.engine.workspace(id).await?.ok_or_else(|| Error::NoSession { id: id.to_string() })?;
         for (path, content) in files {
             let mut upload = workspace.write(path).await.map_err(refused(id))?;
             upload.append(content).await.map_err(refused(id))?;

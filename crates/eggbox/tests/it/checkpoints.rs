@@ -2,16 +2,20 @@
 //! sessions sleep in them.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::client::Answer;
 use crate::exposition::scrape;
 use crate::files_client::Files;
 use crate::keys::{Keys, ask as ask_with_key};
-use crate::process::wait_for;
+use crate::numbers::Numbers;
+use crate::process::{nest_pid, wait_for};
+use crate::python;
 use crate::server::{Server, Setup};
 
 const KEPT: &str = "--abandoned-seconds-max 60";
@@ -39,6 +43,21 @@ pub(crate) fn begin(server: &Server, id: &str, code: &str) {
 pub(crate) fn hibernate(server: &Server, id: &str) {
     let asleep = post(server, &format!("/v1/sessions/{id}/hibernate"), &json!({}));
     assert_eq!((asleep.status, asleep.text("state")), (200, "hibernated"), "{asleep:?}");
+}
+
+/// The interpreter by a name that no other test has for it.
+pub(crate) fn own_python(folder: &TempDir) -> PathBuf {
+    let own = folder.path().join("python3");
+    std::os::unix::fs::symlink(python::bare(), &own).expect("a link can be made");
+    own
+}
+
+/// Kills the nest that runs this interpreter, and returns when it is gone.
+pub(crate) fn end_nest(interpreter: &Path) {
+    let nest = Pid::from_raw(nest_pid(interpreter).cast_signed()).expect("a pid is positive");
+    kill_process(nest, Signal::KILL).expect("the nest can be killed");
+    let gone = wait_for(Duration::from_secs(10), || test_kill_process(nest).is_err().then_some(()));
+    assert!(gone.is_some());
 }
 
 fn take(server: &Server, id: &str, name: &str) -> Answer {
@@ -423,4 +442,166 @@ fn checkpoints_expire_and_so_do_not_sleepers() {
     let gone = wait_for(Duration::from_secs(10), || (server.get("/v1/checkpoints/one").status == 404).then_some(()));
     assert!(gone.is_some() && began.elapsed() > Duration::from_millis(500));
     assert_eq!(server.run_in("a", "print(x)").stdout(), "5\n");
+}
+
+#[test]
+fn sessions_and_checkpoints_outlive_their_nest_and_their_server() {
+    let folder = python::own_folder();
+    let python = own_python(&folder);
+    let setup = || Setup::with_python(&python).option(KEPT).option("--hibernate-seconds 1000");
+    let server = setup().start();
+    let code =
+        "import sqlite3, decimal; x = [1]; g = (n for n in range(100)); next(g); open('file', 'w').write('text')";
+    for id in ["a", "b"] {
+        begin(&server, id, code);
+    }
+    assert_eq!(server.create(r#"{"id": "each", "checkpoints": "each"}"#).status, 201);
+    printed(&server, "each", code);
+    assert_eq!(take(&server, "a", "one").status, 201);
+    hibernate(&server, "b");
+    let drawn = wait_for(Duration::from_secs(5), || {
+        let list = server.get("/v1/sessions/each/checkpoints");
+        list.json["checkpoints"].as_array().and_then(|list| list.last().cloned()).filter(|last| last["executions"] == 1)
+    });
+    assert!(drawn.is_some());
+    end_nest(&python);
+    let look = "print(x, next(g), open('file').read(), decimal.Decimal(1) / 3); x.append(2)";
+    let first = "[1] 1 text 0.3333333333333333333333333333\n";
+    assert_eq!(printed(&server, "b", look), first);
+    // One that takes checkpoints by itself goes on, what does not is lost.
+    assert_eq!(printed(&server, "each", look), first);
+    assert!(server.run_in("a", "pass").error().contains("the process that all sessions come from ended"));
+    assert_eq!(server.create(r#"{"id": "a2", "checkpoint": "one"}"#).status, 201);
+    assert_eq!(printed(&server, "a2", look), first);
+    // They can be forked, written down and put to sleep, though their memory is of a nest that has gone.
+    fork_to(&server, "a2", "a3");
+    assert_eq!(take(&server, "a3", "two").status, 201);
+    assert_eq!(restore(&server, "a2", "two").status, 200);
+    let second = "[1, 2] 2 text 0.3333333333333333333333333333\n";
+    assert_eq!(printed(&server, "a2", look), second);
+    assert_eq!(printed(&server, "a3", look), second);
+    // Over a kill that leaves the nest alone, and then over an end of everything, before which sessions go to sleep.
+    let server = setup().start_after(server.end_by(Signal::KILL));
+    fork_to(&server, "a3", "a4");
+    let third = "[1, 2, 2] 3 text 0.3333333333333333333333333333\n";
+    assert_eq!(printed(&server, "a4", look), third);
+    let server = setup().start_after(server.end_by(Signal::TERM));
+    assert_eq!(["a3", "b", "each"].map(|id| state(&server, id)), ["hibernated"; 3]);
+    assert_eq!(printed(&server, "a3", look), third);
+    assert_eq!(restore(&server, "a4", "one").status, 200);
+    assert_eq!(printed(&server, "a4", look), first);
+    // What is not needed any more goes.
+    for id in ["a2", "a3", "a4", "b", "each"] {
+        server.delete(id);
+    }
+    for name in ["one", "two"] {
+        assert_eq!(server.send("DELETE", &format!("/v1/checkpoints/{name}"), "").status, 204);
+    }
+    let gone = |name| fs::read_dir(server.state_dir().join(name)).expect("it is there").count() == 0;
+    let left = wait_for(Duration::from_secs(10), || (gone("bases") && gone("checkpoints")).then_some(()));
+    assert!(left.is_some());
+}
+
+#[test]
+fn what_has_changed_since_is_said_before_anything_is_touched() {
+    let server = Setup::bare().start();
+    begin(&server, "a", "x = 5");
+    assert_eq!(take(&server, "a", "one").status, 201);
+    hibernate(&server, "a");
+    let ended = server.end_by(Signal::TERM);
+    let bases = fs::read_dir(ended.state_dir().join("bases")).expect("it is there");
+    let note = bases.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|end| end == "json"));
+    let note = note.expect("there is a note");
+    let before = fs::read_to_string(&note).expect("it can be read");
+    let mut server = Setup::bare().start_after(ended);
+    for (from, to, says) in [
+        ("\"kernel\":\"Linux ", "\"kernel\":\"Linux 1.2.3 of ", "it was taken by Linux 1.2.3 of"),
+        ("\"build\":\"build ", "\"build\":\"build x", "it was taken by build x"),
+        ("the features ", "the features 0", "it was taken by a processor with the features 0"),
+    ] {
+        assert!(before.contains(from), "{before}");
+        fs::write(&note, before.replace(from, to)).expect("it can be written");
+        for refused in
+            [server.create(r#"{"id": "b", "checkpoint": "one"}"#), server.ask("a", &json!({ "code": "pass" }))]
+        {
+            assert_eq!((refused.status, refused.refusal()[0]), (409, "checkpoint_not_loadable"), "{refused:?}");
+            assert!(refused.refusal()[1].contains(says), "{refused:?}");
+        }
+        assert!(server.run_in("a", "pass").error().contains(says));
+        assert_eq!(state(&server, "a"), "hibernated");
+    }
+    // A library that is another: of another length, or with another content where it is not as old.
+    let mut changed: Value = serde_json::from_str(&before).expect("it is JSON");
+    let files = changed["files"].as_object_mut().expect("it has files");
+    let library = files.keys().find(|path| path.contains("libc.so")).expect("there is a C library").clone();
+    files[&library]["modified"] = json!([1, 1]);
+    let read = files[&library]["sha256"].clone();
+    fs::write(&note, changed.to_string()).expect("it can be written");
+    let refused = server.create(r#"{"id": "b", "checkpoint": "one"}"#);
+    if read.is_null() {
+        assert!(refused.refusal()[1].contains("libc.so"), "{refused:?}");
+    } else {
+        assert_eq!(refused.status, 201, "{refused:?}");
+        server.delete("b");
+    }
+    let files = changed["files"].as_object_mut().expect("it has files");
+    files[&library]["sha256"] = json!("0".repeat(64));
+    fs::write(&note, changed.to_string()).expect("it can be written");
+    let refused = server.create(r#"{"id": "b", "checkpoint": "one"}"#);
+    assert_eq!((refused.status, refused.refusal()[0]), (409, "checkpoint_not_loadable"), "{refused:?}");
+    assert!(refused.refusal()[1].contains("libc.so"), "{refused:?}");
+    // As it was, it is loaded; over a restart, too.
+    fs::write(&note, &before).expect("it can be written");
+    server = Setup::bare().start_after(server.end_by(Signal::TERM));
+    assert_eq!(server.run_in("a", "print(x)").stdout(), "5\n");
+    assert_eq!(server.create(r#"{"id": "b", "checkpoint": "one"}"#).status, 201);
+    assert_eq!(printed(&server, "b", "print(x)"), "5\n");
+}
+
+#[test]
+fn damaged_images_are_refused_or_a_dead_session_and_nothing_else() {
+    let server = Setup::bare().start();
+    begin(&server, "a", "x = 5");
+    assert_eq!(take(&server, "a", "one").status, 201);
+    let folder = fs::read_dir(server.state_dir().join("checkpoints")).expect("it is there").flatten().next();
+    let memory = folder.expect("there is a checkpoint").path().join("memory");
+    let whole = fs::read(&memory).expect("it can be read");
+    let mut numbers = Numbers(7);
+    let mut outcomes = std::collections::BTreeMap::new();
+    for round in 0..60_u32 {
+        let mut bytes = whole.clone();
+        let at = |numbers: &mut Numbers, below: usize| usize::try_from(numbers.next(below as u64)).expect("it fits");
+        if round % 3 == 0 {
+            bytes.truncate(at(&mut numbers, whole.len()));
+        } else {
+            // Mostly in the tables.
+            let most = if round % 3 == 1 { 40_000.min(whole.len()) } else { whole.len() };
+            for _ in 0..8 {
+                let place = at(&mut numbers, most);
+                bytes[place] ^= 1 << numbers.next(8);
+            }
+        }
+        // Another file: sessions may show parts of the one that is there.
+        fs::remove_file(&memory).expect("it can be removed");
+        fs::write(&memory, &bytes).expect("it can be written");
+        let made = server.create(r#"{"id": "b", "checkpoint": "one"}"#);
+        let what = match made.status {
+            201 => {
+                let ran = server.run_in("b", "print(x)");
+                assert_eq!(ran.status, 200, "{ran:?}");
+                server.delete("b");
+                "a session"
+            }
+            409 => "refused",
+            _ => panic!("{made:?}"),
+        };
+        *outcomes.entry(what).or_insert(0) += 1;
+        assert_eq!(printed(&server, "a", "print(x)"), "5\n", "{round}");
+    }
+    println!("{outcomes:?}");
+    assert!(outcomes.len() == 2, "{outcomes:?}");
+    fs::remove_file(&memory).expect("it can be removed");
+    fs::write(&memory, &whole).expect("it can be written");
+    assert_eq!(server.create(r#"{"id": "b", "checkpoint": "one"}"#).status, 201);
+    assert_eq!(printed(&server, "b", "print(x)"), "5\n");
 }

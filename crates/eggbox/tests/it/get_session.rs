@@ -27,6 +27,7 @@ fn an_idle_one_shows_all_there_is() {
         });
         let shown = shown.unwrap_or_else(|| panic!("{}: {:?}", way.name(), server.look_at("a")));
         let keys = [
+            "checkpoints",
             "created",
             "environment",
             "executions",
@@ -41,6 +42,7 @@ fn an_idle_one_shows_all_there_is() {
             "memory_bytes_peak",
             "policy",
             "restarts",
+            "rewinds",
             "state",
             "ttl_seconds",
         ];

@@ -138,9 +138,10 @@ impl Route {
         self.name.contains("{id}")
     }
 
-    /// For that session, its first execution and its file `a`.
+    /// For that session, its first execution, its file `a` and its checkpoint.
     fn of(&self, id: &str) -> String {
-        let route = self.name.replace("{id}", id).replace("{n}", "1").replace("{path}", "a");
+        let route =
+            self.name.replace("{checkpoint}", "kept").replace("{id}", id).replace("{n}", "1").replace("{path}", "a");
         assert!(!route.contains('{'), "{route}: say what stands for it");
         route
     }
@@ -154,6 +155,8 @@ impl Route {
             "POST /execute" => json!({ "id": id, "code": "x = 'taken over'" }),
             "POST /v1/run" => json!({ "code": "x = 1" }),
             "POST /v1/sessions/{id}/fork" => json!({ "ids": ["his"] }),
+            "POST /v1/sessions/{id}/checkpoints" => json!({ "name": "taken" }),
+            "POST /v1/sessions/{id}/restore" => json!({ "checkpoint": "kept" }),
             "POST /v1/sessions" => json!({ "id": id }),
             "PATCH /v1/sessions/{id}" => json!({ "labels": {} }),
             "POST /v1/sessions/{id}/executions" => json!({ "code": "x = 'taken over'" }),
@@ -234,6 +237,8 @@ fn on_every_route_another_keys_session_is_as_one_that_never_was() {
     for (ann, bob) in [(keys.text(0), keys.text(1)), (keys.text(1), keys.text(0))] {
         for route in routes(&server) {
             assert_eq!(run(&server, ann, hers, "x = 5; open('a', 'w').close()").status, 200);
+            let kept = ask(&server, Some(ann), &format!("POST /v1/sessions/{hers}/checkpoints"), r#"{"name": "kept"}"#);
+            assert_eq!(kept.status, 201, "{kept:?}");
             let executions = look_at(&server, ann, hers).json["executions"].clone();
             let ask = |id: &str| ask(&server, Some(bob), &route.of(id), &route.body(id));
             if route.is_of_session() {
@@ -253,7 +258,9 @@ fn on_every_route_another_keys_session_is_as_one_that_never_was() {
             let is_found = !route.is_of_session() || !body.contains("\"no_such");
             assert!(is_found && status < 500, "{}: {status} {body}", route.name);
             for key in [ann, bob] {
-                ask_for_text(&server, key, "DELETE /v1/sessions/his", "");
+                for path in ["sessions/his", "checkpoints/kept", "checkpoints/taken"] {
+                    ask_for_text(&server, key, &format!("DELETE /v1/{path}"), "");
+                }
             }
             ask_for_text(&server, ann, &format!("DELETE /v1/sessions/{hers}"), "");
         }

@@ -2,12 +2,14 @@
 //! program that nothing was done to.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::checkpoints::{begin, fork_to, hibernate, post, printed};
+use crate::checkpoints::{begin, end_nest, fork_to, hibernate, own_python, post, printed};
 use crate::numbers::Numbers;
+use crate::python;
 use crate::server::{Server, Setup};
 
 const KEPT: &str = "--abandoned-seconds-max 60";
@@ -28,6 +30,8 @@ type Past = Vec<String>;
 /// A session that things are done to, and what it would be without them.
 struct Story {
     seed: u64,
+    /// That no other server has, so that its nest can be told from others.
+    python: PathBuf,
     server: Server,
     own: String,
     past: Past,
@@ -38,9 +42,10 @@ struct Story {
 }
 
 impl Story {
-    fn new(server: Server, seed: u64) -> Self {
+    fn new(server: Server, python: &Path, seed: u64) -> Self {
         let (own, text) = (format!("own-{seed}"), format!("seed {seed}:"));
-        let mut story = Self { seed, server, own, past: Vec::new(), checkpoints: Vec::new(), names: 0, text };
+        let (python, past, checkpoints) = (python.to_owned(), Vec::new(), Vec::new());
+        let mut story = Self { seed, python, server, own, past, checkpoints, names: 0, text };
         begin(&story.server, &story.own, FEATURES);
         story.begin_again();
         story
@@ -85,8 +90,22 @@ impl Story {
         self.begin_again();
     }
 
+    /// Is asleep while its nest ends: with its server, or by itself.
+    fn sleep_over_the_end(self, with_server: bool) -> Self {
+        hibernate(&self.server, &self.own);
+        let mut story = match with_server {
+            true => self.restart_server(Signal::TERM),
+            false => {
+                end_nest(&self.python);
+                self
+            }
+        };
+        story.begin_again();
+        story
+    }
+
     fn restart_server(self, signal: Signal) -> Self {
-        let server = Setup::bare().option(KEPT).start_after(self.server.end_by(signal));
+        let server = Setup::with_python(&self.python).option(KEPT).start_after(self.server.end_by(signal));
         Self { server, ..self }
     }
 }
@@ -95,10 +114,12 @@ impl Story {
 fn sessions_go_on_whatever_is_done_to_them() {
     let cases = std::env::var(CASES).ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES_USUAL);
     let first: u64 = std::env::var("EGGBOX_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let mut server = Setup::bare().option(KEPT).start();
+    let folder = python::own_folder();
+    let python = own_python(&folder);
+    let mut server = Setup::with_python(&python).option(KEPT).start();
     for seed in first..first + cases {
         let mut numbers = Numbers(seed);
-        let mut story = Story::new(server, seed);
+        let mut story = Story::new(server, &python, seed);
         for step in 0..STEPS {
             let code = match numbers.next(20) {
                 0 => format!("print(await wait({step}))"),
@@ -134,6 +155,8 @@ fn sessions_go_on_whatever_is_done_to_them() {
                 8..11 => hibernate(&story.server, &story.own),
                 11 if numbers.next(3) == 0 => story = story.restart_server(Signal::KILL),
                 12 if numbers.next(3) == 0 => story = story.restart_server(Signal::HUP),
+                // Its nest ends, with all others.
+                13 | 14 if numbers.next(2) == 0 => story = story.sleep_over_the_end(action == 13),
                 _ => {}
             }
             let expected = printed(&story.server, "plain", &code);
