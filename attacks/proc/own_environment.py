@@ -1,7 +1,7 @@
 # tries: to find secrets of the server in the environment
 # expect: held
 allowed = {"HOME", "LANG", "LOGNAME", "USER", "PATH", "MPLBACKEND", "MPLCONFIGDIR", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_NUM_THREADS",
-           "OPENBLAS_NUM_THREADS", "PYTHONDONTWRITEBYTECODE", "XDG_CACHE_HOME", "TMPDIR", "LC_CTYPE"}
+           "OPENBLAS_NUM_THREADS", "PYTHONDONTWRITEBYTECODE", "XDG_CACHE_HOME", "TMPDIR", "LC_CTYPE", "EGGBOX_GENERATION"}
 names = set(os.environ)
 for path in ("/proc/self/environ", "/proc/1/environ", f"/proc/{os.getppid()}/environ"):
     try:

@@ -66,6 +66,22 @@ pub(crate) static GROUPBY_COLD: Row =
 pub(crate) static PLOT: Row = row("plot", "new session, first code a plot to PNG", Milliseconds, Some(&NEW));
 pub(crate) static PLOT_COLD: Row = row("plot_cold", "python3 -c, imports and plot", Milliseconds, Some(&PLOT));
 
+// Sessions as values.
+pub(crate) static FORKED: Row = row("forked", "fork of a session, to its first result", Milliseconds, Some(&NEW));
+pub(crate) static CHECKPOINT: Row = row("checkpoint", "checkpoint of a session", Milliseconds, Some(&NEW));
+pub(crate) static CHECKPOINT_SIZE: Row = row("checkpoint_size", "what a checkpoint takes", Mebibytes, None);
+pub(crate) static RESTORE: Row = row("restore", "going back to a checkpoint", Milliseconds, Some(&NEW));
+pub(crate) static REWIND: Row = row("rewind", "execution that is undone, to its answer", Milliseconds, Some(&NEW));
+pub(crate) static SLEEP: Row = row("sleep", "hibernation of a session", Milliseconds, Some(&NEW));
+pub(crate) static WAKE: Row = row("wake", "hibernated session, to its first result", Milliseconds, Some(&NEW));
+pub(crate) static LARGE_FORK: Row =
+    row("large_fork", "fork of a session with 1 GiB, to its first result", Milliseconds, Some(&FORKED));
+pub(crate) static LARGE_PAUSE: Row =
+    row("large_pause", "print(x) in such a session while it is forked", Milliseconds, Some(&WARM));
+pub(crate) static SLEEPER_CREATE: Row = row("sleeper_create", "making and hibernating sessions", PerSecond, None);
+pub(crate) static CROWD_WAKE: Row = row("crowd_wake", "one of many hibernated, first result", Milliseconds, None);
+pub(crate) static SLEEPER_MEMORY: Row = row("sleeper_memory", "hibernated session, all its memory", Mebibytes, None);
+
 // Many at once.
 pub(crate) static BURST: Row = row("burst", "burst of new sessions, the last", Milliseconds, Some(&NEW));
 pub(crate) static BURST_BARE: Row =
@@ -120,6 +136,18 @@ pub(crate) static ROWS: &[&Row] = &[
     &GROUPBY_COLD,
     &PLOT,
     &PLOT_COLD,
+    &FORKED,
+    &CHECKPOINT,
+    &CHECKPOINT_SIZE,
+    &RESTORE,
+    &REWIND,
+    &SLEEP,
+    &WAKE,
+    &LARGE_FORK,
+    &LARGE_PAUSE,
+    &SLEEPER_CREATE,
+    &CROWD_WAKE,
+    &SLEEPER_MEMORY,
     &BURST,
     &BURST_BARE,
     &FLASK_BURST,

@@ -12,6 +12,17 @@ pub(crate) const FIRST: Code = Code { source: "print(1 + 1)", prints: "2\n" };
 pub(crate) const SET: Code = Code { source: "x = 5\nprint(x)", prints: "5\n" };
 /// What a live one runs.
 pub(crate) const WARM: Code = Code { source: "print(x)", prints: "5\n" };
+/// What a session has that is forked, written down and put to sleep.
+pub(crate) const STATE: Code = Code {
+    source: "rows = [{'n': n, 's': str(n)} for n in range(1000)]\nsquares = (n * n for n in range(1000))\nx = 5\nprint(next(squares))",
+    prints: "0\n",
+};
+/// The same with an array of a GiB that was written to.
+pub(crate) const LARGE: Code =
+    Code { source: "import numpy\nlarge = numpy.ones(1 << 27)\nx = 5\nprint(int(large[-1]))", prints: "1\n" };
+/// What ends an interpreter.
+pub(crate) const END: &str = "import os; os._exit(3)";
+
 /// What does nothing.
 pub(crate) const NOTHING: Code = Code { source: "", prints: "" };
 

@@ -41,6 +41,7 @@ pub(crate) async fn measure(options: &Options, counts: Counts, rest: Duration, r
         is_bare: false,
         has_pool: true,
         sessions_max: BESIDE,
+        options: &[],
     };
     let mut empty =
         (Eggbox::start(empty).await?, Eggbox::start(Settings { sessions_max: idle_sessions + BESIDE, ..empty }).await?);

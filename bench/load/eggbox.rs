@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use hyper::{Method, StatusCode};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::code;
+use crate::code::{self, Code};
 use crate::execute::Executor;
 use crate::process::Server;
 
@@ -24,6 +25,8 @@ pub(crate) struct Settings<'a> {
     /// Where no session is to be made ahead.
     pub(crate) has_pool: bool,
     pub(crate) sessions_max: usize,
+    /// For rows that need more than what is usual.
+    pub(crate) options: &'a [&'a str],
 }
 
 /// A server and a client of it. It ends when this is dropped.
@@ -48,6 +51,7 @@ impl Eggbox {
         command.arg("--state-dir").arg(folder.path().join("state")).arg("--python").arg(settings.python);
         command.arg(format!("--sessions-max={}", settings.sessions_max));
         command.arg(format!("--output-bytes-max={OUTPUT_BYTES_MAX}"));
+        command.args(settings.options);
         if settings.is_bare {
             command.arg("--preload=");
         }
@@ -64,6 +68,29 @@ impl Eggbox {
 
     pub(crate) async fn end(&mut self, id: &str) -> Result<()> {
         end(&mut self.client, id).await.with_context(|| self.process.last_logged())
+    }
+}
+
+impl Eggbox {
+    /// Asks for something that has that status, and returns how long it took and what came.
+    pub(crate) async fn ask(
+        &mut self,
+        path: &str,
+        body: serde_json::Value,
+        status: StatusCode,
+    ) -> Result<(Duration, serde_json::Value)> {
+        let answer = self.client.http.request(Method::POST, path, Bytes::from(body.to_string())).await?;
+        if answer.status != status {
+            let said = String::from_utf8_lossy(&answer.body).into_owned();
+            bail!("POST {path} answers {}: {said}: {}", answer.status, self.process.last_logged());
+        }
+        Ok((answer.took, serde_json::from_slice(&answer.body)?))
+    }
+
+    /// Runs code that prints what it should, and returns how long that took.
+    pub(crate) async fn run(&mut self, id: &str, code: &Code) -> Result<Duration> {
+        let took = self.client.execute(code.source, Some(id)).await?.expect(code.prints)?;
+        took.with_context(|| format!("there was no room for {id}"))
     }
 }
 

@@ -35,6 +35,13 @@ impl Snapshot {
         Ok(Self { host: proc::host_memory()?, standing, family })
     }
 
+    /// By how much more memory eggbox's own processes have, and the kernel for them, but for what it can take back at any time.
+    pub(crate) fn mebibytes_since(&self, before: &Self) -> f64 {
+        let kinds = ["PageTables", "KernelStack", "Percpu", "Shmem"];
+        let of = |snapshot: &Self| snapshot.standing as f64 + kinds.map(|kind| snapshot.of(kind)).iter().sum::<f64>();
+        ((of(self) - of(before)) / MEBIBYTE).max(0.0)
+    }
+
     fn of(&self, kind: &str) -> f64 {
         self.host.get(kind).copied().unwrap_or(0) as f64
     }

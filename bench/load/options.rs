@@ -40,6 +40,10 @@ pub(crate) struct Options {
     /// Idle sessions in the largest crowd
     #[arg(long)]
     pub(crate) idle_sessions: Option<usize>,
+
+    /// Hibernated sessions at once, as far as there is room on the disk
+    #[arg(long)]
+    pub(crate) sleepers: Option<usize>,
 }
 
 /// How often, how many and how long.
@@ -59,6 +63,9 @@ pub(crate) struct Counts {
     pub(crate) slice: Duration,
     pub(crate) outputs: usize,
     pub(crate) idle_sessions: usize,
+    pub(crate) sleepers: usize,
+    /// Of those with a GiB, and of those that are woken among others.
+    pub(crate) large_rounds: usize,
     /// In so many equal parts they are made.
     pub(crate) growth_steps: usize,
     pub(crate) growth_rounds: usize,
@@ -79,6 +86,8 @@ impl Options {
                 slice: Duration::from_millis(300),
                 outputs: 1,
                 idle_sessions: self.idle_sessions.unwrap_or(20),
+                sleepers: self.sleepers.unwrap_or(10),
+                large_rounds: 2,
                 growth_steps: 2,
                 growth_rounds: 2,
                 idle: Duration::from_millis(500),
@@ -95,6 +104,8 @@ impl Options {
                 slice: Duration::from_secs(2),
                 outputs: 10,
                 idle_sessions: self.idle_sessions.unwrap_or(5000),
+                sleepers: self.sleepers.unwrap_or(10_000),
+                large_rounds: 10,
                 growth_steps: 5,
                 growth_rounds: 40,
                 idle: Duration::from_secs(10),

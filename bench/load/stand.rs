@@ -42,8 +42,14 @@ impl Stand {
     pub(crate) async fn start(options: &Options) -> Result<Self> {
         progress(format_args!("starting four servers, a nest, a child, the line loop and the kernel gateway"));
         let python = options.python.as_path();
-        let data =
-            Settings { eggbox: &options.eggbox, python, is_bare: false, has_pool: true, sessions_max: SESSIONS_MAX };
+        let data = Settings {
+            eggbox: &options.eggbox,
+            python,
+            is_bare: false,
+            has_pool: true,
+            sessions_max: SESSIONS_MAX,
+            options: &[],
+        };
         let bare = Settings { python: &options.bare_python, is_bare: true, ..data };
         let mut data_unparked = Eggbox::start(Settings { has_pool: false, ..data }).await?;
         Ok(Self {

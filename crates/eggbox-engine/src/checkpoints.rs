@@ -6,8 +6,9 @@
 mod bases;
 mod draft;
 mod manifest;
+mod transfer;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::AsFd;
@@ -15,7 +16,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use uuid::Uuid;
 
@@ -23,11 +24,17 @@ pub(crate) use self::bases::{Base, Bases, Home, LocateError};
 pub(crate) use self::draft::Draft;
 pub use self::manifest::CheckpointKind;
 pub(crate) use self::manifest::Manifest;
+pub use self::transfer::{TransferError, export_checkpoint, import_checkpoint};
 use crate::checkpoint_id::CheckpointId;
 use crate::history::Record;
 use crate::owner::Owner;
 use crate::session_id::SessionId;
 use crate::workspace::{Files, remove_folder};
+
+/// Where they are, in the state directory.
+const FOLDER: &str = "checkpoints";
+/// How often it is looked for those that others have put there.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many checkpoints a session has at most that nobody has asked for one by one; the oldest goes.
 const AUTOMATIC_MAX: usize = 4;
@@ -56,6 +63,8 @@ pub(crate) struct Checkpoints {
 struct Index {
     each: HashMap<CheckpointId, Arc<Stored>>,
     bytes: u64,
+    /// When the folder was read last.
+    looked: Option<Instant>,
 }
 
 /// A checkpoint.
@@ -81,33 +90,54 @@ pub(crate) enum StoreError {
 impl Checkpoints {
     /// Those in the state directory. What is left of others is cleared away.
     pub(crate) fn open(state_dir: &Path, limits: CheckpointLimits) -> io::Result<Self> {
-        let folder = state_dir.join("checkpoints");
+        let folder = state_dir.join(FOLDER);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         // As the kernel names what is mapped.
         let folder = folder.canonicalize()?;
-        let mut index = Index::default();
-        for entry in fs::read_dir(&folder)? {
+        let bases = Arc::new(Bases::open(state_dir)?);
+        bases.clear()?;
+        let (index, making) = (Mutex::default(), RwLock::default());
+        let checkpoints = Self { folder, limits, index, bases, making };
+        checkpoints.read(true)?;
+        Ok(checkpoints)
+    }
+
+    /// Looks for those that are not known. Clears away what is left of others where nobody else can be making any.
+    fn read(&self, is_first: bool) -> io::Result<()> {
+        let mut index = self.index();
+        index.looked = Some(Instant::now());
+        let known: HashSet<PathBuf> = index.each.values().map(|stored| stored.folder.clone()).collect();
+        for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             let path = entry.path();
-            if entry.file_name().to_string_lossy().starts_with(draft::NEW) {
-                clear(&path);
+            let is_new = entry.file_name().to_string_lossy().starts_with(draft::NEW);
+            if known.contains(&path) || is_new && !is_first {
                 continue;
             }
-            match Manifest::read(&path) {
+            match if is_new { Ok(None) } else { Manifest::read(&path) } {
                 Ok(Some(manifest)) if manifest.is_of_this_boot() => {
                     index.bytes += manifest.bytes;
                     let stored = Stored { folder: path, manifest, is_removed: AtomicBool::new(false) };
                     index.each.insert(stored.manifest.id.clone(), Arc::new(stored));
                 }
-                Ok(_) => clear(&path),
+                Ok(_) if is_first => clear(&path),
+                // It is on its way here or away.
+                Ok(_) => {}
                 Err(error) => {
                     let path = path.display();
                     tracing::error!(%error, %path, "a checkpoint cannot be read, and is left where it is");
                 }
             }
         }
-        let bases = Arc::new(Bases::open(state_dir)?);
-        Ok(Self { folder, limits, index: Mutex::new(index), bases, making: RwLock::default() })
+        Ok(())
+    }
+
+    /// Looks for those that somebody has put there, unless that was done just now.
+    fn look_again(&self) {
+        let is_due = self.index().looked.is_none_or(|looked| looked.elapsed() >= LOOK_PAUSE);
+        if is_due && let Err(error) = self.read(false) {
+            tracing::error!(%error, "failed to look for checkpoints");
+        }
     }
 
     pub(crate) fn bases(&self) -> &Bases {
@@ -194,11 +224,16 @@ impl Checkpoints {
     }
 
     pub(crate) fn find(&self, id: &CheckpointId) -> Option<Arc<Stored>> {
-        self.index().each.get(id).cloned()
+        let find = || self.index().each.get(id).cloned();
+        find().or_else(|| {
+            self.look_again();
+            find()
+        })
     }
 
     /// Those of an owner, by the time at which they were made: of that session, or of all of them.
     pub(crate) fn list(&self, owner: Option<&Owner>, session: Option<&SessionId>) -> Vec<Arc<Stored>> {
+        self.look_again();
         self.sorted(|manifest| {
             manifest.kind != CheckpointKind::Asleep
                 && manifest.id.owner() == owner
@@ -272,9 +307,16 @@ impl Checkpoints {
         }
         // Unless one is being made just now, which may be of any of them.
         if let Ok(_making) = self.making.try_write() {
-            let nests = self.index().each.values().map(|stored| stored.manifest.base.clone()).collect();
-            self.bases.retain(&nests);
+            if self.bases.has_others(&self.base_names()) {
+                self.look_again();
+                self.bases.retain(&self.base_names());
+            }
         }
+    }
+
+    /// The nests that have the bases of these.
+    fn base_names(&self) -> HashSet<String> {
+        self.index().each.values().map(|stored| stored.manifest.base.clone()).collect()
     }
 
     /// When one that was made then is too old.

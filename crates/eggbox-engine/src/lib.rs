@@ -53,7 +53,7 @@ mod clock;
 
 pub use checkpoint_id::CheckpointId;
 pub use checkpoint_view::CheckpointView;
-pub use checkpoints::{CheckpointKind, CheckpointLimits};
+pub use checkpoints::{CheckpointKind, CheckpointLimits, TransferError, export_checkpoint, import_checkpoint};
 pub use config::{EngineConfig, EnvironmentConfig, Hibernation, Limits, Preload};
 pub use counts::{Counts, DEATHS, Gauges, OUTCOMES};
 pub use eggbox_sandbox::wire::ValueKind;

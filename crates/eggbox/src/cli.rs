@@ -47,12 +47,59 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
+    /// Move checkpoints from one server to another
+    Checkpoint {
+        #[command(subcommand)]
+        command: CheckpointCommand,
+    },
     /// Watch the sessions of a running server, and what they use
     ///
     /// Asks the server's HTTP interface again and again. On a terminal it shows a table that follows, most memory first:
     /// arrows and Page Up and Down move through it, q ends it. Where standard output is no terminal it prints the table
     /// once, as with --once.
     Top(Top),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckpointCommand {
+    /// Write a checkpoint to a file, with all that it needs
+    ///
+    /// It can be loaded by a server of the same build of eggbox with the same interpreter and libraries, on a host with the same
+    /// kernel and processor: what differs is said by whoever loads it. Has the whole memory of a session in it, secrets
+    /// included.
+    Export(ExportCheckpoint),
+    /// Take a checkpoint from such a file
+    ///
+    /// Under the name and the key that it had. A server that runs there finds it when it is asked for.
+    Import(ImportCheckpoint),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportCheckpoint {
+    /// Its name
+    pub(crate) checkpoint: String,
+
+    /// Whose it is, where the server has keys
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| Owner::try_from(text))]
+    pub(crate) key: Option<Owner>,
+
+    /// The file; standard output where it is left out
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The server's own folder [default: /var/lib/eggbox as root]
+    #[arg(long, env = "EGGBOX_STATE_DIR", hide_env_values = true, value_name = "PATH")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportCheckpoint {
+    /// The file; standard input where it is left out
+    pub(crate) file: Option<PathBuf>,
+
+    /// The server's own folder [default: /var/lib/eggbox as root]
+    #[arg(long, env = "EGGBOX_STATE_DIR", hide_env_values = true, value_name = "PATH")]
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

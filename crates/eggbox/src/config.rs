@@ -44,6 +44,19 @@ pub(crate) struct User {
     pub(crate) open_files_max: Option<u64>,
 }
 
+impl User {
+    /// The one who runs this program.
+    pub(crate) fn here() -> Self {
+        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        Self {
+            is_root: rustix::process::geteuid().is_root(),
+            xdg_state_home: absolute("XDG_STATE_HOME"),
+            home: absolute("HOME"),
+            open_files_max: open_files::most(),
+        }
+    }
+}
+
 /// A setting that no program can run on. A number outside its range says so itself.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConfigError {
@@ -98,14 +111,7 @@ impl Config {
             Some(path) => format!("failed to configure, with the file {}", path.display()),
             None => "failed to configure".to_owned(),
         };
-        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let user = User {
-            is_root: rustix::process::geteuid().is_root(),
-            xdg_state_home: absolute("XDG_STATE_HOME"),
-            home: absolute("HOME"),
-            open_files_max: open_files::most(),
-        };
-        let mut config = Self::resolve(options, file, user).context(place)?;
+        let mut config = Self::resolve(options, file, User::here()).context(place)?;
         config.engine.state_dir =
             std::path::absolute(&config.engine.state_dir).context("failed to find the current folder")?;
         Ok(config)
@@ -351,7 +357,7 @@ fn preload(given: Option<Vec<String>>) -> Result<Preload, ConfigError> {
     }
 }
 
-fn state_dir(given: Option<PathBuf>, user: &User) -> Result<PathBuf, ConfigError> {
+pub(crate) fn state_dir(given: Option<PathBuf>, user: &User) -> Result<PathBuf, ConfigError> {
     match (given, user) {
         (Some(given), _) if given.as_os_str().is_empty() => Err(ConfigError::StateDirEmpty),
         (Some(given), _) => Ok(given),

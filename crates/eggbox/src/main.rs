@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod checkpoint;
 mod cli;
 mod config;
 mod doctor;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command, KeyCommand};
+use crate::cli::{CheckpointCommand, Cli, Command, KeyCommand};
 use crate::config::Config;
 
 fn main() -> ExitCode {
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
         Command::Serve(options) => Config::load(options).and_then(serve::serve),
         Command::Doctor(doctor) => Config::load(doctor.options).and_then(|config| doctor::doctor(config, doctor.json)),
         Command::Key { command: KeyCommand::New(new) } => key::new(new),
+        Command::Checkpoint { command: CheckpointCommand::Export(export) } => checkpoint::export(export),
+        Command::Checkpoint { command: CheckpointCommand::Import(import) } => checkpoint::import(import),
         Command::Top(top) => top::top(&top),
     };
     ended.unwrap_or_else(|error| {

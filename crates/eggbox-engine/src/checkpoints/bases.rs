@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use eggbox_sandbox::checkpoint::{MappedFile, mapped_files, relocate};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
@@ -19,6 +19,8 @@ use crate::workspace::copy_content;
 /// Of the form of a note.
 const VERSION: u32 = 1;
 const PORTION_BYTES: usize = 1 << 20;
+/// How long one stays in any case.
+const YOUNG_MAX: Duration = Duration::from_secs(5);
 /// What the name of one begins with that is not whole.
 const NEW: &str = "new-";
 
@@ -30,6 +32,8 @@ pub(crate) struct Bases {
     notes: Mutex<BTreeMap<String, Note>>,
     /// Those that sessions are of, behind other nests.
     used: Mutex<BTreeMap<String, Weak<Base>>>,
+    /// What files have that were read to be compared.
+    seen: Mutex<BTreeMap<String, FileNote>>,
 }
 
 /// The memory of a nest that has gone, for as long as there are sessions of it.
@@ -96,13 +100,49 @@ impl Bases {
     pub(super) fn open(state_dir: &Path) -> io::Result<Self> {
         let folder = state_dir.join("bases");
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        for entry in fs::read_dir(&folder)? {
+        Ok(Self { folder, notes: Mutex::default(), used: Mutex::default(), seen: Mutex::default() })
+    }
+
+    /// Removes what another server has begun to write.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(NEW) {
                 fs::remove_file(entry.path())?;
             }
         }
-        Ok(Self { folder, notes: Mutex::default(), used: Mutex::default() })
+        Ok(())
+    }
+
+    /// Where the memory of that nest is, and its note with the content of every file that is as it was.
+    pub(super) fn complete(&self, base: &str) -> io::Result<(PathBuf, Vec<u8>)> {
+        let memory = self.memory_path(base);
+        let mut note = read_note(&self.note_path(base))?.ok_or(io::ErrorKind::NotFound)?;
+        memory.metadata()?;
+        for (path, file) in note.files.iter_mut().filter(|(_, file)| file.sha256.is_none()) {
+            let Ok(opened) = File::open(path) else { continue };
+            if FileNote::of(&opened).is_ok_and(|now| now.is_as_old_as(file)) {
+                file.sha256 = Some(sha256(&opened)?);
+            }
+        }
+        Ok((memory, serde_json::to_vec(&note)?))
+    }
+
+    /// Takes the memory of a nest over, unless it is there.
+    pub(super) fn adopt(&self, base: &str, memory: &Path, note: &Path) -> io::Result<()> {
+        let is_name = !base.is_empty() && base.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !is_name || read_note(note)?.is_none() {
+            return Err(io::Error::other("what it says of the memory that it is of cannot be read"));
+        }
+        // The note last: without it, there is no base.
+        for (from, to) in [(memory, self.memory_path(base)), (note, self.note_path(base))] {
+            if !to.exists() {
+                fs::rename(from, &to)?;
+            } else {
+                fs::remove_file(from)?;
+            }
+        }
+        File::open(&self.folder)?.sync_all()
     }
 
     /// That of the nest of that name.
@@ -206,7 +246,7 @@ impl Bases {
         let tables = relocate(image, |file| {
             let path = String::from_utf8_lossy(&file.path).into_owned();
             let opened = open(home, &file.path)?;
-            if note.has(&path, &opened)? {
+            if self.is_same(&note, &path, &opened)? {
                 return Ok(opened);
             }
             changed = Some(path);
@@ -219,6 +259,38 @@ impl Bases {
         }
     }
 
+    /// Whether that file has the content that the one of this path had.
+    fn is_same(&self, note: &Note, path: &str, file: &File) -> io::Result<bool> {
+        let Some(then) = note.files.get(path) else { return Ok(false) };
+        let now = FileNote::of(file)?;
+        if then.is_as_old_as(&now) {
+            return Ok(true);
+        }
+        if then.bytes != now.bytes || then.sha256.is_none() {
+            return Ok(false);
+        }
+        let lock = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = lock().get(path).filter(|seen| seen.is_as_old_as(&now)).cloned();
+        let read = match seen {
+            Some(seen) => seen,
+            None => {
+                let read = FileNote { sha256: Some(sha256(file)?), ..now };
+                lock().insert(path.to_owned(), read.clone());
+                read
+            }
+        };
+        Ok(read.sha256 == then.sha256)
+    }
+
+    /// Whether there are any that are of none of these nests.
+    pub(super) fn has_others(&self, nests: &HashSet<String>) -> bool {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return false };
+        entries.flatten().any(|entry| {
+            let path = entry.path();
+            path.file_stem().and_then(|stem| stem.to_str()).is_none_or(|stem| !nests.contains(stem))
+        })
+    }
+
     /// Removes those of which there are no sessions, and that are of none of these nests.
     pub(super) fn retain(&self, nests: &HashSet<String>) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -228,7 +300,9 @@ impl Bases {
         for entry in entries.flatten() {
             let path = entry.path();
             let nest = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
-            if !nests.contains(&nest) && !used.contains_key(&nest) {
+            // Somebody may be about to put there what is of one that has just come.
+            let is_old = entry.metadata().is_ok_and(|metadata| age(&metadata) > YOUNG_MAX);
+            if is_old && !nests.contains(&nest) && !used.contains_key(&nest) {
                 notes.remove(&nest);
                 if let Err(error) = fs::remove_file(&path) {
                     tracing::error!(%error, path = %path.display(), "failed to remove a nest's memory");
@@ -287,16 +361,6 @@ impl Note {
             self.files.insert(path, note);
         }
     }
-
-    /// Whether that file has the content that the one of this path had.
-    fn has(&self, path: &str, file: &File) -> io::Result<bool> {
-        let Some(then) = self.files.get(path) else { return Ok(false) };
-        let now = FileNote::of(file)?;
-        if then.is_as_old_as(&now) {
-            return Ok(true);
-        }
-        Ok(then.bytes == now.bytes && then.sha256.is_some() && then.sha256 == Some(sha256(file)?))
-    }
 }
 
 impl FileNote {
@@ -312,6 +376,12 @@ impl FileNote {
     fn is_as_old_as(&self, other: &Self) -> bool {
         (self.bytes, self.modified) == (other.bytes, other.modified)
     }
+}
+
+/// Since a file came to its name.
+fn age(metadata: &fs::Metadata) -> Duration {
+    let came = SystemTime::UNIX_EPOCH + Duration::from_secs(metadata.ctime().unsigned_abs());
+    SystemTime::now().duration_since(came).unwrap_or_default()
 }
 
 /// One that is made with a nest is small, and young.

@@ -2,11 +2,15 @@
 //! loaded. What cannot be is refused by name.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, open, readlinkat, seek};
+use rustix::fs::{
+    CWD, FileType, MemfdFlags, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, memfd_create, open, readlinkat, seek,
+};
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
 use crate::sys::{self, inside};
@@ -35,12 +39,28 @@ struct Stream {
 #[derive(Debug)]
 struct OpenFile {
     number: RawFd,
-    path: PathBuf,
+    origin: Origin,
     flags: OFlags,
     at: u64,
     is_inherited: bool,
 }
 
+/// Where a file is had from again.
+#[derive(Debug)]
+enum Origin {
+    Path(PathBuf),
+    /// It has no name that anybody could open it by: this is in it.
+    Content {
+        name: CString,
+        content: Vec<u8>,
+    },
+}
+
+/// How much files without a name may have in them together: it is in the session's memory while an image is taken.
+const CONTENT_BYTES_MAX: u64 = 64 << 20;
+
+/// What the kernel says before the name of a file in memory.
+const MEMORY: &str = "/memfd:";
 /// What the kernel says after the path of a file that is not there any more.
 const DELETED: &str = " (deleted)";
 
@@ -81,7 +101,8 @@ impl Surroundings {
         };
         let (own, others): (Vec<_>, Vec<_>) = numbers.iter().copied().partition(own);
         let closed = (0..3).filter(|number| !numbers.contains(number)).collect();
-        let files = others.into_iter().map(file).collect::<Result<_, _>>()?;
+        let mut room = CONTENT_BYTES_MAX;
+        let files = others.into_iter().map(|number| file(number, &mut room)).collect::<Result<_, _>>()?;
         let streams = own.into_iter().map(stream).collect::<Result<_, _>>()?;
         Ok(Self { folder, umask, signals, timers, files, streams, closed })
     }
@@ -100,9 +121,10 @@ impl Surroundings {
         for number in closed {
             sys::close_range(number.cast_unsigned(), number.cast_unsigned())?;
         }
-        for OpenFile { number, path, flags, at, is_inherited } in files {
-            let reopened = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-            let file = open(path, *flags | OFlags::CLOEXEC, Mode::empty()).map_err(|error| reopened(error.into()))?;
+        for OpenFile { number, origin, flags, at, is_inherited } in files {
+            let file = origin
+                .open(*flags)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", origin.name())))?;
             if *at > 0 {
                 seek(&file, rustix::fs::SeekFrom::Start(*at))?;
             }
@@ -115,6 +137,28 @@ impl Surroundings {
         timers.set()?;
         // Last, so that none comes before everything is there.
         signals.set()
+    }
+}
+
+impl Origin {
+    fn open(&self, flags: OFlags) -> io::Result<OwnedFd> {
+        match self {
+            Self::Path(path) => Ok(open(path, flags | OFlags::CLOEXEC, Mode::empty())?),
+            Self::Content { name, content } => {
+                let memory = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
+                memory.write_all_at(content, 0)?;
+                // With the flags that the other had; one that never had a name has this one, too.
+                let flags = flags.difference(OFlags::DIRECTORY) | OFlags::CLOEXEC;
+                Ok(open(format!("/proc/self/fd/{}", memory.as_raw_fd()), flags, Mode::empty())?)
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Path(path) => path.display().to_string(),
+            Self::Content { name, .. } => name.to_string_lossy().into_owned(),
+        }
     }
 }
 
@@ -166,7 +210,7 @@ fn stream(number: RawFd) -> Result<Stream, String> {
     Ok(Stream { number, flags, is_inherited: !own.contains(FdFlags::CLOEXEC) })
 }
 
-fn file(number: RawFd) -> Result<OpenFile, String> {
+fn file(number: RawFd, room: &mut u64) -> Result<OpenFile, String> {
     let failed = |error: rustix::io::Errno| format!("descriptor {number} cannot be looked at: {error}");
     // It was open a moment ago, and there is one thread.
     let descriptor = inside::borrowed(number);
@@ -175,15 +219,28 @@ fn file(number: RawFd) -> Result<OpenFile, String> {
     let path = path_of(number).map_err(failed)?;
     let shown = path.display();
     let what = match kind {
-        FileType::RegularFile if path.to_string_lossy().starts_with("/memfd:") => "a file in memory".to_owned(),
         FileType::RegularFile if stat.st_nlink == 0 => {
-            format!("the deleted file {}", path.to_string_lossy().trim_end_matches(DELETED))
+            let shown = path.to_string_lossy();
+            let name = shown.trim_end_matches(DELETED);
+            let is_of_memory = shown.starts_with(MEMORY);
+            let bytes = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+            let Some(rest) = room.checked_sub(bytes) else {
+                let what = if is_of_memory { "the file in memory" } else { "the deleted file" };
+                return Err(format!(
+                    "{what} {name}, with more than {CONTENT_BYTES_MAX} bytes, is open on descriptor {number}"
+                ));
+            };
+            *room = rest;
+            let content =
+                content(number, bytes).map_err(|error| format!("descriptor {number} cannot be read: {error}"))?;
+            let name = CString::new(name.rsplit(['/', ':']).next().unwrap_or_default()).unwrap_or_default();
+            return open_file(number, descriptor, Origin::Content { name, content }).map_err(failed);
         }
         FileType::RegularFile | FileType::Directory => {
-            return open_file(number, descriptor, path).map_err(failed);
+            return open_file(number, descriptor, Origin::Path(path)).map_err(failed);
         }
         FileType::CharacterDevice if DEVICES.iter().any(|device| path == Path::new(device)) => {
-            return open_file(number, descriptor, path).map_err(failed);
+            return open_file(number, descriptor, Origin::Path(path)).map_err(failed);
         }
         FileType::Socket => "a socket".to_owned(),
         FileType::Fifo => "a pipe".to_owned(),
@@ -196,12 +253,21 @@ fn file(number: RawFd) -> Result<OpenFile, String> {
     Err(format!("{what} is open on descriptor {number}"))
 }
 
-fn open_file(number: RawFd, descriptor: BorrowedFd<'_>, path: PathBuf) -> Result<OpenFile, rustix::io::Errno> {
+/// All that is in a file, whatever it was opened for.
+fn content(number: RawFd, bytes: u64) -> io::Result<Vec<u8>> {
+    let path = format!("/proc/self/fd/{number}");
+    let file = File::from(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
+    let mut content = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
+    file.read_exact_at(&mut content, 0)?;
+    Ok(content)
+}
+
+fn open_file(number: RawFd, descriptor: BorrowedFd<'_>, origin: Origin) -> Result<OpenFile, rustix::io::Errno> {
     let flags = fcntl_getfl(descriptor)? & KEPT_FLAGS;
     // What has no place has none to be set.
     let at = seek(descriptor, rustix::fs::SeekFrom::Current(0)).unwrap_or_default();
     let is_inherited = !fcntl_getfd(descriptor)?.contains(FdFlags::CLOEXEC);
-    Ok(OpenFile { number, path, flags, at, is_inherited })
+    Ok(OpenFile { number, origin, flags, at, is_inherited })
 }
 
 fn path_of(number: RawFd) -> Result<PathBuf, rustix::io::Errno> {

@@ -6,7 +6,7 @@ mod canaries;
 mod layers;
 pub(crate) mod way;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Read;
 use std::sync::Mutex;
@@ -21,7 +21,7 @@ use way::Way;
 
 use crate::client::Answer;
 use crate::process::wait_for;
-use crate::server::{SECRET, Server, Session};
+use crate::server::{SECRET, Server, Session, Setup};
 
 /// What the issue demands.
 const ATTACKS_MIN: usize = 120;
@@ -54,10 +54,25 @@ struct Range<'a> {
     single_port: u16,
     canaries: &'a Canaries,
     state_dir: String,
+    /// Sessions are made from a checkpoint.
+    are_loaded: bool,
 }
+
+/// The checkpoint that they are made from.
+const CHECKPOINT: &str = "loaded";
 
 #[test]
 fn check() {
+    check_in(&TOGETHER, false);
+}
+
+/// The same in sessions that go on from an image, which one reduced cannot have.
+#[test]
+fn check_in_loaded_sessions() {
+    check_in(&TOGETHER[..1], true);
+}
+
+fn check_in(ways: &[[Way; 2]], are_loaded: bool) {
     let mut attacks = attack::all();
     assert!(attacks.len() >= ATTACKS_MIN, "{} attacks, fewer than {ATTACKS_MIN}", attacks.len());
     if let Ok(only) = std::env::var(ONLY) {
@@ -66,11 +81,11 @@ fn check() {
     }
     let mut table = String::new();
     let mut wrong = Vec::new();
-    for together in TOGETHER {
+    for together in ways {
         let ways: Vec<_> = Way::possible().into_iter().filter(|way| together.contains(way)).collect();
         let started = Instant::now();
         let results = std::thread::scope(|scope| {
-            let runs: Vec<_> = ways.iter().map(|way| scope.spawn(|| run_all(*way, &attacks))).collect();
+            let runs: Vec<_> = ways.iter().map(|way| scope.spawn(|| run_all(*way, &attacks, are_loaded))).collect();
             runs.into_iter().map(|run| run.join().expect("a way is run to its end")).collect::<Vec<_>>()
         });
         for (way, results) in std::iter::zip(ways, results) {
@@ -125,13 +140,21 @@ fn tabulate(table: &mut String, way: Way, attacks: &[Attack], results: &[Result]
 }
 
 /// One result for each attack, and one more for each thing that was wrong with all of them together.
-fn run_all(way: Way, attacks: &[Attack]) -> Vec<Result> {
+fn run_all(way: Way, attacks: &[Attack], are_loaded: bool) -> Vec<Result> {
     let canaries = Canaries::start(way);
-    let server = way.setup().option(LIMITS).start();
-    let single = way.setup().option(LIMITS).option("--sessions-max 1").start();
+    let setups = || [way.setup().option(LIMITS), way.setup().option(LIMITS).option("--sessions-max 1")];
+    let [server, single] = if are_loaded { setups().map(start_with_checkpoint) } else { setups().map(Setup::start) };
     let state_dir = server.state_dir().display().to_string();
     let single_port = single.address.port();
-    let range = Range { way, server: &server, single: Mutex::new(single), single_port, canaries: &canaries, state_dir };
+    let range = Range {
+        way,
+        server: &server,
+        single: Mutex::new(single),
+        single_port,
+        canaries: &canaries,
+        state_dir,
+        are_loaded,
+    };
     let results = Mutex::new(vec![None; attacks.len()]);
     let run = |index: usize| {
         let result = range.run(&attacks[index]);
@@ -195,6 +218,7 @@ impl Range<'_> {
             Who::B => &sessions[1],
             Who::Next => &sessions[2],
         };
+        let mut loaded = BTreeSet::new();
         let prelude = std::fs::read_to_string(attack::folder().join("prelude.py")).expect("the prelude is there");
         let (last, before) = attack.parts.split_last().expect("an attack has a part");
         let mut outcome = Ok(());
@@ -204,6 +228,9 @@ impl Range<'_> {
                 sessions[0].run("import os; os._exit(0)");
             }
             current = *who;
+            if self.are_loaded && loaded.insert(&session_of(*who).id) {
+                load_where_free(server, &session_of(*who).id)?;
+            }
             let code = self.fill_in(&format!("{prelude}\n{code}"), marker);
             let answer = run_where_free(session_of(*who), &code);
             outcome = self.inspect(&answer);
@@ -294,6 +321,28 @@ fn is_refused(answer: &Answer) -> bool {
 fn shortened(answer: &Answer) -> String {
     let tail = |text: &str| text.chars().rev().take(1500).collect::<Vec<_>>().into_iter().rev().collect::<String>();
     format!("stdout {:?} stderr {} error {:?}", tail(answer.stdout()), tail(answer.stderr()), answer.error())
+}
+
+/// A server that has a checkpoint. Behind a server of root's it is one of another nest.
+fn start_with_checkpoint(setup: Setup) -> Server {
+    let again = setup.clone();
+    let server = setup.start();
+    // One that has run nothing: executions of what goes on from it are numbered from 1, which some attacks make use of.
+    assert_eq!(server.create(r#"{"id": "origin"}"#).status, 201);
+    let taken = server.send("POST", "/v1/sessions/origin/checkpoints", &format!(r#"{{"name": "{CHECKPOINT}"}}"#));
+    assert_eq!(taken.status, 201, "{taken:?}");
+    server.delete("origin");
+    if again.uid.is_some() { server } else { again.start_after(server.end_by(Signal::TERM)) }
+}
+
+/// Makes a session from that, as soon as there is room for it.
+fn load_where_free(server: &Server, id: &str) -> std::result::Result<(), String> {
+    let body = format!(r#"{{"id": "{id}", "checkpoint": "{CHECKPOINT}"}}"#);
+    let made = wait_for(SLOT_FREE_MAX, || Some(server.create(&body)).filter(|made| made.status != 503));
+    match made {
+        Some(made) if made.status == 201 => Ok(()),
+        other => Err(format!("no session from a checkpoint: {other:?}")),
+    }
 }
 
 /// Runs code in a new session, as soon as there is room for it.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -16,7 +17,7 @@ use crate::keys::{Keys, ask as ask_with_key};
 use crate::numbers::Numbers;
 use crate::process::{nest_pid, wait_for};
 use crate::python;
-use crate::server::{Server, Setup};
+use crate::server::{BINARY, Server, Setup};
 
 const KEPT: &str = "--abandoned-seconds-max 60";
 
@@ -604,4 +605,50 @@ fn damaged_images_are_refused_or_a_dead_session_and_nothing_else() {
     fs::write(&memory, &whole).expect("it can be written");
     assert_eq!(server.create(r#"{"id": "b", "checkpoint": "one"}"#).status, 201);
     assert_eq!(printed(&server, "b", "print(x)"), "5\n");
+}
+
+fn eggbox(arguments: &[&str]) -> std::process::Output {
+    Command::new(BINARY).args(arguments).env_remove("EGGBOX_STATE_DIR").output().expect("the binary starts")
+}
+
+#[test]
+fn a_checkpoint_goes_from_one_server_to_another_as_a_file() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let [file, cut] = ["moved", "cut"].map(|name| folder.path().join(name).display().to_string());
+    let server = Setup::bare().start();
+    let state_dir = server.state_dir().display().to_string();
+    let code = "import decimal; g = (n for n in range(9)); next(g); open('file', 'w').write('text'); open('/tmp/t', 'w').close()";
+    begin(&server, "a", code);
+    assert_eq!(take(&server, "a", "one").status, 201);
+    let export = |name: &str| eggbox(&["checkpoint", "export", name, "--state-dir", &state_dir, "-o", &file]);
+    let none = export("none");
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(!none.status.success() && said.contains("there is no checkpoint of that name"), "{said}");
+    let exported = export("one");
+    assert!(exported.status.success(), "{exported:?}");
+    drop(server);
+    // A server that runs finds it.
+    let other = Setup::bare().start();
+    let state_dir = other.state_dir().display().to_string();
+    assert_eq!(other.get("/v1/checkpoints/one").status, 404);
+    let bytes = fs::read(&file).expect("it is there");
+    for (cut_off, says) in [(bytes.len() / 2, ""), (0, "the archive has no")] {
+        fs::write(&cut, &bytes[..cut_off]).expect("it can be written");
+        let refused = eggbox(&["checkpoint", "import", &cut, "--state-dir", &state_dir]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(says), "{said}");
+    }
+    let import = || eggbox(&["checkpoint", "import", &file, "--state-dir", &state_dir]);
+    let imported = import();
+    assert!(imported.status.success() && imported.stdout == b"one\n", "{imported:?}");
+    let again = import();
+    assert!(!again.status.success(), "{again:?}");
+    let found = wait_for(Duration::from_secs(5), || (other.get("/v1/checkpoints/one").status == 200).then_some(()));
+    assert!(found.is_some());
+    let made = other.create(r#"{"id": "b", "checkpoint": "one"}"#);
+    assert_eq!(made.status, 201, "{made:?}");
+    let look = "import os; print(next(g), open('file').read(), os.path.exists('/tmp/t'), decimal.Decimal(1) / 8)";
+    assert_eq!(printed(&other, "b", look), "1 text True 0.125\n");
+    let left = fs::read_dir(other.state_dir().join("checkpoints")).expect("it is there").count();
+    assert_eq!(left, 1, "what could not be taken is cleared away");
 }

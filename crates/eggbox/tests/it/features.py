@@ -22,6 +22,7 @@ import signal
 import sqlite3
 import struct
 import sys
+import tempfile
 import threading
 import types
 import weakref
@@ -177,6 +178,17 @@ def files(n):
     return at, first, os.lseek(S.other, 0, os.SEEK_CUR), os.pread(S.other, 4, 0), os.path.getsize("features.bin")
 
 
+def nameless(n):
+    if not hasattr(S, "nameless"):
+        S.nameless = tempfile.TemporaryFile()
+        S.memory = os.fdopen(os.memfd_create("state"), "w+b", buffering=0)
+    S.nameless.write(bytes([n % 256]) * (n + 1))
+    S.nameless.flush()
+    S.memory.write(str(n).encode())
+    at = S.memory.tell()
+    return S.nameless.tell(), os.pread(S.nameless.fileno(), 3, 0), at, os.pread(S.memory.fileno(), 5, 0)
+
+
 def extensions(n):
     if not hasattr(S, "hash"):
         S.hash = hashlib.sha256()
@@ -264,7 +276,7 @@ async def wait(n):
 
 
 FEATURES = [containers, generators, coroutines, closures, classes, regexes, databases, numbers, recursion, files,
-            extensions, contexts, failures, surroundings, signals, memory, modules]
+            nameless, extensions, contexts, failures, surroundings, signals, memory, modules]
 
 
 def step(feature, n):

@@ -210,8 +210,16 @@ fn what_cannot_be_carried_is_refused_by_name_and_stays() {
         ("p = select.epoll()", "an eventpoll is open on descriptor", "p.close()"),
         ("p = subprocess.Popen(['sleep', '60'])", "(sleep) is alive", "p.kill(); p.wait()"),
         ("m = mmap.mmap(-1, 4096)", "memory that is shared with others is mapped", "m.close()"),
-        ("f = open('gone', 'w'); os.remove('gone')", "the deleted file /workspace/gone is open", "f.close()"),
-        ("f = os.memfd_create('x')", "a file in memory is open on descriptor", "os.close(f)"),
+        (
+            "f = open('/tmp/gone', 'w'); os.remove('/tmp/gone'); f.truncate(66 << 20)",
+            "the deleted file /tmp/gone, with more than 67108864 bytes, is open",
+            "f.close()",
+        ),
+        (
+            "f = os.memfd_create('x'); os.ftruncate(f, 65 << 20)",
+            "the file in memory /memfd:x, with more than 67108864 bytes, is open on descriptor",
+            "os.close(f)",
+        ),
         (
             "m = open('mapped', 'w+b'); m.write(b'x' * 4096); m.flush(); v = mmap.mmap(m.fileno(), 0, access=mmap.ACCESS_READ)",
             "/workspace/mapped is mapped",

@@ -34,6 +34,16 @@ fn key_new() {
 }
 
 #[test]
+fn checkpoint_export() {
+    insta::assert_snapshot!(help(&["checkpoint", "export", "--help"]));
+}
+
+#[test]
+fn checkpoint_import() {
+    insta::assert_snapshot!(help(&["checkpoint", "import", "--help"]));
+}
+
+#[test]
 fn top_of_sessions() {
     insta::assert_snapshot!(help(&["top", "--help"]));
 }

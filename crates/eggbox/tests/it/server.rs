@@ -33,7 +33,7 @@ const KEEPER: &str = "folder=$1; shift; trap '' INT TERM; \"$@\" </dev/null & se
                       kill -TERM $server; (sleep 5; kill -KILL $server) & wait $server; kill $!; rm -rf \"$folder\"";
 
 /// How to start a server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Setup {
     pub(crate) binary: PathBuf,
     pub(crate) python: PathBuf,

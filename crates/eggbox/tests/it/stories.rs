@@ -17,7 +17,7 @@ const KEPT: &str = "--abandoned-seconds-max 60";
 /// Defines `step(feature, n)`.
 const FEATURES: &str = include_str!("features.py");
 /// How many kinds there are.
-const KINDS: u64 = 17;
+const KINDS: u64 = 18;
 
 /// How many programs are run; for a person who wants to know more.
 const CASES: &str = "EGGBOX_TEST_STORIES";
