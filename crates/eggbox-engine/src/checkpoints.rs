@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::fs::{Mode, OFlags};
 use uuid::Uuid;
 
 pub(crate) use self::bases::{Base, Bases, Home, LocateError};
@@ -63,6 +64,8 @@ pub(crate) struct Checkpoints {
 struct Index {
     each: HashMap<CheckpointId, Arc<Stored>>,
     bytes: u64,
+    /// What images take that have no name.
+    scratch_bytes: u64,
     /// When the folder was read last.
     looked: Option<Instant>,
 }
@@ -74,6 +77,19 @@ pub(crate) struct Stored {
     pub(crate) manifest: Manifest,
     /// It is not to be found any more: its files go with the last who uses them.
     is_removed: AtomicBool,
+}
+
+/// Room for an image that has no name.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    checkpoints: Arc<Checkpoints>,
+    bytes: u64,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.checkpoints.index().scratch_bytes -= self.bytes;
+    }
 }
 
 /// Why there is no checkpoint.
@@ -213,7 +229,7 @@ impl Checkpoints {
         loop {
             let oldest = {
                 let index = self.index();
-                if index.bytes.saturating_add(bytes) <= bytes_max {
+                if index.bytes.saturating_add(index.scratch_bytes).saturating_add(bytes) <= bytes_max {
                     return Ok(());
                 }
                 let automatic = index.each.values().filter(|stored| stored.manifest.kind == CheckpointKind::Automatic);
@@ -221,6 +237,19 @@ impl Checkpoints {
             };
             self.remove(&oldest.ok_or(StoreError::Full { bytes_max })?);
         }
+    }
+
+    /// An empty file for an image, on the disk, that is gone when nobody has it any more.
+    pub(crate) fn scratch_file(&self) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(&self.folder, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+
+    /// The room that such a file takes, for as long as this is there.
+    pub(crate) fn scratch(self: &Arc<Self>, bytes: u64) -> Result<Scratch, StoreError> {
+        self.make_room(bytes)?;
+        self.index().scratch_bytes += bytes;
+        Ok(Scratch { checkpoints: Arc::clone(self), bytes })
     }
 
     pub(crate) fn find(&self, id: &CheckpointId) -> Option<Arc<Stored>> {
@@ -306,11 +335,11 @@ impl Checkpoints {
             self.remove(&stored);
         }
         // Unless one is being made just now, which may be of any of them.
-        if let Ok(_making) = self.making.try_write() {
-            if self.bases.has_others(&self.base_names()) {
-                self.look_again();
-                self.bases.retain(&self.base_names());
-            }
+        if let Ok(_making) = self.making.try_write()
+            && self.bases.has_others(&self.base_names())
+        {
+            self.look_again();
+            self.bases.retain(&self.base_names());
         }
     }
 

@@ -10,12 +10,14 @@ use eggbox_sandbox::checkpoint::SHOWN_BYTES_MIN;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use crate::checkpoints::Scratch;
+
 /// Sessions that are forked at once; others wait for their turn. Each has an image as large as a session's memory, at most.
 const FORKED_AT_ONCE_MAX: usize = 4;
 /// How long one waits for its turn: nothing else is done in its session meanwhile.
 const TURN_MAX: Duration = Duration::from_secs(5);
-/// Images that sessions may be shown parts of, all together. Where there is no room an image is copied whole, into memory that
-/// counts as its session's.
+/// Images in memory that sessions may be shown parts of, all together. Where there is no room an image is copied whole, into memory
+/// that counts as its session's.
 const SHOWN_BYTES_MAX: usize = 1 << 30;
 
 /// For all images of a server.
@@ -29,17 +31,19 @@ pub(crate) struct ImageRoom {
 #[derive(Debug)]
 pub(crate) struct SessionImage {
     file: File,
-    shown: Shown,
+    room: Room,
 }
 
-/// What sessions may be shown of an image.
+/// Where an image is, and what it takes there for as long as anything of it may be shown.
 #[derive(Debug)]
-enum Shown {
-    /// It lies on a disk, and its pages are in memory only as long as there is nothing better to do with that.
+enum Room {
+    /// On the disk, where it is kept. Its pages are in memory only as long as there is nothing better to do with that.
     Kept,
-    /// With what it takes of the room, for as long as anything of it may be shown.
-    InRoom(Arc<OwnedSemaphorePermit>),
-    Nothing,
+    /// There, too, without a name.
+    OnDisk(#[expect(dead_code, reason = "it is given back when this is dropped")] Scratch),
+    InMemory(#[expect(dead_code, reason = "as above")] OwnedSemaphorePermit),
+    /// In memory, but nothing of it may be shown.
+    Copied,
 }
 
 impl ImageRoom {
@@ -52,29 +56,37 @@ impl ImageRoom {
         timeout(TURN_MAX, self.turns.acquire()).await.ok()?.ok()
     }
 
-    /// With room for it, if there is some.
+    /// One in memory, with room for it, if there is some.
     pub(crate) fn hold(&self, file: File) -> io::Result<SessionImage> {
         let bytes = u32::try_from(file.metadata()?.len()).ok();
         let permit = bytes.and_then(|bytes| Arc::clone(&self.shown).try_acquire_many_owned(bytes).ok());
-        let shown = permit.map_or(Shown::Nothing, |permit| Shown::InRoom(Arc::new(permit)));
-        Ok(SessionImage { file, shown })
+        Ok(SessionImage { file, room: permit.map_or(Room::Copied, Room::InMemory) })
     }
 }
 
 impl SessionImage {
     /// One that is on the disk, whole.
     pub(crate) fn kept(file: File) -> Self {
-        Self { file, shown: Shown::Kept }
+        Self { file, room: Room::Kept }
+    }
+
+    /// One that is there for as long as somebody has it.
+    pub(crate) fn on_disk(file: File, scratch: Scratch) -> Self {
+        Self { file, room: Room::OnDisk(scratch) }
+    }
+
+    /// Whether sessions may be shown parts of it, which have it then as long as they live.
+    pub(crate) fn may_be_shown(&self) -> bool {
+        !matches!(self.room, Room::Copied)
     }
 
     /// From how many bytes on a run of pages is shown, and not copied.
     pub(crate) fn shown_bytes_min(&self) -> u64 {
-        if let Shown::Nothing = self.shown { u64::MAX } else { SHOWN_BYTES_MIN }
+        if self.may_be_shown() { SHOWN_BYTES_MIN } else { u64::MAX }
     }
 
-    /// To be held by whoever may be shown some of it.
-    pub(crate) fn room(&self) -> Option<Arc<OwnedSemaphorePermit>> {
-        if let Shown::InRoom(permit) = &self.shown { Some(Arc::clone(permit)) } else { None }
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 }
 
@@ -94,12 +106,12 @@ mod tests {
         let image = |megabytes: u64| {
             let file = eggbox_sandbox::memory_file(c"image", b"").unwrap();
             file.set_len(megabytes << 20).unwrap();
-            room.hold(file).unwrap()
+            Arc::new(room.hold(file).unwrap())
         };
         let [first, second] = [600, 600].map(image);
         assert_eq!((first.shown_bytes_min(), second.shown_bytes_min()), (SHOWN_BYTES_MIN, u64::MAX));
         // Some session may still be shown it.
-        let held = first.room();
+        let held = Arc::clone(&first);
         drop(first);
         assert_eq!(image(600).shown_bytes_min(), u64::MAX);
         drop(held);

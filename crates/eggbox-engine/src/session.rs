@@ -19,7 +19,7 @@ use eggbox_sandbox::wire::{
 };
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::checkpoints::Base;
@@ -29,6 +29,7 @@ use crate::config::EngineConfig;
 use crate::ending::Ending;
 use crate::environment_name::EnvironmentName;
 use crate::history::{History, Record};
+use crate::image::SessionImage;
 use crate::inheritance::Heir;
 use crate::keeper::Keeper;
 use crate::kept::{SessionNote, session_key};
@@ -127,8 +128,8 @@ pub(crate) struct Session {
     given_up: Option<u64>,
     /// The memory that it has in common with others, where that is another nest's than the one that it is in.
     base: Option<Arc<Base>>,
-    /// The image that parts of its memory may be shown from.
-    shown: Option<Arc<OwnedSemaphorePermit>>,
+    /// Images that parts of its memory may be shown from.
+    images: Vec<Arc<SessionImage>>,
     /// What it was when it tried to take a checkpoint by itself last.
     pub(crate) tried: Option<WhatItIs>,
     /// Counts what others do to its files.
@@ -229,7 +230,7 @@ impl Session {
             tree: Tree::of(nest.plan(), note.slot),
             given_up: None,
             base: None,
-            shown: None,
+            images: Vec::new(),
             tried: None,
             file_changes: Arc::default(),
             obstacle: Arc::default(),

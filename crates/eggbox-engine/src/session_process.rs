@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use eggbox_sandbox::wire::{BECOME_DESCRIPTORS, Exit, HEADER_BYTES};
+use eggbox_sandbox::wire::{BECOME_DESCRIPTORS, BECOME_IMAGES_MAX, Exit, HEADER_BYTES};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
@@ -84,7 +84,7 @@ impl SessionProcess {
     /// The same, with descriptors beside what comes after its header.
     pub(crate) fn ask_with(&self, request: &[u8], descriptors: &[BorrowedFd<'_>]) -> bool {
         let (header, body) = request.split_at(HEADER_BYTES.min(request.len()));
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BECOME_DESCRIPTORS))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BECOME_DESCRIPTORS + BECOME_IMAGES_MAX))];
         let mut beside = SendAncillaryBuffer::new(&mut space);
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         beside.push(SendAncillaryMessage::ScmRights(descriptors))

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::Place;
+use crate::checkpoint::{LargeRun, Place};
 use crate::policy::WorkspacePolicy;
 use crate::status::Status;
 use crate::steps::NestStep;
@@ -71,17 +71,26 @@ pub const LOWER_BYTES: usize = 24;
 pub const KIND_STAND_STILL: u8 = b'P';
 /// The kind of the order to become what an image says. Body: a number of the server's, as for [`KIND_RESUME`], and from how many
 /// bytes on a run of pages is shown from the image and not copied (two u64, little endian), sent by itself and with three
-/// descriptors: the tables of the image, its pages, and the base that it is of. What the session has become answers as to [`KIND_RESUME`]; where it cannot become
+/// descriptors and more: the tables of the image, its pages, the base that it is of, and other images that it shows parts of. What the session has become answers as to [`KIND_RESUME`]; where it cannot become
 /// that, it refuses and is what it was.
 pub const KIND_BECOME: u8 = b'B';
-/// How many descriptors.
+/// How many descriptors at least.
 pub const BECOME_DESCRIPTORS: usize = 3;
+/// How many further images at most.
+pub const BECOME_IMAGES_MAX: usize = 8;
+/// The kind of the order to a session that stands still to have parts of its memory from the image that was taken of it, which has the
+/// same in them. Body: a number of the server's, as for [`KIND_RESUME`], then for each part where it begins and ends, where it is in
+/// the image, and its protection (four u64 each, all little endian), sent by itself and with the image. It answers as to
+/// [`KIND_RESUME`], whether it could or not, and stands still.
+pub const KIND_SHOW: u8 = b'S';
+/// How many parts at most.
+pub const SHOW_RUNS_MAX: usize = 32;
 /// Bytes of that body.
 pub const BECOME_BYTES: usize = 16;
 /// Bytes of an execution request's body.
 pub const EXECUTE_BYTES: usize = 32;
 /// What both ends of the channels must agree on, for a server to take over what another build has left.
-pub const WIRE_VERSION: u32 = 4;
+pub const WIRE_VERSION: u32 = 5;
 const KIND_READY: u8 = b'R';
 const KIND_REFUSED: u8 = b'F';
 const KIND_DONE: u8 = b'D';
@@ -353,6 +362,18 @@ pub fn environment_request(asked: u64, length: u64) -> Result<Vec<u8>, FrameErro
 pub fn become_request(asked: u64, shown_bytes_min: u64) -> Result<Vec<u8>, FrameError> {
     let numbers = [asked, shown_bytes_min];
     Ok([&header(KIND_BECOME, BECOME_BYTES)?[..], &numbers.map(u64::to_le_bytes).concat()].concat())
+}
+
+/// The order to have parts of memory from an image; see [`KIND_SHOW`]. Of more than [`SHOW_RUNS_MAX`] the largest.
+///
+/// # Errors
+/// Never: its length fits.
+pub fn show_request(asked: u64, mut runs: Vec<LargeRun>) -> Result<Vec<u8>, FrameError> {
+    runs.sort_unstable_by_key(|run| std::cmp::Reverse(run.end - run.start));
+    runs.truncate(SHOW_RUNS_MAX);
+    let words = runs.iter().flat_map(|run| [run.start, run.end, run.place, run.protection]);
+    let body: Vec<u8> = std::iter::once(asked).chain(words).flat_map(u64::to_le_bytes).collect();
+    Ok([&header(KIND_SHOW, body.len())?[..], &body].concat())
 }
 
 /// A request of `kind` that has a number of the server's for its body, whole.

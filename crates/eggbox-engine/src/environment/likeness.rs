@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,12 +23,17 @@ use crate::session_limits::AskedLimits;
 use crate::wanted::WantedSession;
 use crate::workspace::{Files, Workers, Workspace, WorkspaceError, copy_all};
 
+/// The image of a session that has more memory than this is put on the disk, where it may be as large as it likes.
+const IN_MEMORY_BYTES_MAX: u64 = 64 << 20;
+
 /// What a session goes on from.
 #[derive(Debug)]
 pub(crate) struct Original {
     pub(crate) record: Record,
     pub(crate) variables: BTreeMap<String, String>,
-    image: SessionImage,
+    image: Arc<SessionImage>,
+    /// Others that it has parts of.
+    shown: Vec<Arc<SessionImage>>,
     /// The nest behind which it was taken, and that which has its base.
     nest: String,
     base: String,
@@ -55,12 +61,13 @@ pub(crate) enum RestartError {
 
 impl Original {
     /// That which is kept.
-    pub(crate) fn of_stored(stored: &Stored) -> std::io::Result<Self> {
+    pub(crate) fn of_stored(stored: &Stored) -> io::Result<Self> {
         let manifest = &stored.manifest;
         Ok(Self {
             record: manifest.record.clone(),
             variables: manifest.variables.clone(),
-            image: SessionImage::kept(stored.memory()?),
+            image: Arc::new(SessionImage::kept(stored.memory()?)),
+            shown: Vec::new(),
             nest: manifest.nest.clone(),
             base: manifest.base.clone(),
             files: stored.files(),
@@ -128,13 +135,32 @@ impl Environment {
     pub(crate) async fn original(&self, session: &mut Session, wait_max: Duration) -> Result<Original, SessionError> {
         let nest = self.living_nest().await?;
         let (base, base_name) = base_for(session, &nest)?;
-        let (file, kept) = (image_file()?, self.common.checkpoints.folder());
-        session.capture(base, &file, kept, wait_max).await?;
-        seal(&file)?;
+        let checkpoints = &self.common.checkpoints;
+        let shown = session.images().to_vec();
+        let is_large = session.meter.memory_bytes().is_none_or(|bytes| bytes > IN_MEMORY_BYTES_MAX);
+        // Where the file system has no such files it goes to memory.
+        let on_disk = if is_large { checkpoints.scratch_file().ok() } else { None };
+        let (file, is_on_disk) = match on_disk {
+            Some(file) => (file, true),
+            None => (image_file()?, false),
+        };
+        let large = session.capture(base, &file, checkpoints.folder(), &shown, wait_max).await?;
+        let image = if is_on_disk {
+            let scratch = checkpoints.scratch(file.metadata()?.len()).map_err(|error| refused(&error.to_string()))?;
+            SessionImage::on_disk(read_only(&file)?, scratch)
+        } else {
+            seal(&file)?;
+            self.common.images.hold(file)?
+        };
+        let image = Arc::new(image);
+        if !large.is_empty() && image.may_be_shown() {
+            session.share(&image, large, wait_max).await?;
+        }
         Ok(Original {
+            shown,
             record: session.history.record(),
             variables: session.history.variables(),
-            image: self.common.images.hold(file)?,
+            image,
             nest: nest.note.name.clone(),
             base: base_name,
             files: Files::OfSession(session.place()),
@@ -152,7 +178,8 @@ impl Environment {
         let nest = self.living_nest().await?;
         let (base, base_name) = base_for(session, &nest)?;
         let home = Home { base: base_name, ..nest.home(&self.common.config.build)? };
-        session.capture(base.try_clone()?, draft.memory(), self.common.checkpoints.folder(), wait_max).await?;
+        // It has to have everything itself.
+        session.capture(base.try_clone()?, draft.memory(), self.common.checkpoints.folder(), &[], wait_max).await?;
         let files = copy_all(&Files::OfSession(session.place()), &draft.files(), workers).await.map_err(not_carried)?;
         Ok(Drawn { home, base: base.into(), bytes: draft.memory().metadata()?.len() + files })
     }
@@ -179,7 +206,7 @@ impl Environment {
         let located =
             tokio::task::spawn_blocking(move || checkpoints.bases().locate(&name, &image.into(), &home)).await;
         let not_loaded = |error: LocateError| SessionError::NotLoaded { why: error.to_string() };
-        located.map_err(std::io::Error::other)?.map_err(not_loaded)
+        located.map_err(io::Error::other)?.map_err(not_loaded)
     }
 
     /// A session that is nobody's yet, and goes on from there.
@@ -201,7 +228,7 @@ impl Environment {
                 Some(base) => base.as_fd(),
                 None => base_in(&nest)?,
             };
-            session.become_image(tables.as_fd(), &original.image, base, wait_max).await?;
+            session.become_image(tables.as_fd(), &original.image, base, &original.shown, wait_max).await?;
             session.set_base(foreign.clone())?;
             Ok(session.history.set_variables(original.variables.clone())?)
         };
@@ -254,6 +281,11 @@ impl Environment {
             }
         }
     }
+}
+
+/// The same file for others, who cannot write to it.
+fn read_only(file: &File) -> io::Result<File> {
+    File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 fn not_carried(error: WorkspaceError) -> SessionError {

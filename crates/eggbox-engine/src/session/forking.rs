@@ -7,8 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::checkpoint::{Bounds, CaptureError, capture};
-use eggbox_sandbox::wire::{FromSession, KIND_STAND_STILL, become_request, numbered_request};
+use eggbox_sandbox::checkpoint::{Bounds, CaptureError, LargeRun, capture};
+use eggbox_sandbox::wire::{
+    BECOME_IMAGES_MAX, FromSession, KIND_STAND_STILL, become_request, numbered_request, show_request,
+};
 
 use super::{Session, SessionError};
 use crate::checkpoint_id::CheckpointId;
@@ -36,8 +38,9 @@ impl Session {
         base: OwnedFd,
         file: &File,
         kept: &Path,
+        shown: &[Arc<SessionImage>],
         wait_max: Duration,
-    ) -> Result<(), SessionError> {
+    ) -> Result<Vec<LargeRun>, SessionError> {
         let asked = Moment::now().nanos();
         let refused = |why: &str| Err(SessionError::NotCarried { why: why.to_owned() });
         if !self.process.ask(&numbered_request(KIND_STAND_STILL, asked)?) {
@@ -56,31 +59,73 @@ impl Session {
         let bytes_max = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);
         // Off the threads that serve others: its memory is read by the kernel's hand.
         let (file, kept) = (file.try_clone()?, kept.to_owned());
-        let captured =
-            tokio::task::spawn_blocking(move || capture(pid, base, place, Bounds { bytes_max, kept: &kept }, &file));
-        captured.await.map_err(io::Error::other)?.map_err(|error| match error {
+        let shown = shown.to_vec();
+        let captured = tokio::task::spawn_blocking(move || {
+            let shown: Vec<_> = shown.iter().map(|image| image.file()).collect();
+            capture(pid, base, place, Bounds { bytes_max, kept: &kept, shown: &shown }, &file)
+        });
+        let large = captured.await.map_err(io::Error::other)?.map_err(|error| match error {
             CaptureError::Read(error) => SessionError::Channel(error),
             refused => SessionError::NotCarried { why: refused.to_string() },
         })?;
         // Its number may have become another's only once it was gone.
-        if self.process.pid() == Some(pid) { Ok(()) } else { Err(SessionError::Closed) }
+        if self.process.pid() == Some(pid) { Ok(large) } else { Err(SessionError::Closed) }
     }
 
-    /// Becomes what the image says, with these tables, which is of that base.
+    /// Those that it may be shown parts of: another image of it need not have what is in them.
+    pub(crate) fn images(&self) -> &[Arc<SessionImage>] {
+        // Where there are too many, all of them are given up for the next one.
+        if self.images.len() < BECOME_IMAGES_MAX { &self.images } else { &[] }
+    }
+
+    /// Has the largest parts of its memory come from the image that was just taken of it, so that they are its and its forks'
+    /// together until one of them writes to them. It stands still.
+    ///
+    /// # Errors
+    /// Where it does not say that it has done so.
+    pub(crate) async fn share(
+        &mut self,
+        image: &Arc<SessionImage>,
+        large: Vec<LargeRun>,
+        wait_max: Duration,
+    ) -> Result<(), SessionError> {
+        let asked = Moment::now().nanos();
+        if !self.process.ask_with(&show_request(asked, large)?, &[image.as_fd()]) {
+            return Err(SessionError::Closed);
+        }
+        match self.next_frame(wait_max).await? {
+            FromSession::Idle { asked: of, .. } if of == asked => {
+                if self.images.len() >= BECOME_IMAGES_MAX {
+                    self.images.clear();
+                }
+                self.images.push(Arc::clone(image));
+                Ok(())
+            }
+            _ => Err(SessionError::Unready),
+        }
+    }
+
+    /// Becomes what the image says, with these tables, which is of that base and has parts of those others.
     ///
     /// # Errors
     /// Where it does not; it must not be used then.
     pub(crate) async fn become_image(
         &mut self,
         tables: BorrowedFd<'_>,
-        image: &SessionImage,
+        image: &Arc<SessionImage>,
         base: BorrowedFd<'_>,
+        shown: &[Arc<SessionImage>],
         wait_max: Duration,
     ) -> Result<(), SessionError> {
         let asked = Moment::now().nanos();
-        self.shown = image.room();
+        self.images = shown.to_vec();
+        if image.may_be_shown() {
+            self.images.push(Arc::clone(image));
+        }
         let request = become_request(asked, image.shown_bytes_min())?;
-        if !self.process.ask_with(&request, &[tables, image.as_fd(), base]) {
+        let others = shown.iter().map(|image| image.as_fd());
+        let descriptors: Vec<_> = [tables, image.as_fd(), base].into_iter().chain(others).collect();
+        if !self.process.ask_with(&request, &descriptors) {
             return Err(SessionError::Closed);
         }
         match self.next_frame(wait_max).await {

@@ -10,8 +10,8 @@ use std::path::Path;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::process::Pid;
 
-use super::image::{Content, Image, Mapping, Place, Run, SHOWN_BYTES_MIN, Source};
-use super::maps::{Found, Identity, read_maps};
+use super::image::{Content, Image, Mapping, Place, Run, SHARED_BYTES_MIN, SHOWN_BYTES_MIN, Source};
+use super::maps::{Found, Identity, Known, read_maps};
 use crate::sys::{self, OwnPages};
 
 /// Copied at once.
@@ -42,6 +42,19 @@ pub struct Bounds<'a> {
     pub bytes_max: u64,
     /// A folder, without links on the way, of files that no session can open by their paths: images that it was loaded from.
     pub kept: &'a Path,
+    /// Images that are there where this one is loaded: what is shown of them need not be copied.
+    pub shown: &'a [&'a File],
+}
+
+/// A part of an image that is so large that its session can be shown it, in the place of the memory that it was copied from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LargeRun {
+    pub start: u64,
+    pub end: u64,
+    /// In the image.
+    pub place: u64,
+    /// As of mmap(2).
+    pub protection: u64,
 }
 
 /// An empty file in memory for an image.
@@ -67,19 +80,23 @@ pub fn seal(file: &File) -> io::Result<()> {
 /// nest. Its memory is its own affair: where it lies about its place, or does not stand still, whoever loads the image fares
 /// accordingly.
 ///
+/// Returns its largest parts.
+///
 /// # Errors
 /// Where it has what no image can carry, its memory cannot be read, or there is no room for it.
 pub fn capture(
     pid: Pid,
     base: impl AsFd,
     place: Place,
-    Bounds { bytes_max, kept }: Bounds<'_>,
+    Bounds { bytes_max, kept, shown }: Bounds<'_>,
     file: &File,
-) -> Result<(), CaptureError> {
+) -> Result<Vec<LargeRun>, CaptureError> {
     let open = |name| File::open(format!("/proc/{}/{name}", pid.as_raw_pid()));
     let (maps, pagemap, memory) = (open("maps")?, open("pagemap")?, open("mem")?);
     let mut found = Vec::new();
-    for (_, mapping) in read_maps(&maps, Identity::of(base)?, Some(kept))? {
+    let shown = shown.iter().map(Identity::of).collect::<io::Result<Vec<_>>>()?;
+    let known = Known { base: Identity::of(base)?, kept: Some(kept), shown: &shown };
+    for (_, mapping) in read_maps(&maps, known)? {
         match mapping {
             Found::Shared(name) => return Err(CaptureError::Shared { name }),
             Found::Private { mapping, is_whole } => found.push((mapping, is_whole)),
@@ -107,7 +124,23 @@ pub fn capture(
         runs.iter().filter_map(|run| Some((run.place()?, run.range.clone()))).collect();
     stored.sort_unstable_by_key(|(place, _)| *place);
     copy(pid, &memory, &stored, file)?;
-    Ok(file.write_all_at(&Image { place, mappings, runs }.encode(), 0)?)
+    let image = Image { place, mappings, runs };
+    file.write_all_at(&image.encode(), 0)?;
+    Ok(image.large_runs())
+}
+
+impl Image {
+    fn large_runs(&self) -> Vec<LargeRun> {
+        let mut mappings = self.mappings.iter().peekable();
+        let large = self.runs.iter().filter_map(|run| {
+            while mappings.next_if(|mapping| mapping.range.end <= run.range.start).is_some() {}
+            let mapping = mappings.peek().filter(|mapping| mapping.source != Source::Stack)?;
+            let (place, protection) = (run.place()?, mapping.protection.bits());
+            let Range { start, end } = run.range;
+            (end - start >= SHARED_BYTES_MIN).then_some(LargeRun { start, end, place, protection })
+        });
+        large.collect()
+    }
 }
 
 /// The pages of these mappings that are the process's own, each within one of them.

@@ -22,6 +22,9 @@ const PATHS_BYTES_MAX: u64 = 64 << 20;
 /// load too. Below that a page fault for each page costs more than the copy.
 pub const SHOWN_BYTES_MIN: u64 = 256 * 1024;
 
+/// From so many bytes on a run is shown to the session that the image is of, too, which has it in common with others then.
+pub(super) const SHARED_BYTES_MIN: u64 = 4 << 20;
+
 /// A run whose pages are zero.
 const ZERO: u64 = u64::MAX;
 
@@ -62,6 +65,16 @@ pub(crate) struct Protection {
     pub(crate) may_execute: bool,
 }
 
+impl Protection {
+    /// As of mmap(2).
+    pub(crate) fn bits(self) -> u64 {
+        let bit = |may, bit: i32| if may { u64::from(bit.cast_unsigned()) } else { 0 };
+        bit(self.may_read, libc::PROT_READ)
+            | bit(self.may_write, libc::PROT_WRITE)
+            | bit(self.may_execute, libc::PROT_EXEC)
+    }
+}
+
 /// What a mapping shows where it was not written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -79,6 +92,11 @@ pub(crate) enum Source {
     Stack,
     /// What the kernel itself has put there.
     Kernels,
+    /// Another image, by its number among those that are there where this one is loaded.
+    Image {
+        file: u64,
+        offset: u64,
+    },
 }
 
 /// Pages that are the process's own.
@@ -140,10 +158,14 @@ impl Image {
                 Source::File { path, identity, offset } => (2, *offset, path.len(), Some(identity)),
                 Source::Stack => (3, 0, 0, None),
                 Source::Kernels => (4, 0, 0, None),
+                Source::Image { offset, .. } => (5, *offset, 0, None),
             };
             let device =
                 identity.map_or(0, |identity| u64::from(identity.device.0) << 32 | u64::from(identity.device.1));
-            let inode = identity.map_or(0, |identity| identity.inode);
+            let inode = match source {
+                Source::Image { file, .. } => *file,
+                _ => identity.map_or(0, |identity| identity.inode),
+            };
             words.extend([range.start, range.end, rights, kind, offset, path as u64, device, inode]);
         }
         for Run { range, content } in runs {
@@ -219,6 +241,7 @@ impl Image {
                 }
                 3 => Source::Stack,
                 4 => Source::Kernels,
+                5 => Source::Image { file: inode, offset },
                 _ => return Err(ImageError::Damaged("a mapping is of no known kind")),
             };
             let protection =
@@ -268,7 +291,8 @@ mod tests {
         let protection = Protection { may_read: true, may_write: true, may_execute: false };
         let identity = Identity { device: (0xfe, 3), inode: 12 };
         let file = Source::File { path: b"/lib/a.so".to_vec(), identity, offset: PAGE };
-        let sources = [Source::Nothing, Source::Base { offset: 8 * PAGE }, file, Source::Stack, Source::Kernels];
+        let other = Source::Image { file: 3, offset: 2 * PAGE };
+        let sources = [Source::Nothing, Source::Base { offset: 8 * PAGE }, file, Source::Stack, Source::Kernels, other];
         let mappings = (0..).zip(sources).map(|(index, source)| {
             let start = (1 + index * 16) * PAGE;
             Mapping { range: start..start + 8 * PAGE, protection, source }

@@ -43,7 +43,8 @@ impl Identity {
 
     fn as_mapped(file: impl AsFd) -> io::Result<Self> {
         let mapped = sys::Shown::map(&file)?;
-        let maps = read_maps(&File::open("/proc/self/maps")?, Self { device: (0, 0), inode: 0 }, None)?;
+        let base = Self { device: (0, 0), inode: 0 };
+        let maps = read_maps(&File::open("/proc/self/maps")?, Known { base, kept: None, shown: &[] })?;
         let found = maps.into_iter().find(|(range, _)| range.start == mapped.start());
         match found {
             Some((_, Found::Private { mapping: Mapping { source: Source::File { identity, .. }, .. }, .. })) => {
@@ -57,22 +58,29 @@ impl Identity {
 /// File systems whose files stat(2) gives other numbers than the kernel's list of mappings (statfs(2)): overlayfs, btrfs, bcachefs.
 const OTHERWISE_NAMED: [rustix::fs::FsWord; 3] = [0x794c_7630, 0x9123_683e, 0xca45_1a4e];
 
-/// All mappings of a process, from its open `maps`, where `base` is the file that it shares with its nest and what lies beneath
-/// `kept` it cannot open.
-pub(crate) fn read_maps(mut maps: &File, base: Identity, kept: Option<&Path>) -> io::Result<Vec<(Range<u64>, Found)>> {
+/// Files that no path leads to from inside a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    /// What it shares with its nest.
+    pub(crate) base: Identity,
+    /// What lies beneath it is an image.
+    pub(crate) kept: Option<&'a Path>,
+    /// Images that are there where another is loaded.
+    pub(crate) shown: &'a [Identity],
+}
+
+/// All mappings of a process, from its open `maps`.
+pub(crate) fn read_maps(mut maps: &File, known: Known<'_>) -> io::Result<Vec<(Range<u64>, Found)>> {
     let mut text = Vec::new();
     io::Read::read_to_end(&mut io::Read::take(&mut maps, MAPS_BYTES_MAX), &mut text)?;
     if text.len() as u64 == MAPS_BYTES_MAX {
         return Err(io::ErrorKind::QuotaExceeded.into());
     }
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let kept = kept.map(|kept| kept.as_os_str().as_bytes());
-    lines
-        .map(|line| parse(line, base, kept).ok_or_else(|| io::Error::other("a line of maps is of no known form")))
-        .collect()
+    lines.map(|line| parse(line, known).ok_or_else(|| io::Error::other("a line of maps is of no known form"))).collect()
 }
 
-fn parse(line: &[u8], base: Identity, kept: Option<&[u8]>) -> Option<(Range<u64>, Found)> {
+fn parse(line: &[u8], Known { base, kept, shown }: Known<'_>) -> Option<(Range<u64>, Found)> {
     let mut fields = line.splitn(6, |byte| *byte == b' ');
     let mut text = || fields.next().and_then(|field| std::str::from_utf8(field).ok());
     let number = |text: &str| u64::from_str_radix(text, 16).ok();
@@ -91,9 +99,13 @@ fn parse(line: &[u8], base: Identity, kept: Option<&[u8]>) -> Option<(Range<u64>
     let is_shared = may('s');
     let found = if identity == base && !is_shared {
         private(Source::Base { offset }, false)
+    } else if let (false, Some(file)) = (is_shared, shown.iter().position(|shown| *shown == identity)) {
+        private(Source::Image { file: file as u64, offset }, false)
     } else if identity.inode != 0 {
         let path = unescaped(name);
-        let is_kept = kept.and_then(|kept| path.strip_prefix(kept)).is_some_and(|beneath| beneath.starts_with(b"/"));
+        let is_kept = kept
+            .and_then(|kept| path.strip_prefix(kept.as_os_str().as_bytes()))
+            .is_some_and(|beneath| beneath.starts_with(b"/"));
         let is_deleted = path.ends_with(b" (deleted)") || path.starts_with(b"/memfd:");
         let has_path = path.starts_with(b"/") && !is_deleted && !is_kept;
         match (is_shared, has_path) {
@@ -146,7 +158,9 @@ mod tests {
     #[test]
     fn each_mapping_is_what_it_is_to_an_image() {
         let base = Identity { device: (0, 1), inode: 77 };
-        let found = |line: &str| parse(line.as_bytes(), base, Some(b"/state/kept")).unwrap().1;
+        let shown = [Identity { device: (0, 1), inode: 80 }];
+        let known = Known { base, kept: Some(Path::new("/state/kept")), shown: &shown };
+        let found = |line: &str| parse(line.as_bytes(), known).unwrap().1;
         let source = |line: &str| match found(line) {
             Found::Private { mapping, is_whole } => (mapping.source, is_whole),
             other => panic!("{other:?}"),
@@ -167,6 +181,10 @@ mod tests {
         );
         assert_eq!(source("1000-2000 rw-p 00005000 00:01 78   /memfd:base (deleted)"), (Source::Nothing, true));
         assert_eq!(source("1000-2000 rw-p 00005000 fe:00 78   /state/kept/1/memory"), (Source::Nothing, true));
+        assert_eq!(
+            source("1000-2000 rw-p 00005000 00:01 80   /memfd:checkpoint (deleted)"),
+            (Source::Image { file: 0, offset: 0x5000 }, false)
+        );
         assert!(!source("1000-2000 rw-p 00005000 fe:00 78   /state/kept1/memory").1);
         assert_eq!(source("1000-2000 rw-p 00000000 00:00 0 "), (Source::Nothing, false));
         assert_eq!(source("1000-2000 rw-p 00000000 00:00 0   [heap]"), (Source::Nothing, false));
@@ -177,7 +195,7 @@ mod tests {
             Found::Shared("/dev/zero (deleted)".to_owned())
         );
         for line in ["", "1000", "1000-2000 rw-p", "x-2000 rw-p 0 00:00 0", "1000-2000 rw-p 0 00 0"] {
-            assert_eq!(parse(line.as_bytes(), base, None), None, "{line}");
+            assert_eq!(parse(line.as_bytes(), known), None, "{line}");
         }
     }
 }

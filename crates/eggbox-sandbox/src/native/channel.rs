@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recv, recvmsg};
 
 use super::loading::{self, Given};
 use super::streams::Streams;
@@ -17,9 +17,10 @@ use crate::checkpoint::Place;
 use crate::layers::rlimits;
 use crate::sys::{self, inside, suspension};
 use crate::wire::{
-    BECOME_BYTES, BECOME_DESCRIPTORS, ENVIRONMENT_BYTES, EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, INPUT_BYTES,
-    KIND_BECOME, KIND_ENVIRONMENT, KIND_EXECUTE, KIND_INPUT, KIND_LOWER, KIND_RESUME, KIND_STAND_STILL, KIND_WARM_UP,
-    LOWER_BYTES, NO_TEXT, RESUME_BYTES, ValueHeader, ValueKind, parse_header,
+    BECOME_BYTES, BECOME_DESCRIPTORS, BECOME_IMAGES_MAX, ENVIRONMENT_BYTES, EXECUTE_BYTES, Ending, FromSession,
+    HEADER_BYTES, INPUT_BYTES, KIND_BECOME, KIND_ENVIRONMENT, KIND_EXECUTE, KIND_INPUT, KIND_LOWER, KIND_RESUME,
+    KIND_SHOW, KIND_STAND_STILL, KIND_WARM_UP, LOWER_BYTES, NO_TEXT, RESUME_BYTES, SHOW_RUNS_MAX, ValueHeader,
+    ValueKind, parse_header,
 };
 
 /// The channel, and how far its executions have come.
@@ -201,11 +202,12 @@ impl Channel {
         let mut numbers = [[0; size_of::<u64>()]; 2];
         let descriptors = receive_with_descriptors(self.requests.as_fd(), numbers.as_flattened_mut())?;
         let [asked, shown_bytes_min] = numbers.map(u64::from_le_bytes);
-        let Ok([tables, image, base]) = <[OwnedFd; BECOME_DESCRIPTORS]>::try_from(descriptors) else {
+        let mut descriptors = descriptors.into_iter().map(File::from);
+        let [Some(tables), Some(image), Some(base)] = std::array::from_fn(|_| descriptors.next()) else {
             return Err(io::Error::other("an image came without its descriptors"));
         };
-        let [tables, image, base] = [tables, image, base].map(File::from);
-        let given = Given { tables, image, base, shown_bytes_min, descriptors: self.descriptors() };
+        let (shown, descriptors) = (descriptors.collect(), self.descriptors());
+        let given = Given { tables, image, base, shown, shown_bytes_min, descriptors };
         let error = loading::become_image(given, asked);
         self.send(&FromSession::Refused(error.to_string()))
     }
@@ -272,14 +274,56 @@ impl Channel {
         others.into_iter().chain(values).collect()
     }
 
-    /// Returns as soon as there is one, or the server is gone. Reads nothing.
+    /// Returns as soon as there is one, or the server is gone. Reads nothing but what is for one that stands still. Up to the first of
+    /// those, writes to no memory but the stack.
     fn wait_for_request(&self) -> io::Result<()> {
         loop {
             match poll(&mut [PollFd::new(&self.requests, PollFlags::IN)], None) {
-                Err(rustix::io::Errno::INTR) => {}
-                other => return other.map(|_| ()).map_err(io::Error::from),
+                Err(rustix::io::Errno::INTR) => continue,
+                other => other?,
+            };
+            let mut header = [0; HEADER_BYTES];
+            let (seen, _) = recv(&self.requests, &mut header, RecvFlags::PEEK)?;
+            match parse_header(header) {
+                (length, KIND_SHOW) if seen == HEADER_BYTES => self.show_parts_and_say(length)?,
+                _ => return Ok(()),
             }
         }
+    }
+
+    /// Has parts of this process's memory come from the image that has the same in them.
+    fn show_parts(&self, length: usize) -> io::Result<u64> {
+        const WORDS_MAX: usize = 1 + 4 * SHOW_RUNS_MAX;
+        let mut header = [0; HEADER_BYTES];
+        recv(&self.requests, &mut header, RecvFlags::WAITALL)?;
+        let mut words = [[0_u8; size_of::<u64>()]; WORDS_MAX];
+        let bytes = words.as_flattened_mut().get_mut(..length).ok_or(io::ErrorKind::InvalidData)?;
+        // On the stack, all of it: what was written to the heap would be undone.
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [io::IoSliceMut::new(bytes)];
+        recvmsg(&self.requests, &mut parts, &mut ancillary, RecvFlags::WAITALL | RecvFlags::CMSG_CLOEXEC)?;
+        let image = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        let (asked, runs) = words.split_first().ok_or(io::ErrorKind::InvalidData)?;
+        let count = (length / size_of::<u64>()).saturating_sub(1) / 4;
+        if let Some(image) = &image {
+            for run in runs.as_chunks::<4>().0.iter().take(count) {
+                let [start, end, place, protection] = run.map(u64::from_le_bytes);
+                if !suspension::show(start, end, image.as_fd(), place, protection) {
+                    // It has its own, as before.
+                    break;
+                }
+            }
+        }
+        Ok(u64::from_le_bytes(*asked))
+    }
+
+    fn show_parts_and_say(&self, length: usize) -> io::Result<()> {
+        let asked = self.show_parts(length)?;
+        self.say_how_far(asked)
     }
 
     fn receive_execution(&self) -> io::Result<Request> {
@@ -316,7 +360,7 @@ pub(super) fn end_if_forked(status: i32) {
 
 /// Fills `bytes` with one message, which comes at once, and returns the descriptors beside it.
 fn receive_with_descriptors(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BECOME_DESCRIPTORS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BECOME_DESCRIPTORS + BECOME_IMAGES_MAX))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [io::IoSliceMut::new(bytes)];
     let length = parts[0].len();

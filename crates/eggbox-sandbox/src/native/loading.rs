@@ -11,7 +11,9 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags, open};
 
-use crate::checkpoint::{Content, Found, Identity, Image, ImageError, Mapping, Protection, Run, Source, read_maps};
+use crate::checkpoint::{
+    Content, Found, Identity, Image, ImageError, Known, Mapping, Protection, Run, Source, read_maps,
+};
 use crate::sys::inside;
 use crate::sys::suspension::{Arena, HAS_TO_BE, Span, Step, Work, code_address, program_break, thread_pointer};
 
@@ -44,6 +46,8 @@ pub(super) struct Given {
     /// These.
     pub(super) image: File,
     pub(super) base: File,
+    /// Other images, by their numbers.
+    pub(super) shown: Vec<File>,
     /// A run of so many bytes is shown from the image, which the server has room for.
     pub(super) shown_bytes_min: u64,
     /// See [`Place`](crate::checkpoint::Place).
@@ -76,7 +80,8 @@ fn try_become(given: Given, told: u64) -> io::Result<std::convert::Infallible> {
         filled: Vec::with_capacity(image.runs.len()),
         last_steps: Vec::with_capacity(image.runs.len() + 1024),
     };
-    let own = read_maps(&File::open("/proc/self/maps")?, Identity::of(&given.base)?, None)?;
+    let known = Known { base: Identity::of(&given.base)?, kept: None, shown: &[] };
+    let own = read_maps(&File::open("/proc/self/maps")?, known)?;
     check_place(&image, &given, &own)?;
     loader.open_files(&own)?;
     loader.plan(&own, program_break())?;
@@ -171,8 +176,8 @@ impl<'a> Loader<'a> {
         }
         self.fill();
         let files: Vec<RawFd> = self.files.values().map(AsRawFd::as_raw_fd).collect();
-        let given = [&self.given.tables, &self.given.image, &self.given.base].map(AsRawFd::as_raw_fd);
-        for file in files.into_iter().chain(given) {
+        let given = [&self.given.tables, &self.given.image, &self.given.base].into_iter().chain(&self.given.shown);
+        for file in files.into_iter().chain(given.map(AsRawFd::as_raw_fd)) {
             let arguments = [u64::from(file.cast_unsigned()), 0, 0, 0, 0, 0];
             self.last_steps.push(Step { call: libc::SYS_close.cast_unsigned(), arguments });
         }
@@ -224,6 +229,11 @@ impl<'a> Loader<'a> {
                 let file = self.files.get(path.as_slice()).ok_or(io::ErrorKind::NotFound)?;
                 (libc::MAP_PRIVATE, file.as_raw_fd(), offset + skipped)
             }
+            Source::Image { file, offset } => {
+                let shown = usize::try_from(*file).ok().and_then(|file| self.given.shown.get(file));
+                let shown = shown.ok_or_else(|| io::Error::other("an image that it shows parts of is not there"))?;
+                (libc::MAP_PRIVATE, shown.as_raw_fd(), offset + skipped)
+            }
             Source::Stack | Source::Kernels => return Ok(()),
         };
         self.show(piece, mapping.protection, flags, file, offset);
@@ -233,7 +243,7 @@ impl<'a> Loader<'a> {
     fn show(&mut self, range: &Range<u64>, protection: Protection, flags: i32, file: RawFd, offset: u64) {
         let flags = u64::from((flags | libc::MAP_FIXED).cast_unsigned());
         let file = i64::from(file).cast_unsigned();
-        self.call(libc::SYS_mmap, [range.start, range.end - range.start, bits(protection), flags, file, offset]);
+        self.call(libc::SYS_mmap, [range.start, range.end - range.start, protection.bits(), flags, file, offset]);
     }
 
     fn protect(&mut self, range: &Range<u64>, protection: Protection) {
@@ -246,13 +256,8 @@ impl<'a> Loader<'a> {
 }
 
 fn protection_step(range: &Range<u64>, protection: Protection) -> Step {
-    let arguments = [range.start, range.end - range.start, bits(protection), 0, 0, 0];
+    let arguments = [range.start, range.end - range.start, protection.bits(), 0, 0, 0];
     Step { call: libc::SYS_mprotect.cast_unsigned(), arguments }
-}
-
-fn bits(Protection { may_read, may_write, may_execute }: Protection) -> u64 {
-    let bit = |may, bit: i32| if may { u64::from(bit.cast_unsigned()) } else { 0 };
-    bit(may_read, libc::PROT_READ) | bit(may_write, libc::PROT_WRITE) | bit(may_execute, libc::PROT_EXEC)
 }
 
 /// What neither process can have elsewhere.

@@ -5,7 +5,7 @@
 use std::arch::{asm, global_asm};
 use std::ffi::c_void;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
 
 use super::VECTOR_MAX;
@@ -472,6 +472,29 @@ unsafe fn kernel(call: u64, arguments: [u64; 6]) -> i64 {
         );
     }
     result
+}
+
+/// Has the memory from `start` to `end` come from a file which has the same in it at `place`, privately; whether it does. It is as it
+/// was where it does not. Writes to no memory.
+pub(crate) fn show(start: u64, end: u64, file: BorrowedFd<'_>, place: u64, protection: u64) -> bool {
+    let (file, length) = (file.as_raw_fd(), (end - start) as usize);
+    let (protection, place) = (protection as libc::c_int, place.cast_signed());
+    // Elsewhere first: what is in its way is given up only when it is there.
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let shown = unsafe { libc::mmap(ptr::null_mut(), length, protection, libc::MAP_PRIVATE, file, place) };
+    if shown == libc::MAP_FAILED {
+        return false;
+    }
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    let target: *mut c_void = ptr::with_exposed_provenance_mut(start as usize);
+    // SAFETY: to whoever reads it, what is there stays as it is; there is one thread, which is here.
+    unsafe {
+        if libc::mremap(shown, length, length, flags, target) == libc::MAP_FAILED {
+            libc::munmap(shown, length);
+            return false;
+        }
+    }
+    true
 }
 
 /// What the memory of the thread that calls it hangs on: where the C library and the kernel find it.

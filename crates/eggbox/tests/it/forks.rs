@@ -504,3 +504,61 @@ fn a_fork_of_a_session_begun_under_other_settings_is_refused() {
     assert_eq!((refused.status, refused.refusal()[0]), (409, "not_checkpointable"), "{refused:?}");
     assert_eq!(printed(&server, "a", "print(x)"), "5\n");
 }
+
+#[test]
+fn large_memory_is_theirs_together_until_somebody_writes_to_it() {
+    let server = Setup::bare().start();
+    let code = "\
+import os
+big = bytearray(os.urandom(1 << 20) * 96); more = [bytearray(bytes([n])) * (5 << 20) for n in range(6)]
+def look(): return hash(bytes(big[:: 4097])), len(big), [m[-1] for m in more], sum(map(len, more))
+def own(): return int(open('/proc/self/smaps_rollup').read().split('Anonymous:')[1].split()[0]) >> 10";
+    begin(&server, "a", code);
+    let look = "print(look())";
+    fork_to(&server, "a", "b");
+    let own = |id: &str| printed(&server, id, "print(own())").trim().parse::<u32>().expect("a number of MiB");
+    let (before, after) = (own("a"), own("b"));
+    assert!(before < 30 && after < 30, "{before} and {after} MiB");
+    // Each has its own where it writes.
+    printed(&server, "a", "big[5] ^= 255; more[2][-1] = 77; extra = bytearray(9 << 20)");
+    printed(&server, "b", "big[6] ^= 255; more.pop(0)");
+    let [a, b] = ["a", "b"].map(|id| printed(&server, id, "print(big[5:7], len(more), more[1][-1], more[2][-1])"));
+    assert_ne!(a, b);
+    for (parent, child) in [("a", "c"), ("b", "d"), ("c", "e"), ("d", "f")] {
+        fork_to(&server, parent, child);
+        let code = "print(look(), big[5:7], len(more), more[1][-1], more[2][-1])";
+        assert_eq!(printed(&server, parent, code), printed(&server, child, code), "{parent} {child}");
+        assert!(own(parent) < 45 && own(child) < 45, "{parent} {} {child} {}", own(parent), own(child));
+    }
+    // What is written down has all of it.
+    let taken = server.send("POST", "/v1/sessions/e/checkpoints", r#"{"name": "one"}"#);
+    assert_eq!(taken.status, 201, "{taken:?}");
+    assert!(taken.json["bytes"].as_u64().is_some_and(|bytes| bytes > 100 << 20), "{taken:?}");
+    let now = printed(&server, "e", look);
+    for id in ["a", "b", "c", "d", "e"] {
+        server.delete(id);
+    }
+    assert_eq!(server.create(r#"{"id": "g", "checkpoint": "one"}"#).status, 201);
+    assert_eq!(printed(&server, "g", look), now);
+    fork_to(&server, "g", "h");
+    assert_eq!(printed(&server, "h", look), now);
+    // Many generations, each of which writes.
+    let mut last = "f".to_owned();
+    for generation in 0..14 {
+        let child = format!("f{generation}");
+        fork_to(&server, &last, &child);
+        server.delete(&last);
+        printed(
+            &server,
+            &child,
+            &format!("big[{generation} * 1000] = 1; block{generation} = bytearray(b'{generation}') * (5 << 20)"),
+        );
+        last = child;
+    }
+    let sum = printed(
+        &server,
+        &last,
+        "print(sum(big[i * 1000] for i in range(14)), [globals()[f'block{i}'][:2] == str(i).encode()[:2] * (2 if i < 10 else 1) for i in range(14)])",
+    );
+    assert_eq!(sum, format!("14 [{}]\n", ["True"; 14].join(", ")));
+}
