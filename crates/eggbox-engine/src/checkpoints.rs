@@ -14,11 +14,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use uuid::Uuid;
 
 pub(crate) use self::bases::{Base, Bases, Home, LocateError};
@@ -54,6 +55,8 @@ pub struct CheckpointLimits {
 pub(crate) struct Checkpoints {
     folder: PathBuf,
     limits: CheckpointLimits,
+    /// Bytes of the disk that they take, those among them that are removed and still in use.
+    used: Arc<AtomicU64>,
     index: Mutex<Index>,
     bases: Arc<Bases>,
     /// Held while one is made, and by whoever removes what none is of.
@@ -63,9 +66,6 @@ pub(crate) struct Checkpoints {
 #[derive(Debug, Default)]
 struct Index {
     each: HashMap<CheckpointId, Arc<Stored>>,
-    bytes: u64,
-    /// What images take that have no name.
-    scratch_bytes: u64,
     /// When the folder was read last.
     looked: Option<Instant>,
 }
@@ -77,18 +77,28 @@ pub(crate) struct Stored {
     pub(crate) manifest: Manifest,
     /// It is not to be found any more: its files go with the last who uses them.
     is_removed: AtomicBool,
+    /// Sessions that are shown parts of it have it, too.
+    memory: Arc<Taken>,
+    _files: Taken,
 }
 
-/// Room for an image that has no name.
+/// Room on the disk, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Scratch {
-    checkpoints: Arc<Checkpoints>,
+pub(crate) struct Taken {
+    used: Arc<AtomicU64>,
     bytes: u64,
 }
 
-impl Drop for Scratch {
+impl Taken {
+    fn new(used: &Arc<AtomicU64>, bytes: u64) -> Self {
+        used.fetch_add(bytes, Ordering::Relaxed);
+        Self { used: Arc::clone(used), bytes }
+    }
+}
+
+impl Drop for Taken {
     fn drop(&mut self) {
-        self.checkpoints.index().scratch_bytes -= self.bytes;
+        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -112,8 +122,8 @@ impl Checkpoints {
         let folder = folder.canonicalize()?;
         let bases = Arc::new(Bases::open(state_dir)?);
         bases.clear()?;
-        let (index, making) = (Mutex::default(), RwLock::default());
-        let checkpoints = Self { folder, limits, index, bases, making };
+        let (used, index, making) = (Arc::default(), Mutex::default(), RwLock::default());
+        let checkpoints = Self { folder, limits, used, index, bases, making };
         checkpoints.read(true)?;
         Ok(checkpoints)
     }
@@ -132,8 +142,7 @@ impl Checkpoints {
             }
             match if is_new { Ok(None) } else { Manifest::read(&path) } {
                 Ok(Some(manifest)) if manifest.is_of_this_boot() => {
-                    index.bytes += manifest.bytes;
-                    let stored = Stored { folder: path, manifest, is_removed: AtomicBool::new(false) };
+                    let stored = Stored::new(path, manifest, &self.used);
                     index.each.insert(stored.manifest.id.clone(), Arc::new(stored));
                 }
                 Ok(_) if is_first => clear(&path),
@@ -202,7 +211,7 @@ impl Checkpoints {
         }
         let folder = draft.commit(&manifest)?;
         let (kind, session) = (manifest.kind, manifest.record.clone());
-        let stored = Arc::new(Stored { folder, manifest, is_removed: AtomicBool::new(false) });
+        let stored = Arc::new(Stored::new(folder, manifest, &self.used));
         {
             let mut index = self.index();
             if index.each.contains_key(&stored.manifest.id) {
@@ -210,7 +219,6 @@ impl Checkpoints {
                 stored.discard();
                 return Err(StoreError::Exists);
             }
-            index.bytes += stored.manifest.bytes;
             index.each.insert(stored.manifest.id.clone(), Arc::clone(&stored));
         }
         if kind == CheckpointKind::Automatic {
@@ -223,20 +231,39 @@ impl Checkpoints {
         Ok(stored)
     }
 
-    /// Has so many bytes free. Those that nobody has asked for go first, from the oldest.
+    fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes another may have at most.
+    pub(crate) fn room(&self) -> u64 {
+        let automatic: u64 = self.all_automatic().iter().map(|stored| stored.manifest.bytes).sum();
+        self.limits.bytes_max.saturating_sub(self.used().saturating_sub(automatic))
+    }
+
+    fn all_automatic(&self) -> Vec<Arc<Stored>> {
+        self.sorted(|manifest| manifest.kind == CheckpointKind::Automatic)
+    }
+
+    /// Has so many bytes free. Where that takes it, those go that nobody has asked for: of the owner who has most of them, the oldest.
+    /// None goes in vain.
     fn make_room(&self, bytes: u64) -> Result<(), StoreError> {
         let bytes_max = self.limits.bytes_max;
-        loop {
-            let oldest = {
-                let index = self.index();
-                if index.bytes.saturating_add(index.scratch_bytes).saturating_add(bytes) <= bytes_max {
-                    return Ok(());
-                }
-                let automatic = index.each.values().filter(|stored| stored.manifest.kind == CheckpointKind::Automatic);
-                automatic.min_by_key(|stored| stored.manifest.created_at).cloned()
-            };
-            self.remove(&oldest.ok_or(StoreError::Full { bytes_max })?);
+        if bytes > self.room() {
+            return Err(StoreError::Full { bytes_max });
         }
+        while self.used().saturating_add(bytes) > bytes_max {
+            let mut of_owners: HashMap<Option<Owner>, (u64, Arc<Stored>)> = HashMap::new();
+            for stored in self.all_automatic() {
+                let owner = stored.manifest.id.owner().cloned();
+                let own = stored.manifest.bytes;
+                of_owners.entry(owner).and_modify(|(sum, _)| *sum += own).or_insert((own, stored));
+            }
+            let largest = of_owners.into_values().max_by_key(|(sum, _)| *sum);
+            let (_, oldest) = largest.ok_or(StoreError::Full { bytes_max })?;
+            self.remove(&oldest);
+        }
+        Ok(())
     }
 
     /// An empty file for an image, on the disk, that is gone when nobody has it any more.
@@ -246,10 +273,9 @@ impl Checkpoints {
     }
 
     /// The room that such a file takes, for as long as this is there.
-    pub(crate) fn scratch(self: &Arc<Self>, bytes: u64) -> Result<Scratch, StoreError> {
+    pub(crate) fn scratch(&self, bytes: u64) -> Result<Taken, StoreError> {
         self.make_room(bytes)?;
-        self.index().scratch_bytes += bytes;
-        Ok(Scratch { checkpoints: Arc::clone(self), bytes })
+        Ok(Taken::new(&self.used, bytes))
     }
 
     pub(crate) fn find(&self, id: &CheckpointId) -> Option<Arc<Stored>> {
@@ -298,8 +324,7 @@ impl Checkpoints {
 
     /// How many there are, and what they take.
     pub(crate) fn usage(&self) -> (usize, u64) {
-        let index = self.index();
-        (index.each.len(), index.bytes)
+        (self.index().each.len(), self.used())
     }
 
     /// Removes it; whether it was there. Blocks for as long as the disk takes.
@@ -311,7 +336,6 @@ impl Checkpoints {
                 return false;
             }
             index.each.remove(&stored.manifest.id);
-            index.bytes -= stored.manifest.bytes;
         }
         stored.discard();
         true
@@ -355,6 +379,18 @@ impl Checkpoints {
 }
 
 impl Stored {
+    fn new(folder: PathBuf, manifest: Manifest, used: &Arc<AtomicU64>) -> Self {
+        let memory = folder.join(draft::MEMORY).metadata().map_or(0, |metadata| metadata.len()).min(manifest.bytes);
+        let files = Taken::new(used, manifest.bytes - memory);
+        let memory = Arc::new(Taken::new(used, memory));
+        Self { folder, manifest, is_removed: AtomicBool::new(false), memory, _files: files }
+    }
+
+    /// The room that its memory takes, for whoever is shown parts of it.
+    pub(crate) fn memory_room(&self) -> Arc<Taken> {
+        Arc::clone(&self.memory)
+    }
+
     /// Its memory, to be read.
     pub(crate) fn memory(&self) -> io::Result<File> {
         File::open(self.folder.join(draft::MEMORY))
@@ -381,15 +417,29 @@ impl Stored {
 impl Drop for Stored {
     fn drop(&mut self) {
         if self.is_removed.load(Ordering::Relaxed) {
-            clear(&self.folder);
+            let folder = std::mem::take(&mut self.folder);
+            // It may have very many files, and whoever has it last others to serve.
+            std::thread::spawn(move || clear(&folder));
         }
     }
 }
 
+/// How often it is tried again to remove what takes long.
+const REMOVALS_MAX: usize = 100;
+
 /// Removes what is left of one.
 fn clear(path: &Path) {
     let removed = match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
-        (Some(parent), Some(name)) => File::open(parent).and_then(|parent| Ok(remove_folder(parent.as_fd(), name)?)),
+        (Some(parent), Some(name)) => {
+            File::open(parent).and_then(|parent| {
+                let removed = (0..REMOVALS_MAX).find_map(|_| match remove_folder(parent.as_fd(), name) {
+                    // It gives up after a while.
+                    Err(Errno::NOTEMPTY) => None,
+                    other => Some(other),
+                });
+                Ok(removed.unwrap_or(Err(Errno::NOTEMPTY))?)
+            })
+        }
         _ => Err(io::ErrorKind::InvalidInput.into()),
     };
     if let Err(error) = removed {

@@ -85,10 +85,14 @@ pub enum ExecuteError {
     GivenUp,
     #[error("too many sessions are forked at once")]
     ForksBusy,
+    #[error("there is no room on the disk for what is to be written down")]
+    NoDiskSpace,
     #[error("it has what no image can carry: {why}")]
     NotCarried { why: String },
     #[error("the image cannot be loaded: {why}")]
     NotLoaded { why: String },
+    #[error("it goes to sleep just now")]
+    FallsAsleep,
     #[error("its files cannot be brought along: {why}")]
     FilesStay { why: String },
     #[error("the server is shutting down")]
@@ -139,6 +143,9 @@ impl From<StoreError> for CheckpointError {
         match error {
             StoreError::Exists => Self::Exists,
             StoreError::Full { bytes_max } => Self::NoRoom { bytes_max },
+            StoreError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                Self::Refused(ExecuteError::NoDiskSpace)
+            }
             StoreError::Io(error) => Self::Refused(ExecuteError::Internal(error.into())),
         }
     }

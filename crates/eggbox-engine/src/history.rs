@@ -424,6 +424,13 @@ impl History {
         self.append(&mut state, rewound.map(Entry::Finished))
     }
 
+    /// Whether its interpreter has ended with the last execution.
+    pub(crate) fn last_ended_it(&self) -> bool {
+        let state = self.state();
+        let last = state.executions.last().and_then(|last| last.finished.as_ref());
+        last.is_some_and(|finished| finished.outcome.death().is_some())
+    }
+
     /// The number of the execution before that which was begun last; 0 where there is none.
     pub(crate) fn number_before_last(&self) -> u64 {
         self.state().executions.iter().rev().nth(1).map_or(0, |kept| kept.begun.number)

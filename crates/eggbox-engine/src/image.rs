@@ -10,7 +10,7 @@ use eggbox_sandbox::checkpoint::SHOWN_BYTES_MIN;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::checkpoints::Scratch;
+use crate::checkpoints::Taken;
 
 /// Sessions that are forked at once; others wait for their turn. Each has an image as large as a session's memory, at most.
 const FORKED_AT_ONCE_MAX: usize = 4;
@@ -38,9 +38,9 @@ pub(crate) struct SessionImage {
 #[derive(Debug)]
 enum Room {
     /// On the disk, where it is kept. Its pages are in memory only as long as there is nothing better to do with that.
-    Kept,
+    Kept(#[expect(dead_code, reason = "it is given back when this is dropped")] Arc<Taken>),
     /// There, too, without a name.
-    OnDisk(#[expect(dead_code, reason = "it is given back when this is dropped")] Scratch),
+    OnDisk(#[expect(dead_code, reason = "as above")] Taken),
     InMemory(#[expect(dead_code, reason = "as above")] OwnedSemaphorePermit),
     /// In memory, but nothing of it may be shown.
     Copied,
@@ -66,13 +66,13 @@ impl ImageRoom {
 
 impl SessionImage {
     /// One that is on the disk, whole.
-    pub(crate) fn kept(file: File) -> Self {
-        Self { file, room: Room::Kept }
+    pub(crate) fn kept(file: File, taken: Arc<Taken>) -> Self {
+        Self { file, room: Room::Kept(taken) }
     }
 
     /// One that is there for as long as somebody has it.
-    pub(crate) fn on_disk(file: File, scratch: Scratch) -> Self {
-        Self { file, room: Room::OnDisk(scratch) }
+    pub(crate) fn on_disk(file: File, taken: Taken) -> Self {
+        Self { file, room: Room::OnDisk(taken) }
     }
 
     /// Whether sessions may be shown parts of it, which have it then as long as they live.

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::board::Board;
 use crate::checkpoints::Stored;
+use crate::clock::Moment;
 use crate::ending::Ending;
 use crate::history::History;
 use crate::inheritance::Ended;
@@ -36,13 +37,15 @@ pub(crate) struct Names {
 #[derive(Debug)]
 pub(crate) struct Sleeper {
     pub(crate) stored: Arc<Stored>,
+    /// What it has run, where that is not there with the rest.
+    pub(crate) history: Option<Arc<History>>,
     /// Why it could not be woken when that was tried last.
     pub(crate) failure: Option<SessionError>,
 }
 
 impl From<Arc<Stored>> for Sleeper {
     fn from(stored: Arc<Stored>) -> Self {
-        Self { stored, failure: None }
+        Self { stored, history: None, failure: None }
     }
 }
 
@@ -54,6 +57,8 @@ pub(crate) struct Live {
     pub(crate) errands: mpsc::Sender<Errand>,
     /// When its rest had begun that it was asked in last to go to sleep, in [`Moment`](crate::clock::Moment)'s nanoseconds.
     pub(crate) asked_to_sleep: AtomicU64,
+    /// When this server began to serve it.
+    pub(crate) since: Moment,
     /// What there is to be looked at; none until it was started.
     pub(crate) held: watch::Receiver<Option<Held>>,
     pub(crate) ending: Arc<Ending>,

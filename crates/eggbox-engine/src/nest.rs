@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use eggbox_sandbox::cgroup::{Group, Share};
+use eggbox_sandbox::checkpoint::{MappedFile, mapped_by};
 use eggbox_sandbox::plan::{GroupsPlan, Plan};
 use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::wire::{Exit, FromNest, NestFailure, ToNest, WIRE_VERSION};
@@ -122,10 +123,24 @@ struct Shared {
     pidfd: OwnedFd,
     /// The memory that its sessions share, where they do.
     base: Option<OwnedFd>,
+    /// Files that every session of it finds.
+    files: Mutex<KnownFiles>,
     slots: Slots,
     state: Mutex<State>,
     life: watch::Sender<Life>,
 }
+
+/// Files that sessions have mapped.
+#[derive(Debug, Default)]
+struct KnownFiles {
+    /// What the nest itself has mapped, once somebody has looked.
+    own: HashSet<MappedFile>,
+    /// What else is there for all of them.
+    others: HashSet<MappedFile>,
+}
+
+/// How many files a session may have mapped that its nest has not: it has to open all of them to become an image that has them.
+const FILES_MAX: usize = 100;
 
 /// How far the end of a nest has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -299,6 +314,7 @@ impl Nest {
             control,
             pidfd,
             base,
+            files: Mutex::default(),
             slots,
             state,
             life: watch::Sender::new(Life::Up),
@@ -309,6 +325,38 @@ impl Nest {
 
     pub(crate) fn is_up(&self) -> bool {
         matches!(*self.shared.state(), State::Up(_))
+    }
+
+    /// That all of these files are there for every session, and not one's own; or which is not. Blocks for as long as the disk takes.
+    pub(crate) fn check_files(&self, files: Vec<MappedFile>) -> Result<(), String> {
+        let failed = |error: io::Error| format!("what it has mapped cannot be looked at: {error}");
+        let mut known = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.own.is_empty() {
+            let pid = pid_of(self.shared.pidfd.as_fd()).ok_or("its nest is gone")?;
+            known.own = mapped_by(pid).map_err(failed)?.into_iter().collect();
+        }
+        let others: Vec<_> = files.into_iter().filter(|file| !known.own.contains(file)).collect();
+        if others.len() > FILES_MAX {
+            return Err(format!(
+                "{} files are mapped beside those of its interpreter, more than {FILES_MAX}",
+                others.len()
+            ));
+        }
+        let mut home = None;
+        for file in others {
+            if known.others.contains(&file) {
+                continue;
+            }
+            if home.is_none() {
+                home = Some(self.home("").map_err(failed)?);
+            }
+            let is_there = home.as_ref().is_some_and(|home| home.has(&file));
+            if !is_there {
+                return Err(format!("{} is mapped, which is its own", String::from_utf8_lossy(&file.path)));
+            }
+            known.others.insert(file);
+        }
+        Ok(())
     }
 
     /// Where images of its sessions are at home, with this build of ours.

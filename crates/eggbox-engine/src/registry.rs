@@ -21,6 +21,7 @@ use self::creation::Creation;
 pub(crate) use self::errand::Errand;
 use crate::board::{Board, Claim};
 use crate::checkpoints::{Checkpoints, Stored};
+use crate::clock::Moment;
 use crate::config::EngineConfig;
 use crate::counts::Counts;
 use crate::ending::Ending;
@@ -130,7 +131,7 @@ enum Beginning {
     /// For somebody who waits for the session itself, which goes on from a checkpoint, if there is one.
     Created(Box<WantedSession>, Option<Arc<Stored>>, Creation),
     /// Where it lay down to sleep.
-    Asleep(Arc<Stored>),
+    Asleep(Sleeper),
     /// For somebody who waits for it to be forked from another, which has given that number last.
     Forked { forked: oneshot::Receiver<Result<Session, SessionError>>, last: u64, creation: Creation },
     /// With what counts the execution that runs in it, if one does.
@@ -168,8 +169,14 @@ impl Registry {
                 }
             }
             for ended in inherited.ended {
-                if !names.asleep.contains_key(&ended.id) {
-                    names.bury(ended);
+                if names.asleep.contains_key(&ended.id) {
+                    continue;
+                }
+                match registry.revivable(&ended) {
+                    Some(sleeper) => {
+                        names.asleep.insert(ended.id, sleeper);
+                    }
+                    None => drop(names.bury(ended)),
                 }
             }
             for session in inherited.living {
@@ -299,8 +306,12 @@ impl Registry {
                 live.ending.want();
                 live.queue.clone()
             });
-            (names.gone.remove(id).is_some(), names.asleep.remove(id), live)
+            (names.gone.remove(id), names.asleep.remove(id), live)
         };
+        if let Some(history) = was_gone.as_ref().and_then(|gone| gone.history.as_ref()) {
+            self.forget_automatic(&history.record()).await;
+        }
+        let was_gone = was_gone.is_some();
         if let Some(Sleeper { stored, .. }) = asleep {
             self.forget_automatic(&stored.manifest.record).await;
             self.remove_stored(stored).await;
@@ -407,7 +418,8 @@ impl Registry {
         let board = Arc::new(match &beginning {
             Beginning::Inherited(session, _) => Board::after(session.history.last_number()),
             Beginning::Forked { last, .. } => Board::beside(*last),
-            Beginning::Created(_, Some(stored), _) | Beginning::Asleep(stored) => {
+            Beginning::Asleep(Sleeper { history: Some(history), .. }) => Board::after(history.last_number()),
+            Beginning::Created(_, Some(stored), _) | Beginning::Asleep(Sleeper { stored, .. }) => {
                 Board::beside(stored.manifest.last_number)
             }
             Beginning::New | Beginning::Created(_, None, _) => Board::new(),
@@ -422,7 +434,8 @@ impl Registry {
         let (restart, _counted) = (Arc::default(), self.owners.count(id));
         let (errands, errand) = mpsc::channel(self.config.limits.queue_max.max(1));
         let asked_to_sleep = AtomicU64::new(u64::MAX);
-        let live = Live { queue: sender, errands, asked_to_sleep, held, ending, restart, board, _counted };
+        let since = Moment::now();
+        let live = Live { queue: sender, errands, asked_to_sleep, since, held, ending, restart, board, _counted };
         let shared = Shared {
             ending: Arc::clone(&live.ending),
             restart: Arc::clone(&live.restart),

@@ -10,7 +10,7 @@ use crate::engine::ExecuteError;
 #[derive(Debug, Default)]
 pub(crate) struct Restart {
     wanted: Mutex<Vec<Reply>>,
-    is_wanted: Notify,
+    wish: Notify,
 }
 
 /// Hears when the session has another interpreter, or why it has not.
@@ -24,14 +24,18 @@ impl Restart {
 
     pub(crate) fn want(&self, reply: Reply) {
         self.replies().push(reply);
-        self.is_wanted.notify_one();
+        self.wish.notify_one();
     }
 
     /// Returns when somebody wants it.
     pub(crate) async fn wanted(&self) {
         while self.replies().is_empty() {
-            self.is_wanted.notified().await;
+            self.wish.notified().await;
         }
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.replies().is_empty()
     }
 
     /// Whoever wants it: one restart is enough for all of them.

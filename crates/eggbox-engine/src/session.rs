@@ -6,7 +6,7 @@ mod forking;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -88,6 +88,8 @@ pub enum SessionError {
     NotCarried { why: String },
     #[error("too many sessions are forked at once")]
     ForksBusy,
+    #[error("there is no room on the disk")]
+    NoDiskSpace,
     #[error("the image cannot be loaded: {why}")]
     NotLoaded { why: String },
     #[error("the session's channel broke")]
@@ -134,6 +136,8 @@ pub(crate) struct Session {
     pub(crate) tried: Option<WhatItIs>,
     /// Counts what others do to its files.
     file_changes: Arc<AtomicU64>,
+    /// How many may be doing something to its files.
+    file_users: Arc<AtomicUsize>,
     /// Why it could not be written down when that was tried last.
     obstacle: Arc<Mutex<Option<String>>>,
 }
@@ -233,6 +237,7 @@ impl Session {
             images: Vec::new(),
             tried: None,
             file_changes: Arc::default(),
+            file_users: Arc::default(),
             obstacle: Arc::default(),
             note,
         }
@@ -460,11 +465,21 @@ impl Session {
     /// Where its files are, for as long as it lives.
     pub(crate) fn place(&self) -> Place {
         let changes = Arc::clone(&self.file_changes);
-        Place { tree: self.tree.clone(), process: Arc::clone(&self.ending), changes }
+        let users = Arc::clone(&self.file_users);
+        Place { tree: self.tree.clone(), process: Arc::clone(&self.ending), changes, users }
     }
 
     pub(crate) fn what_it_is(&self) -> WhatItIs {
         (self.history.last_number(), self.file_changes.load(Ordering::Relaxed))
+    }
+
+    /// Whether somebody may be doing something to its files.
+    pub(crate) fn has_file_users(&self) -> bool {
+        self.file_users.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn has_obstacle(&self) -> bool {
+        self.obstacle.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     pub(crate) fn set_obstacle(&self, obstacle: Option<String>) {

@@ -34,17 +34,20 @@ pub use upload::Upload;
 pub(crate) use workers::Workers;
 
 use self::folder::Folder;
+use self::place::User;
 
 /// The workspace of one session. It stays usable until that session ends; every call says [`WorkspaceError::Gone`] then.
 #[derive(Debug, Clone)]
 pub struct Workspace {
     place: Place,
     workers: Arc<Workers>,
+    _user: User,
 }
 
 impl Workspace {
     pub(crate) fn new(place: Place, workers: Arc<Workers>) -> Self {
-        Self { place, workers }
+        let user = User::of(&place);
+        Self { place, workers, _user: user }
     }
 
     /// Runs `job` on the workspace, as the session's user.

@@ -11,10 +11,10 @@ mod image;
 mod maps;
 mod relocation;
 
-pub use capture::{Bounds, CaptureError, LargeRun, capture, image_file, seal};
+pub use capture::{Bounds, CaptureError, Captured, LargeRun, capture, image_file, seal};
 #[cfg(feature = "native")]
 pub(crate) use image::{Content, Image, Mapping, Protection, Run, Source};
 pub use image::{ImageError, Place, SHOWN_BYTES_MIN};
 #[cfg(feature = "native")]
 pub(crate) use maps::{Found, Identity, Known, read_maps};
-pub use relocation::{MappedFile, RelocationError, mapped_files, relocate};
+pub use relocation::{MappedFile, RelocationError, mapped_by, mapped_files, relocate};

@@ -84,6 +84,8 @@ pub(crate) enum Error {
     NoEnvironment { name: EnvironmentName },
     #[error("too many sessions are forked at once: try again")]
     NoRoomForFork,
+    #[error("the session goes to sleep just now: ask again, which wakes it")]
+    FallsAsleep,
     #[error("the session stays as it is: no image can carry what it has: {why}")]
     NotCarried { why: String },
     #[error(
@@ -96,6 +98,8 @@ pub(crate) enum Error {
         "checkpoints have taken all {bytes_max} bytes that they may (checkpoints_bytes_max): delete some by DELETE /v1/checkpoints/{{id}}"
     )]
     NoRoomForCheckpoint { bytes_max: u64 },
+    #[error("the disk is full, or checkpoints have all of it that they may have (checkpoints_bytes_max): delete some")]
+    NoDiskSpace,
     #[error("it cannot go on from the image: {why}")]
     NotLoaded { why: String },
     #[error(
@@ -167,7 +171,7 @@ pub(crate) enum Error {
 }
 
 /// Every code there is.
-pub(crate) const CODES: [&str; 65] = [
+pub(crate) const CODES: [&str; 66] = [
     "invalid_json",
     "no_object",
     "missing_field",
@@ -219,6 +223,7 @@ pub(crate) const CODES: [&str; 65] = [
     "too_many_sessions",
     "no_room_for_body",
     "no_room_for_fork",
+    "falls_asleep",
     "queue_full",
     "shutting_down",
     "internal_error",
@@ -339,6 +344,7 @@ impl Error {
             Self::NotLoaded { .. } => (StatusCode::CONFLICT, "checkpoint_not_loadable"),
             Self::VariablesOfCheckpoint => (StatusCode::BAD_REQUEST, "variables_of_checkpoint"),
             Self::NoRoomForCheckpoint { .. } => (StatusCode::INSUFFICIENT_STORAGE, "no_room_for_checkpoint"),
+            Self::NoDiskSpace => (StatusCode::INSUFFICIENT_STORAGE, "no_room_for_checkpoint"),
             Self::IdempotencyKeyTaken { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_taken"),
             Self::UnknownEnvironment { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_environment"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
@@ -348,6 +354,7 @@ impl Error {
             Self::NoRoomForKey { .. } => (StatusCode::SERVICE_UNAVAILABLE, "too_many_sessions"),
             Self::NoRoomForBody { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_room_for_body"),
             Self::NoRoomForFork => (StatusCode::SERVICE_UNAVAILABLE, "no_room_for_fork"),
+            Self::FallsAsleep => (StatusCode::SERVICE_UNAVAILABLE, "falls_asleep"),
             Self::QueueFull { .. } => (StatusCode::SERVICE_UNAVAILABLE, "queue_full"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             Self::Internal(_) | Self::Panic => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
@@ -378,6 +385,7 @@ impl Error {
         match self {
             Self::QueueFull { .. }
             | Self::NoRoomForFork
+            | Self::FallsAsleep
             | Self::NoRoomForBody { .. }
             | Self::Workspace(WorkspaceError::Busy { .. }) => Some(1),
             Self::NoRoom { .. } | Self::NoRoomForKey { .. } | Self::ShuttingDown => Some(5),
@@ -454,6 +462,8 @@ impl From<ExecuteError> for Error {
             ExecuteError::NotCarried { why } => Self::NotCarried { why },
             ExecuteError::NotLoaded { why } => Self::NotLoaded { why },
             ExecuteError::ForksBusy => Self::NoRoomForFork,
+            ExecuteError::FallsAsleep => Self::FallsAsleep,
+            ExecuteError::NoDiskSpace => Self::NoDiskSpace,
             ExecuteError::ShuttingDown => Self::ShuttingDown,
             internal @ ExecuteError::Internal(_) => Self::Internal(Box::new(internal)),
         }

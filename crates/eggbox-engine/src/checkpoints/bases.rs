@@ -63,6 +63,13 @@ pub(crate) struct Home {
     pub(crate) root: OwnedFd,
 }
 
+impl Home {
+    /// Whether sessions see that file there.
+    pub(crate) fn has(&self, file: &MappedFile) -> bool {
+        open(self, &file.path).is_ok_and(|opened| file.is(&opened).unwrap_or(false))
+    }
+}
+
 /// What has to be the same where an image is loaded that was taken behind another start of a nest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {

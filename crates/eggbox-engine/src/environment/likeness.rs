@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::checkpoint::{image_file, seal};
+use eggbox_sandbox::checkpoint::{Captured, MappedFile, image_file, seal};
 use eggbox_sandbox::plan::SessionNamespaces;
 
 use super::Environment;
@@ -66,7 +66,7 @@ impl Original {
         Ok(Self {
             record: manifest.record.clone(),
             variables: manifest.variables.clone(),
-            image: Arc::new(SessionImage::kept(stored.memory()?)),
+            image: Arc::new(SessionImage::kept(stored.memory()?, stored.memory_room())),
             shown: Vec::new(),
             nest: manifest.nest.clone(),
             base: manifest.base.clone(),
@@ -144,9 +144,13 @@ impl Environment {
             Some(file) => (file, true),
             None => (image_file()?, false),
         };
-        let large = session.capture(base, &file, checkpoints.folder(), &shown, wait_max).await?;
+        let place = session.stand_still(wait_max).await?;
+        let _turn = self.common.images.turn().await.ok_or(SessionError::ForksBusy)?;
+        let room = if is_on_disk { checkpoints.room() } else { u64::MAX };
+        let Captured { large, files } = session.capture(place, base, &file, room, checkpoints.folder(), &shown).await?;
+        check_files(files, &nest).await?;
         let image = if is_on_disk {
-            let scratch = checkpoints.scratch(file.metadata()?.len()).map_err(|error| refused(&error.to_string()))?;
+            let scratch = checkpoints.scratch(file.metadata()?.len()).map_err(|_| SessionError::NoDiskSpace)?;
             SessionImage::on_disk(read_only(&file)?, scratch)
         } else {
             seal(&file)?;
@@ -178,8 +182,14 @@ impl Environment {
         let nest = self.living_nest().await?;
         let (base, base_name) = base_for(session, &nest)?;
         let home = Home { base: base_name, ..nest.home(&self.common.config.build)? };
+        let place = session.stand_still(wait_max).await?;
+        // Not before: it may take its time, and others have theirs.
+        let _turn = self.common.images.turn().await.ok_or(SessionError::ForksBusy)?;
+        let (checkpoints, memory) = (&self.common.checkpoints, draft.memory());
         // It has to have everything itself.
-        session.capture(base.try_clone()?, draft.memory(), self.common.checkpoints.folder(), &[], wait_max).await?;
+        let captured =
+            session.capture(place, base.try_clone()?, memory, checkpoints.room(), checkpoints.folder(), &[]).await?;
+        check_files(captured.files, &nest).await?;
         let files = copy_all(&Files::OfSession(session.place()), &draft.files(), workers).await.map_err(not_carried)?;
         Ok(Drawn { home, base: base.into(), bytes: draft.memory().metadata()?.len() + files })
     }
@@ -209,17 +219,19 @@ impl Environment {
         located.map_err(io::Error::other)?.map_err(not_loaded)
     }
 
-    /// A session that is nobody's yet, and goes on from there.
+    /// A session that is nobody's yet, and goes on from there, with the limits, labels and policy of `like`; or of the original.
     pub(crate) async fn session_from(
         &self,
         original: &Original,
+        like: Option<&Record>,
         asked: AskedLimits,
         workers: &Workers,
         wait_max: Duration,
     ) -> Result<Session, SessionError> {
         let nest = self.living_nest().await?;
         let (foreign, tables) = (self.foreign_base(original, &nest)?, self.locate(original, &nest).await?);
-        let record = Record { asked: original.record.asked.and(&asked), ..original.record.clone() };
+        let like = like.unwrap_or(&original.record);
+        let record = Record { asked: like.asked.and(&asked), ..like.clone() };
         // What variables it has, it has from the image.
         let mut session = self.session_like(&record, BTreeMap::new(), &nest).await?;
         let made = async {
@@ -249,7 +261,8 @@ impl Environment {
         workers: &Workers,
         wait_max: Duration,
     ) -> Result<Session, SessionError> {
-        let mut session = self.session_from(original, other.history.record().asked, workers, wait_max).await?;
+        let (own, asked) = (other.history.record(), AskedLimits::default());
+        let mut session = self.session_from(original, Some(&own), asked, workers, wait_max).await?;
         let taken = async {
             session.go_back_as(other).await?;
             Ok(other.history.set_variables(original.variables.clone())?)
@@ -263,16 +276,20 @@ impl Environment {
         }
     }
 
-    /// The session that sleeps there, awake.
+    /// The session that sleeps there, awake; with that history, where it is not there, too.
     pub(crate) async fn wake(
         &self,
         stored: &Stored,
+        history: Option<Arc<History>>,
         asked: AskedLimits,
         workers: &Workers,
         wait_max: Duration,
     ) -> Result<Session, SessionError> {
-        let history = History::read(&stored.history_folder())?;
-        let mut session = self.session_from(&Original::of_stored(stored)?, asked, workers, wait_max).await?;
+        let history = match history {
+            Some(history) => history,
+            None => Arc::new(History::read(&stored.history_folder())?),
+        };
+        let mut session = self.session_from(&Original::of_stored(stored)?, None, asked, workers, wait_max).await?;
         match session.begin_awake(history).await {
             Ok(()) => Ok(session),
             Err(error) => {
@@ -281,6 +298,13 @@ impl Environment {
             }
         }
     }
+}
+
+/// That every file that an image shows parts of is there for every session of that nest, and not one's own.
+async fn check_files(files: Vec<MappedFile>, nest: &Arc<Nest>) -> Result<(), SessionError> {
+    let nest = Arc::clone(nest);
+    let checked = tokio::task::spawn_blocking(move || nest.check_files(files)).await.map_err(io::Error::other)?;
+    checked.map_err(|why| SessionError::NotCarried { why })
 }
 
 /// The same file for others, who cannot write to it.

@@ -42,8 +42,11 @@ impl Registry {
                 return Some(Executions { id: id.clone(), history: held.history, live });
             }
         }
-        let asleep = self.names().asleep.get(id).map(|sleeper| Arc::clone(&sleeper.stored));
-        if let Some(stored) = asleep {
+        let asleep = self.names().asleep.get(id).map(|sleeper| (Arc::clone(&sleeper.stored), sleeper.history.clone()));
+        if let Some((_, Some(history))) = asleep {
+            return Some(Executions { id: id.clone(), history, live: None });
+        }
+        if let Some((stored, None)) = asleep {
             let read = tokio::task::spawn_blocking(move || History::read(&stored.history_folder())).await;
             let history = read.map_err(io::Error::other).flatten();
             let history =

@@ -11,6 +11,8 @@ use crate::checkpoints::{CheckpointKind, Manifest, StoreError, Stored};
 use crate::engine::{CheckpointError, chain};
 use crate::environment::{Drawn, Environment, Original};
 use crate::history::Record;
+use crate::inheritance::Ended;
+use crate::names::Sleeper;
 use crate::outcome::Death;
 use crate::owner::Owner;
 use crate::session::{Session, SessionError};
@@ -110,7 +112,6 @@ impl Registry {
     ) -> Result<Arc<Stored>, CheckpointError> {
         let refused = |error: SessionError| CheckpointError::from(self.refusal(&error));
         let environment = self.environment_of(&session.id, &session.history).map_err(refused)?;
-        let _turn = self.environments().common.images.turn().await.ok_or_else(|| refused(SessionError::ForksBusy))?;
         let checkpoints = Arc::clone(self.checkpoints());
         let draft = checkpoints.draft().map_err(StoreError::from)?;
         let drawn = environment.draw(session, &draft, &self.workers, CHECKPOINT_MAX).await;
@@ -138,12 +139,13 @@ impl Registry {
     /// Has a session that takes checkpoints by itself take one, unless it has one of what it is now.
     pub(super) async fn draw_by_itself(&self, session: &mut Session) {
         let now = session.what_it_is();
-        if session.tried == Some(now) {
+        let last = session.history.last_number();
+        let has_one = || self.checkpoints().last_automatic(&session.history.record(), last).is_some();
+        if session.tried == Some(now) && (session.has_obstacle() || has_one()) {
             return;
         }
         session.tried = Some(now);
         let id = CheckpointId::from(SessionId::unique().of(session.id.owner().cloned()));
-        let last = session.history.last_number();
         match self.draw(session, id, CheckpointKind::Automatic, last).await {
             Ok(_) => {}
             Err(error) => tracing::debug!(session = %session.id, error = chain(&error), "a session has no checkpoint"),
@@ -162,6 +164,22 @@ impl Registry {
             tracing::error!(session = %session.id, %error, "that a session was rewound is not written down");
         }
         true
+    }
+
+    /// A session that has ended while no server was there, where it goes on from a checkpoint that it had taken by itself.
+    pub(super) fn revivable(&self, Ended { death, history, .. }: &Ended) -> Option<Sleeper> {
+        let history = history.clone()?;
+        let record = history.record();
+        if record.checkpoints != Checkpointing::Each || !(death.can_be_undone() || *death == Death::Unobserved) {
+            return None;
+        }
+        let was_running = history.last_ended_it();
+        let after = if was_running { history.number_before_last() } else { history.last_number() };
+        let stored = self.checkpoints().last_automatic(&record, after)?;
+        if was_running && let Err(error) = history.rewound() {
+            tracing::error!(session = %record.id, %error, "that a session was rewound is not written down");
+        }
+        Some(Sleeper { stored, history: Some(history), failure: None })
     }
 
     /// Has a session that has ended go on as it was after that execution, where it has taken a checkpoint then by itself. Whether it
@@ -196,7 +214,7 @@ impl Registry {
         }
         original.record.files = wanted.files.or(original.record.files);
         original.record.checkpoints = wanted.checkpoints;
-        let made = environment.session_from(&original, wanted.limits, &self.workers, CHECKPOINT_MAX).await;
+        let made = environment.session_from(&original, None, wanted.limits, &self.workers, CHECKPOINT_MAX).await;
         self.begin_child(made, id.clone(), manifest.session.clone(), Some(manifest.id.clone())).await
     }
 

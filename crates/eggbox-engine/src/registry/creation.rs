@@ -42,7 +42,7 @@ impl Registry {
         Some(view::of_ended(id.clone(), death, history.as_deref(), self.limits(), self.config.policy.files.workspace))
     }
 
-    fn view_asleep(&self, Sleeper { stored, failure }: &Sleeper) -> SessionView {
+    fn view_asleep(&self, Sleeper { stored, failure, .. }: &Sleeper) -> SessionView {
         let obstacle = failure.as_ref().map(|failure| chain(failure));
         view::of_asleep(&stored.manifest, obstacle, self.limits(), self.config.policy.files.workspace)
     }
@@ -89,9 +89,12 @@ impl Registry {
         id: &SessionId,
         SessionChange { labels, checkpoints, idle_max, life_max }: SessionChange,
     ) -> Result<Option<SessionView>, ExecuteError> {
-        self.wake_up(id).await?;
-        let Some(mut held) = self.names().live.get(id).map(|live| live.held.clone()) else { return Ok(None) };
-        let Ok(Some(held)) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { return Ok(None) };
+        let Some(held) = self.awake(id).await? else { return Ok(None) };
+        // Under the lock: one that goes to sleep looks there whether it has changed.
+        let names = self.names();
+        if !names.live.contains_key(id) {
+            return Err(ExecuteError::FallsAsleep);
+        }
         held.history
             .update(|record| {
                 record.labels = labels.unwrap_or_else(|| std::mem::take(&mut record.labels));
@@ -100,15 +103,26 @@ impl Registry {
                 record.asked.life_max = life_max.or(record.asked.life_max);
             })
             .map_err(|error| ExecuteError::Internal(error.into()))?;
+        drop(names);
         Ok(Some(held.view()))
+    }
+
+    /// The session of that name, awake and ready, as it can be looked at; none where there is none.
+    async fn awake(self: &Arc<Self>, id: &SessionId) -> Result<Option<Held>, ExecuteError> {
+        self.wake_up(id).await?;
+        let Some(mut held) = self.names().live.get(id).map(|live| live.held.clone()) else { return Ok(None) };
+        // An error where it could not be started.
+        Ok(held.wait_for(Option::is_some).await.ok().and_then(|held| held.clone()))
     }
 
     /// The files of the session of that name, as soon as it is there; none where none of that name lives.
     pub(crate) async fn workspace(self: &Arc<Self>, id: &SessionId) -> Result<Option<Workspace>, ExecuteError> {
-        self.wake_up(id).await?;
-        let Some(mut live) = self.names().live.get(id).map(|live| live.held.clone()) else { return Ok(None) };
-        // An error where it could not be started.
-        let Ok(held) = live.wait_for(Option::is_some).await else { return Ok(None) };
+        if self.awake(id).await?.is_none() {
+            return Ok(None);
+        }
+        // Under the lock: one that goes to sleep looks there whether somebody has its files.
+        let names = self.names();
+        let held = names.live.get(id).ok_or(ExecuteError::FallsAsleep)?.held.borrow();
         Ok(held.as_ref().map(|held| Workspace::new(held.workspace.clone(), Arc::clone(&self.workers))))
     }
 

@@ -91,18 +91,17 @@ impl Registry {
 
     /// Does what is wished, for a session at rest. It goes on with its next request.
     pub(super) async fn fork_now(&self, session: &mut Session, Fork { children, _in_flight }: Fork) {
-        let turn = self.environments().common.images.turn().await;
         let end = Instant::now() + FORK_MAX;
         let left = || end.saturating_duration_since(Instant::now());
         let mut captured = match self.environment_of(&session.id, &session.history) {
-            _ if turn.is_none() => Err(SessionError::ForksBusy),
             Ok(environment) => environment.original(session, left()).await.map(|original| (original, environment)),
             Err(error) => Err(error),
         };
         for (name, forked) in children {
             let child = match &captured {
                 Ok((original, environment)) => {
-                    let made = environment.session_from(original, AskedLimits::default(), &self.workers, left()).await;
+                    let made =
+                        environment.session_from(original, None, AskedLimits::default(), &self.workers, left()).await;
                     self.begin_child(made, name, session.id.clone(), None).await
                 }
                 Err(error) => Err(again(error)),
@@ -148,6 +147,7 @@ pub(super) fn again(error: &SessionError) -> SessionError {
         SessionError::ShuttingDown => SessionError::ShuttingDown,
         SessionError::NotLoaded { why } => SessionError::NotLoaded { why: why.clone() },
         SessionError::ForksBusy => SessionError::ForksBusy,
+        SessionError::NoDiskSpace => SessionError::NoDiskSpace,
         other => SessionError::NotLoaded { why: chain(other) },
     }
 }

@@ -46,12 +46,12 @@ impl Registry {
                 from = checkpoint;
                 (*wanted, Some(creation), None)
             }
-            Beginning::Asleep(stored) => match self.wake(&id, &stored).await {
+            Beginning::Asleep(sleeper) => match self.wake(&id, &sleeper).await {
                 Ok(session) => {
                     self.counts().session_woken();
                     (WantedSession::default(), None, Some((session, None)))
                 }
-                Err(error) => return self.fail(&id, None, queue, &error, Some(stored)),
+                Err(error) => return self.fail(&id, None, queue, &error, Some(sleeper)),
             },
             Beginning::Forked { forked, creation, .. } => {
                 match forked.await.unwrap_or_else(|_| Err(SessionError::NotCarried { why: "it has ended".to_owned() }))
@@ -84,11 +84,15 @@ impl Registry {
             // Who has gone away leaves a session that nobody uses.
             let _ = reply.send(Ok(held));
         }
-        let End { death, last, asleep } =
-            self.serve_to_end(&mut session, running, (&mut queue, &mut errands), &shared).await;
-        if let Some(asleep) = asleep {
-            return self.fall_asleep(&mut session, queue, asleep).await;
-        }
+        let mut running = running;
+        let (death, last) = loop {
+            let wants = (&mut queue, &mut errands);
+            let End { death, last, asleep } = self.serve_to_end(&mut session, running.take(), wants, &shared).await;
+            let Some(asleep) = asleep else { break (death, last) };
+            if self.fall_asleep(&mut session, (&mut queue, &mut errands), &shared, asleep).await {
+                return;
+            }
+        };
         if let Some(death) = &death {
             self.counts().session_ended(if session.is_deleted() { &Death::Deleted } else { death });
         }
@@ -479,6 +483,7 @@ impl Registry {
             }
             SessionError::ShuttingDown => ExecuteError::ShuttingDown,
             SessionError::ForksBusy => ExecuteError::ForksBusy,
+            SessionError::NoDiskSpace => ExecuteError::NoDiskSpace,
             SessionError::NotCarried { why } => ExecuteError::NotCarried { why: why.clone() },
             SessionError::NotLoaded { why } => ExecuteError::NotLoaded { why: why.clone() },
             SessionError::NoEnvironment { name } => ExecuteError::NoEnvironment { name: name.clone() },
@@ -493,7 +498,7 @@ impl Registry {
         creation: Option<Creation>,
         mut queue: mpsc::Receiver<Request>,
         error: &SessionError,
-        asleep: Option<Arc<Stored>>,
+        asleep: Option<Sleeper>,
     ) {
         let refusal = || self.refusal(error);
         if let ExecuteError::Internal(_) = refusal() {
@@ -508,11 +513,11 @@ impl Registry {
         while let Ok(request) = queue.try_recv() {
             let _ = request.reply.send(Err(refusal()));
         }
-        if let Some(stored) = asleep {
+        if let Some(sleeper) = asleep {
             if live.is_some_and(|live| live.ending.is_wanted()) {
-                self.checkpoints().remove(&stored);
+                self.checkpoints().remove(&sleeper.stored);
             } else {
-                names.asleep.insert(id.clone(), Sleeper { stored, failure: Some(again(error)) });
+                names.asleep.insert(id.clone(), Sleeper { failure: Some(again(error)), ..sleeper });
             }
         }
         if let Some(Creation { reply, untold: _, _in_flight }) = creation {

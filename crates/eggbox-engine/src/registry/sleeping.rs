@@ -12,16 +12,19 @@ use super::{Beginning, Registry, Request, Shared};
 use crate::checkpoint_id::CheckpointId;
 use crate::checkpoints::{CheckpointKind, Stored};
 use crate::clock::Moment;
-use crate::engine::{CheckpointError, ExecuteError};
+use crate::engine::{CheckpointError, ExecuteError, chain};
+use crate::history::Record;
 use crate::inheritance::{Ended, keep_end};
 use crate::kept::gone_key;
 use crate::names::{Names, Sleeper};
 use crate::outcome::Death;
-use crate::session::{Session, SessionError};
+use crate::session::{Session, SessionError, WhatItIs};
 use crate::session_id::SessionId;
 
 /// How long it may take to wake one.
 const WAKE_MAX: Duration = Duration::from_secs(30);
+/// How many go to sleep at once when the server ends: others wait for room.
+const AT_ONCE_MAX: usize = 4;
 /// How often it is looked at what is to go to sleep, or has slept for too long.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
 /// How long nobody has used a session at least that goes to sleep for want of memory.
@@ -29,11 +32,14 @@ const COLD_MIN: Duration = Duration::from_secs(1);
 /// How many go to sleep for that at one look.
 const COLD_AT_ONCE_MAX: usize = 8;
 
-/// A session that has gone to sleep.
+/// A session that was written down, to go to sleep.
 #[derive(Debug)]
 pub(super) struct Asleep {
-    pub(super) stored: Arc<Stored>,
-    pub(super) reply: Option<Reply<()>>,
+    stored: Arc<Stored>,
+    /// What it was then.
+    record: Record,
+    what_it_was: WhatItIs,
+    reply: Option<Reply<()>>,
 }
 
 impl Registry {
@@ -51,14 +57,29 @@ impl Registry {
             return;
         }
         let ids: Vec<SessionId> = self.names().live.keys().cloned().collect();
+        let of = ids.len();
         let mut sleeping = JoinSet::new();
-        for id in ids {
-            let registry = Arc::clone(self);
-            sleeping.spawn(async move { registry.hibernate(&id).await.is_ok() });
+        let (mut ids, mut awake) = (ids.into_iter(), Vec::new());
+        loop {
+            while sleeping.len() < AT_ONCE_MAX
+                && let Some(id) = ids.next()
+            {
+                let registry = Arc::clone(self);
+                sleeping.spawn(async move {
+                    let asleep = registry.hibernate(&id).await;
+                    asleep.map_err(|error| format!("{id} ({})", chain(&error)))
+                });
+            }
+            match sleeping.join_next().await {
+                Some(Ok(Err(why))) => awake.push(why),
+                Some(_) => {}
+                None => break,
+            }
         }
-        let slept = sleeping.join_all().await;
-        let count = slept.iter().filter(|slept| **slept).count();
-        tracing::info!(count, of = slept.len(), "sessions sleep until the next server");
+        tracing::info!(count = of - awake.len(), of, "sessions sleep until the next server");
+        if !awake.is_empty() {
+            tracing::warn!(sessions = ?awake, "these sessions cannot sleep, and end with this server");
+        }
     }
 
     /// Begins to wake a session that sleeps.
@@ -67,8 +88,8 @@ impl Registry {
             return Ok(());
         }
         self.check_room(names, id)?;
-        if let Some(Sleeper { stored, .. }) = names.asleep.remove(id) {
-            names.live.insert(id.clone(), self.start_task(id, Beginning::Asleep(stored), []));
+        if let Some(sleeper) = names.asleep.remove(id) {
+            names.live.insert(id.clone(), self.start_task(id, Beginning::Asleep(sleeper), []));
         }
         Ok(())
     }
@@ -93,14 +114,17 @@ impl Registry {
     }
 
     /// A session that sleeps, awake. Nothing on the disk says any more that it sleeps.
-    pub(super) async fn wake(&self, id: &SessionId, stored: &Arc<Stored>) -> Result<Session, SessionError> {
+    pub(super) async fn wake(&self, id: &SessionId, sleeper: &Sleeper) -> Result<Session, SessionError> {
+        let Sleeper { stored, history, .. } = sleeper;
         let name = stored.manifest.record.environment.clone();
         let is_allowed = self.environments_of(id.owner()).contains(&name);
         let environment = self.environments.get(&name).filter(|_| is_allowed);
         let environment = environment.ok_or(SessionError::NoEnvironment { name })?;
         let asked = self.asked_of(id.owner());
-        let session = environment.wake(stored, asked, &self.workers, WAKE_MAX).await?;
-        self.remove_stored(Arc::clone(stored)).await;
+        let session = environment.wake(stored, history.clone(), asked, &self.workers, WAKE_MAX).await?;
+        if stored.manifest.kind == CheckpointKind::Asleep {
+            self.remove_stored(Arc::clone(stored)).await;
+        }
         Ok(session)
     }
 
@@ -112,8 +136,9 @@ impl Registry {
         shared: &Shared,
     ) -> Option<Asleep> {
         let id = CheckpointId::from(SessionId::unique().of(session.id.owner().cloned()));
+        let (record, what_it_was) = (session.history.record(), session.what_it_is());
         match self.draw(session, id, CheckpointKind::Asleep, shared.board.last()).await {
-            Ok(stored) => Some(Asleep { stored, reply }),
+            Ok(stored) => Some(Asleep { stored, record, what_it_was, reply }),
             Err(error) => {
                 if let Some(reply) = reply {
                     reply.send(Err(error));
@@ -123,46 +148,52 @@ impl Registry {
         }
     }
 
-    /// Takes a session that was written down out of the living. What waits for it wakes it at once.
+    /// Takes a session that was written down out of the living, unless somebody wants something of it or has changed it since. Whether
+    /// it sleeps.
     pub(super) async fn fall_asleep(
-        self: &Arc<Self>,
+        &self,
         session: &mut Session,
-        mut queue: mpsc::Receiver<Request>,
-        Asleep { stored, reply }: Asleep,
-    ) {
-        // It has said all that it had to say; whatever it would do now is not in what was written down.
-        session.end(Death::Unobserved).await;
-        session.forget().await;
+        (queue, errands): (&mut mpsc::Receiver<Request>, &mut mpsc::Receiver<Errand>),
+        shared: &Shared,
+        Asleep { stored, record, what_it_was, reply }: Asleep,
+    ) -> bool {
         let id = session.id.clone();
-        let unwanted = {
+        let is_asleep = {
+            // Whoever wants something of it says so under this lock.
             let mut names = self.names();
-            if let Some(live) = names.live.remove(&id) {
-                live.board.close();
-            }
-            queue.close();
-            let waiting: Vec<Request> = std::iter::from_fn(|| queue.try_recv().ok()).collect();
-            if session.is_deleted() {
-                for request in waiting {
-                    request.answer_gone(&id, Death::Deleted);
+            let is_wanted = !queue.is_empty() || !errands.is_empty() || shared.restart.is_wanted();
+            let is_other = session.what_it_is() != what_it_was || session.history.record() != record;
+            let is_kept = is_wanted || is_other || session.has_file_users() || session.is_deleted();
+            // From here on it is the process of no name: a server after this one does not take it for the session.
+            if is_kept || session.history.update(|record| record.process = None).is_err() {
+                if let Some(live) = names.live.get(&id) {
+                    // It is asked again at its next rest, which may be this one.
+                    live.asked_to_sleep.store(u64::MAX, Ordering::Relaxed);
                 }
-                Some(stored)
+                false
             } else {
-                if waiting.is_empty() {
-                    names.asleep.insert(id.clone(), stored.into());
-                } else {
-                    let live = self.start_task(&id, Beginning::Asleep(stored), waiting);
-                    names.live.insert(id.clone(), live);
+                if let Some(live) = names.live.remove(&id) {
+                    live.board.close();
                 }
-                None
+                queue.close();
+                errands.close();
+                names.asleep.insert(id, Arc::clone(&stored).into());
+                true
             }
         };
-        if let Some(stored) = unwanted {
+        if is_asleep {
+            // It has said all that it had to say; whatever it would do now is not in what was written down.
+            session.end(Death::Unobserved).await;
+            session.forget().await;
+            self.counts().session_slept();
+        } else {
             self.remove_stored(stored).await;
         }
-        self.counts().session_slept();
         if let Some(reply) = reply {
-            reply.send(Ok(()));
+            let kept = || ExecuteError::NotCarried { why: "it was wanted, or changed, meanwhile".to_owned() };
+            reply.send(if is_asleep { Ok(()) } else { Err(kept().into()) });
         }
+        is_asleep
     }
 
     /// Has those go to sleep that are to by the operator's wish, and ends what has slept for too long. Never returns.
@@ -196,7 +227,7 @@ impl Registry {
         resting.sort_by_key(|(since, _)| *since);
         let mut room = COLD_AT_ONCE_MAX;
         for (since, live) in resting {
-            let rest = now.since(since);
+            let rest = now.since(since.max(live.since));
             let is_due = policy.idle.is_some_and(|idle| rest >= idle);
             let is_cold = is_short && rest >= COLD_MIN && room > 0;
             // One that could not is not asked again before it was used.

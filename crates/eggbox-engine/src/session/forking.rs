@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::checkpoint::{Bounds, CaptureError, LargeRun, capture};
+use eggbox_sandbox::checkpoint::{Bounds, CaptureError, Captured, LargeRun, Place as ImagePlace, capture};
 use eggbox_sandbox::wire::{
     BECOME_IMAGES_MAX, FromSession, KIND_STAND_STILL, become_request, numbered_request, show_request,
 };
@@ -16,6 +16,7 @@ use super::{Session, SessionError};
 use crate::checkpoint_id::CheckpointId;
 use crate::checkpoints::Base;
 use crate::clock::Moment;
+use crate::engine::chain;
 use crate::history::History;
 use crate::image::SessionImage;
 use crate::session_id::SessionId;
@@ -24,52 +25,69 @@ use crate::wanted::Checkpointing;
 /// What an image has beside the memory that a session may have: its tables, and what was never its own.
 const IMAGE_BYTES_BESIDE: u64 = 64 * 1024 * 1024;
 
+/// How long it may take to stand still; others wait for what it is needed for.
+const STAND_STILL_MAX: Duration = Duration::from_secs(3);
+
 /// How long nobody has used a session that takes a checkpoint when it is idle.
 const ON_IDLE: Duration = Duration::from_millis(500);
 
 impl Session {
-    /// Fills `file` with an image of it as it is between two executions. It stands still then, until its next request. What lies
-    /// beneath `kept` are images that it may have been loaded from.
+    /// Has it stand still between two executions, until its next request. Returns where it does.
     ///
     /// # Errors
     /// Where it has what no image can carry, which it goes on with; or where it does not say so.
-    pub(crate) async fn capture(
-        &mut self,
-        base: OwnedFd,
-        file: &File,
-        kept: &Path,
-        shown: &[Arc<SessionImage>],
-        wait_max: Duration,
-    ) -> Result<Vec<LargeRun>, SessionError> {
+    pub(crate) async fn stand_still(&mut self, wait_max: Duration) -> Result<ImagePlace, SessionError> {
         let asked = Moment::now().nanos();
         let refused = |why: &str| Err(SessionError::NotCarried { why: why.to_owned() });
         if !self.process.ask(&numbered_request(KIND_STAND_STILL, asked)?) {
             return refused("it has ended, or does not listen");
         }
-        let place = match self.next_frame(wait_max).await {
-            Ok(FromSession::StandsStill { asked: of, place }) if of == asked => place,
-            Ok(FromSession::Cannot { asked: of, why }) if of == asked => return refused(&why),
+        match self.next_frame(wait_max.min(STAND_STILL_MAX)).await {
+            Ok(FromSession::StandsStill { asked: of, place }) if of == asked => Ok(place),
+            Ok(FromSession::Cannot { asked: of, why }) if of == asked => refused(&why),
             Err(SessionError::Slow) => {
                 self.given_up = Some(asked);
-                return refused("it does not stand still: something runs between its executions");
+                refused("it does not stand still: something runs between its executions")
             }
-            _ => return refused("it has ended, or has broken its channel"),
-        };
+            _ => refused("it has ended, or has broken its channel"),
+        }
+    }
+
+    /// Fills `file`, of `bytes_max` bytes at most, with an image of it, which stands still there. What lies beneath `kept` are images
+    /// that it may have been loaded from.
+    ///
+    /// # Errors
+    /// Where it has what no image can carry.
+    pub(crate) async fn capture(
+        &self,
+        place: ImagePlace,
+        base: OwnedFd,
+        file: &File,
+        bytes_max: u64,
+        kept: &Path,
+        shown: &[Arc<SessionImage>],
+    ) -> Result<Captured, SessionError> {
         let pid = self.process.pid().ok_or(SessionError::Closed)?;
-        let bytes_max = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);
+        let most = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);
+        let bounded = bytes_max.min(most);
         // Off the threads that serve others: its memory is read by the kernel's hand.
         let (file, kept) = (file.try_clone()?, kept.to_owned());
         let shown = shown.to_vec();
         let captured = tokio::task::spawn_blocking(move || {
             let shown: Vec<_> = shown.iter().map(|image| image.file()).collect();
-            capture(pid, base, place, Bounds { bytes_max, kept: &kept, shown: &shown }, &file)
+            capture(pid, base, place, Bounds { bytes_max: bounded, kept: &kept, shown: &shown }, &file)
         });
-        let large = captured.await.map_err(io::Error::other)?.map_err(|error| match error {
-            CaptureError::Read(error) => SessionError::Channel(error),
-            refused => SessionError::NotCarried { why: refused.to_string() },
+        let captured = captured.await.map_err(io::Error::other)?.map_err(|error| match error {
+            CaptureError::Read(error) if is_no_room(&error) => SessionError::NoDiskSpace,
+            CaptureError::TooLarge { .. } if bytes_max < most => SessionError::NoDiskSpace,
+            refused => SessionError::NotCarried { why: chain(&refused) },
         })?;
         // Its number may have become another's only once it was gone.
-        if self.process.pid() == Some(pid) { Ok(large) } else { Err(SessionError::Closed) }
+        if self.process.pid() == Some(pid) {
+            Ok(captured)
+        } else {
+            Err(SessionError::NotCarried { why: "it has ended".to_owned() })
+        }
     }
 
     /// Those that it may be shown parts of: another image of it need not have what is in them.
@@ -130,9 +148,9 @@ impl Session {
         }
         match self.next_frame(wait_max).await {
             Ok(FromSession::Idle { asked: of, .. }) if of == asked => Ok(()),
-            Ok(FromSession::Refused(why)) => Err(SessionError::NotCarried { why }),
+            Ok(FromSession::Refused(why)) => Err(SessionError::NotLoaded { why }),
             Err(SessionError::Closed | SessionError::Slow) => {
-                Err(SessionError::NotCarried { why: "its memory could not be laid out again".to_owned() })
+                Err(SessionError::NotLoaded { why: "its memory could not be laid out again".to_owned() })
             }
             _ => Err(SessionError::Unready),
         }
@@ -169,10 +187,10 @@ impl Session {
     }
 
     /// Makes one that has become the image of a session which sleeps that session, with what it has run.
-    pub(crate) async fn begin_awake(&mut self, history: History) -> io::Result<()> {
+    pub(crate) async fn begin_awake(&mut self, history: Arc<History>) -> io::Result<()> {
         let (kills_before, process) = (self.history.kills_before(), self.note.created);
         let base = self.history.record().base;
-        self.history = Arc::new(history);
+        self.history = history;
         self.history.update(|record| record.base = base)?;
         self.id = self.history.record().id;
         self.history.wake(kills_before, process)?;
@@ -204,4 +222,9 @@ impl Session {
             tracing::error!(%error, "a session is not kept: it would end with this server");
         }
     }
+}
+
+/// The disk is full, or what may be written to it.
+fn is_no_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }

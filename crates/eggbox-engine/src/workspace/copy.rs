@@ -26,6 +26,10 @@ use super::workers::{Workers, internal, start, start_with_all};
 
 /// Parts that are read and not yet written, each with a descriptor.
 const PARTS_MAX: usize = 8;
+/// What file systems give room in, mostly.
+const BLOCK_BYTES: u64 = 4096;
+/// What a copy keeps of a mode: nothing that gives whoever runs it another's rights.
+const MODE: u32 = 0o1777;
 /// What is copied at once.
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -130,7 +134,7 @@ fn read(folder: &Folder, bytes_max: u64, parts: &Parts) -> Result<(), WorkspaceE
     let mut first_names: HashMap<u64, Vec<u8>> = HashMap::new();
     walk(folder.open_folder("")?, Closed::Opened, bytes_max, |step| {
         let Some(made) = part(&step, &mut first_names)? else { return Ok(()) };
-        let mode = Mode::from_raw_mode(step.stat.st_mode & 0o7777);
+        let mode = Mode::from_raw_mode(step.stat.st_mode & MODE);
         let part = Part { name: step.name.clone(), made, mode, modified: modified(step.stat) };
         parts.blocking_send(Ok(Word::Part(part))).map_err(|_| given_up())
     })
@@ -197,6 +201,8 @@ impl Writer {
             }
             return Ok(());
         }
+        // What it takes beside what is in it.
+        self.bytes += BLOCK_BYTES;
         let Some(parent) = self.open.last() else { return Err(internal("a folder ended that was not begun")) };
         if self.replaces && !matches!(made, Made::Folder) {
             match unlinkat(parent, &*name, AtFlags::empty()) {
@@ -214,7 +220,8 @@ impl Writer {
                 self.open.push(begun);
             }
             Made::File(file) => {
-                self.bytes += make_file(parent.as_fd(), &name, &file, mode, modified).at(&place)?;
+                let content = make_file(parent.as_fd(), &name, &file, mode, modified).at(&place)?;
+                self.bytes += content.next_multiple_of(BLOCK_BYTES);
             }
             Made::Same(first) => make_name(&self.folder, &first, parent.as_fd(), &name).at(&place)?,
             Made::Link(target) => {
@@ -317,11 +324,11 @@ mod tests {
         fs::write(trees[0].path().join("a"), "12345").unwrap();
         fs::create_dir_all(trees[1].path().join("b/c")).unwrap();
         let open_kept = || Files::Kept(kept.path().to_owned()).open().unwrap();
-        assert_eq!(copy_trees(opened(), open_kept()).unwrap(), 5);
+        assert_eq!(copy_trees(opened(), open_kept()).unwrap(), 4 * BLOCK_BYTES);
         fs::write(trees[0].path().join("a"), "other").unwrap();
         fs::write(trees[0].path().join("new"), "").unwrap();
         fs::remove_dir_all(trees[1].path().join("b")).unwrap();
-        assert_eq!(copy_trees(open_kept(), opened()).unwrap(), 5);
+        assert_eq!(copy_trees(open_kept(), opened()).unwrap(), 4 * BLOCK_BYTES);
         assert_eq!(fs::read_to_string(trees[0].path().join("a")).unwrap(), "12345");
         assert!(!trees[0].path().join("new").exists() && trees[1].path().join("b/c").is_dir());
         // One that has no such tree.

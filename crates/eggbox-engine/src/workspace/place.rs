@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use eggbox_sandbox::plan::{FileSystemPlan, Plan, RootPlan, TreesPlan};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
@@ -67,6 +67,32 @@ pub(crate) struct Place {
     pub(crate) process: Arc<Ending>,
     /// Counts what is done to it from outside.
     pub(crate) changes: Arc<AtomicU64>,
+    /// How many may do something to it.
+    pub(crate) users: Arc<AtomicUsize>,
+}
+
+/// Somebody who may do something to a workspace, for as long as this is there.
+#[derive(Debug)]
+pub(super) struct User(Arc<AtomicUsize>);
+
+impl User {
+    pub(super) fn of(place: &Place) -> Self {
+        place.users.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&place.users))
+    }
+}
+
+impl Clone for User {
+    fn clone(&self) -> Self {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Files {

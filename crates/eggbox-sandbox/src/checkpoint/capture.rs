@@ -12,6 +12,7 @@ use rustix::process::Pid;
 
 use super::image::{Content, Image, Mapping, Place, Run, SHARED_BYTES_MIN, SHOWN_BYTES_MIN, Source};
 use super::maps::{Found, Identity, Known, read_maps};
+use super::relocation::{MappedFile, files};
 use crate::sys::{self, OwnPages};
 
 /// Copied at once.
@@ -44,6 +45,15 @@ pub struct Bounds<'a> {
     pub kept: &'a Path,
     /// Images that are there where this one is loaded: what is shown of them need not be copied.
     pub shown: &'a [&'a File],
+}
+
+/// What was captured.
+#[derive(Debug)]
+pub struct Captured {
+    /// The largest parts.
+    pub large: Vec<LargeRun>,
+    /// The files that it shows parts of, each once.
+    pub files: Vec<MappedFile>,
 }
 
 /// A part of an image that is so large that its session can be shown it, in the place of the memory that it was copied from.
@@ -80,7 +90,6 @@ pub fn seal(file: &File) -> io::Result<()> {
 /// nest. Its memory is its own affair: where it lies about its place, or does not stand still, whoever loads the image fares
 /// accordingly.
 ///
-/// Returns its largest parts.
 ///
 /// # Errors
 /// Where it has what no image can carry, its memory cannot be read, or there is no room for it.
@@ -90,7 +99,7 @@ pub fn capture(
     place: Place,
     Bounds { bytes_max, kept, shown }: Bounds<'_>,
     file: &File,
-) -> Result<Vec<LargeRun>, CaptureError> {
+) -> Result<Captured, CaptureError> {
     let open = |name| File::open(format!("/proc/{}/{name}", pid.as_raw_pid()));
     let (maps, pagemap, memory) = (open("maps")?, open("pagemap")?, open("mem")?);
     let mut found = Vec::new();
@@ -126,7 +135,7 @@ pub fn capture(
     copy(pid, &memory, &stored, file)?;
     let image = Image { place, mappings, runs };
     file.write_all_at(&image.encode(), 0)?;
-    Ok(image.large_runs())
+    Ok(Captured { large: image.large_runs(), files: files(&image) })
 }
 
 impl Image {

@@ -14,7 +14,7 @@ use crate::sys;
 const MAPS_BYTES_MAX: u64 = 16 << 20;
 
 /// Which file something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Identity {
     pub(crate) device: (u32, u32),
     pub(crate) inode: u64,

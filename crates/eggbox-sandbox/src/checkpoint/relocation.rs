@@ -6,11 +6,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use super::image::{Image, ImageError, Source};
-use super::maps::Identity;
+use rustix::process::Pid;
+
+use super::image::{Image, ImageError, Mapping, Source};
+use super::maps::{Found, Identity, Known, read_maps};
 
 /// A file that an image shows parts of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MappedFile {
     /// As its session sees it.
     pub path: Vec<u8>,
@@ -41,12 +43,36 @@ impl MappedFile {
 /// # Errors
 /// Where it is no image.
 pub fn mapped_files(image: &File) -> Result<Vec<MappedFile>, RelocationError> {
-    let found = read(image)?.mappings.into_iter().filter_map(|mapping| match mapping.source {
-        Source::File { path, identity, .. } => Some((path, identity)),
+    Ok(files(&read(image)?))
+}
+
+/// The files that a process shows parts of in its memory, each once.
+///
+/// # Errors
+/// Where its mappings cannot be read.
+pub fn mapped_by(pid: Pid) -> io::Result<Vec<MappedFile>> {
+    let maps = File::open(format!("/proc/{}/maps", pid.as_raw_pid()))?;
+    let known = Known { base: Identity { device: (0, 0), inode: 0 }, kept: None, shown: &[] };
+    let mappings = read_maps(&maps, known)?.into_iter().filter_map(|(_, found)| match found {
+        Found::Private { mapping, .. } => Some(mapping),
+        Found::Shared(_) => None,
+    });
+    Ok(files_of(&mappings.collect::<Vec<_>>()))
+}
+
+pub(super) fn files(image: &Image) -> Vec<MappedFile> {
+    files_of(&image.mappings)
+}
+
+fn files_of(mappings: &[Mapping]) -> Vec<MappedFile> {
+    let found = mappings.iter().filter_map(|mapping| match &mapping.source {
+        Source::File { path, identity, .. } => Some(MappedFile { path: path.clone(), identity: *identity }),
         _ => None,
     });
-    let files: BTreeMap<Vec<u8>, Identity> = found.collect();
-    Ok(files.into_iter().map(|(path, identity)| MappedFile { path, identity }).collect())
+    let mut files: Vec<_> = found.collect();
+    files.sort_unstable();
+    files.dedup();
+    files
 }
 
 /// The tables of an image, in a file in memory, as they are where `open` finds its files, all of which have the same content there.

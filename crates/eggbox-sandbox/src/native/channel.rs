@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recv, recvmsg};
 
+use super::denial;
 use super::loading::{self, Given};
 use super::streams::Streams;
 use super::surroundings::Surroundings;
@@ -46,6 +47,10 @@ struct Progress {
     answered: (u64, Ending),
     streams: Streams,
 }
+
+/// In what a process is told that has become another's image, beside the server's number, which is smaller: that it may delete in its
+/// workspace.
+const WORKSPACE_IS_FREE: u64 = 1 << 63;
 
 /// What the server wants.
 pub(super) enum Request {
@@ -208,7 +213,9 @@ impl Channel {
         };
         let (shown, descriptors) = (descriptors.collect(), self.descriptors());
         let given = Given { tables, image, base, shown, shown_bytes_min, descriptors };
-        let error = loading::become_image(given, asked);
+        // What it becomes has to know what this one may do.
+        let told = asked | if denial::is_workspace_free() { WORKSPACE_IS_FREE } else { 0 };
+        let error = loading::become_image(given, told);
         self.send(&FromSession::Refused(error.to_string()))
     }
 
@@ -251,6 +258,7 @@ impl Channel {
             return told.map(|()| None);
         }
         suspension::leave_arena(goes_on);
+        denial::set_workspace_free(goes_on.told & WORKSPACE_IS_FREE != 0);
         inside::mark_session_process();
         if let Ok(mut progress) = self.progress.lock() {
             progress.streams = Streams::default();
@@ -259,7 +267,7 @@ impl Channel {
             self.send(&FromSession::Refused(error.to_string()))?;
             return Err(error);
         }
-        Ok(Some(goes_on.told))
+        Ok(Some(goes_on.told & !WORKSPACE_IS_FREE))
     }
 
     /// Stands for the numbers of its descriptors.

@@ -237,6 +237,7 @@ fn file(number: RawFd, room: &mut u64) -> Result<OpenFile, String> {
             return open_file(number, descriptor, Origin::Content { name, content }).map_err(failed);
         }
         FileType::RegularFile | FileType::Directory => {
+            check_path(number, &path, &stat, fcntl_getfl(descriptor).map_err(failed)? & KEPT_FLAGS)?;
             return open_file(number, descriptor, Origin::Path(path)).map_err(failed);
         }
         FileType::CharacterDevice if DEVICES.iter().any(|device| path == Path::new(device)) => {
@@ -260,6 +261,20 @@ fn content(number: RawFd, bytes: u64) -> io::Result<Vec<u8>> {
     let mut content = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
     file.read_exact_at(&mut content, 0)?;
     Ok(content)
+}
+
+/// That a file can be had again by its path, with what it was opened for.
+fn check_path(number: RawFd, path: &Path, stat: &rustix::fs::Stat, flags: OFlags) -> Result<(), String> {
+    let refused = |why: String| Err(format!("{}, open on descriptor {number}, {why}", path.display()));
+    match rustix::fs::stat(path) {
+        Ok(there) if (there.st_dev, there.st_ino) == (stat.st_dev, stat.st_ino) => {}
+        Ok(_) => return refused("is not the file of that name any more".to_owned()),
+        Err(_) => return refused("is not there any more".to_owned()),
+    }
+    match open(path, flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(_) => Ok(()),
+        Err(error) => refused(format!("could not be opened again: {error}")),
+    }
 }
 
 fn open_file(number: RawFd, descriptor: BorrowedFd<'_>, origin: Origin) -> Result<OpenFile, rustix::io::Errno> {

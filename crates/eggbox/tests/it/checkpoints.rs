@@ -318,7 +318,8 @@ fn a_session_sleeps_on_the_disk_and_wakes_when_it_is_asked_for() {
     }
     assert_eq!(server.look_at("a").status, 404);
     let kept = names(&server.get("/v1/checkpoints")).len();
-    assert_eq!(fs::read_dir(server.state_dir().join("checkpoints")).expect("it is there").count(), kept);
+    let folders = || fs::read_dir(server.state_dir().join("checkpoints")).expect("it is there").count();
+    assert!(wait_for(Duration::from_secs(5), || (folders() == kept).then_some(())).is_some());
 }
 
 #[test]
@@ -651,4 +652,176 @@ fn a_checkpoint_goes_from_one_server_to_another_as_a_file() {
     assert_eq!(printed(&other, "b", look), "1 text True 0.125\n");
     let left = fs::read_dir(other.state_dir().join("checkpoints")).expect("it is there").count();
     assert_eq!(left, 1, "what could not be taken is cleared away");
+}
+
+#[test]
+fn what_could_not_be_woken_does_not_go_to_sleep() {
+    let server = Setup::bare().start();
+    for (code, says) in [
+        (
+            "import mmap; f = open('d', 'w+b'); f.write(b'x' * 9000); f.flush(); m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)",
+            "/workspace/d is mapped",
+        ),
+        ("import os; f = open('c', 'w'); os.chmod('c', 0o400)", "could not be opened again"),
+        (
+            "import os; f = open('a', 'w+'); os.link('a', 'b'); os.unlink('a'); open('a (deleted)', 'w').write('WRONG')",
+            "is not the file of that name any more",
+        ),
+        ("import os; os.mkdir('e'); f = os.open('e', os.O_RDONLY); os.rmdir('e')", "is not there any more"),
+        (
+            "import ctypes, shutil, glob; shutil.copy(glob.glob('/usr/lib/*/libz.so.1')[0], 'lib.so'); l = ctypes.CDLL('/workspace/lib.so')",
+            "/workspace/lib.so is mapped",
+        ),
+    ] {
+        assert_eq!(server.create(r#"{"id": "a", "policy": {"files": "full"}}"#).status, 201);
+        printed(&server, "a", &format!("{code}\nx = 5"));
+        for path in ["hibernate", "checkpoints", "fork"] {
+            let refused = post(&server, &format!("/v1/sessions/a/{path}"), &json!({}));
+            assert_eq!((refused.status, refused.refusal()[0]), (409, "not_checkpointable"), "{code}: {refused:?}");
+            assert!(refused.refusal()[1].contains(says), "{code}: {refused:?}");
+        }
+        assert_eq!(printed(&server, "a", "print(x)"), "5\n", "{code}");
+        server.delete("a");
+    }
+}
+
+#[test]
+fn nothing_that_was_taken_on_is_lost_to_sleep() {
+    let server = Setup::bare().option("--queue-max 100").start();
+    begin(&server, "a", "n = []");
+    Files { server: &server, session: "a" }.put("large", &vec![b'x'; 30 << 20]);
+    for round in 0..6 {
+        let (files, runs, labels) = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..4 {
+                    post(&server, "/v1/sessions/a/hibernate", &json!({}));
+                }
+            });
+            let files = scope.spawn(|| {
+                let put = |number: u32| {
+                    let name = format!("file-{round}-{number}");
+                    let reply = Files { server: &server, session: "a" }.put(&name, b"x");
+                    assert!([200, 201, 503].contains(&reply.status), "{} {}", reply.status, reply.text());
+                    (reply.status < 300).then_some(name)
+                };
+                (0..40).filter_map(put).collect::<Vec<_>>()
+            });
+            let runs = scope.spawn(|| {
+                let run = |number: u32| {
+                    let answer =
+                        server.ask("a", &json!({ "code": format!("n.append(({round}, {number})); print(len(n))") }));
+                    assert!([200, 503].contains(&answer.status), "{answer:?}");
+                    answer.status == 200
+                };
+                (0..20).map(run).filter(|ran| *ran).count()
+            });
+            let labels = scope.spawn(|| {
+                let mut last = String::new();
+                for number in 0..20 {
+                    let body = format!(r#"{{"labels": {{"n": "{round}-{number}"}}}}"#);
+                    let changed = server.send("PATCH", "/v1/sessions/a", &body);
+                    assert!([200, 503].contains(&changed.status), "{changed:?}");
+                    if changed.status == 200 {
+                        last = format!("{round}-{number}");
+                    }
+                }
+                last
+            });
+            (files.join().expect("it ends"), runs.join().expect("it ends"), labels.join().expect("it ends"))
+        });
+        let look = format!("import os; print(sorted(os.listdir()) >= [], len([k for k in n if k[0] == {round}]))");
+        assert_eq!(printed(&server, "a", &look), format!("True {runs}\n"));
+        let there = Files { server: &server, session: "a" }.paths("?limit=1000");
+        assert!(files.iter().all(|name| there.contains(name)), "{files:?} {there:?}");
+        assert_eq!(server.look_at("a").json["labels"]["n"], json!(labels));
+    }
+}
+
+#[test]
+fn a_session_that_ended_while_no_server_was_there_is_revived() {
+    let setup = || Setup::bare().option(KEPT).option("--checkpoints each");
+    let server = setup().start();
+    server.run_in("a", "x = 1; open('file', 'w').write('text')");
+    server.ask("a", &json!({ "code": "x = 2\nimport time; time.sleep(0.7)\nimport os; os._exit(7)", "detach": true }));
+    let running = wait_for(Duration::from_secs(5), || (state(&server, "a") == "running").then_some(()));
+    assert!(running.is_some());
+    let ended = server.end_by(Signal::KILL);
+    std::thread::sleep(Duration::from_millis(1500));
+    let server = setup().start_after(ended);
+    assert_eq!(server.run_in("a", "print(x, open('file').read())").stdout(), "1 text\n");
+    let runs = server.get("/v1/sessions/a/executions");
+    let states: Vec<_> =
+        runs.json["executions"].as_array().expect("a list").iter().map(|run| run["session_state"].clone()).collect();
+    assert_eq!(states, ["kept", "rewound", "kept"]);
+}
+
+#[test]
+fn room_is_what_the_disk_gives_and_nobody_loses_theirs_in_vain() {
+    let server = Setup::bare().option("--checkpoints-bytes-max 30000000").start();
+    assert_eq!(server.create(r#"{"id": "each", "checkpoints": "each"}"#).status, 201);
+    printed(&server, "each", "x = 1");
+    let kept = || server.get("/v1/sessions/each/checkpoints").json["checkpoints"].as_array().map_or(0, Vec::len);
+    assert!(wait_for(Duration::from_secs(5), || (kept() == 2).then_some(())).is_some());
+    // More than there could ever be room for.
+    begin(&server, "large", "import os; block = os.urandom(40 << 20)");
+    let full = take(&server, "large", "one");
+    assert_eq!((full.status, full.refusal()[0]), (507, "no_room_for_checkpoint"), "{full:?}");
+    assert_eq!(kept(), 2);
+    // Many small files are what they are on the disk.
+    begin(&server, "many", "for n in range(3000): open(f'f{n}', 'w').write('x')");
+    let taken = take(&server, "many", "two");
+    assert!(taken.json["bytes"].as_u64().is_some_and(|bytes| bytes > 20 << 20), "{taken:?}");
+    // What is removed and still shown is there.
+    server.delete("large");
+    server.delete("many");
+    assert_eq!(server.send("DELETE", "/v1/checkpoints/two", "").status, 204);
+    begin(&server, "shown", "import os; block = os.urandom(12 << 20)");
+    assert_eq!(take(&server, "shown", "three").status, 201);
+    server.delete("shown");
+    assert_eq!(server.create(r#"{"id": "shown", "checkpoint": "three"}"#).status, 201);
+    assert_eq!(server.send("DELETE", "/v1/checkpoints/three", "").status, 204);
+    let bytes = || scrape(&server).get("eggbox_checkpoint_bytes", &[]);
+    assert!(bytes() > 12e6, "{}", bytes());
+    server.delete("shown");
+    assert!(wait_for(Duration::from_secs(5), || (bytes() < 12e6).then_some(())).is_some(), "{}", bytes());
+}
+
+#[test]
+fn sessions_that_do_not_stand_still_hold_nobody_up() {
+    let server = Setup::bare().start();
+    let restless = "import signal, time\ndef h(*a):\n    while True: time.sleep(.05)\nsignal.signal(signal.SIGALRM, h); signal.setitimer(signal.ITIMER_REAL, .2)";
+    for number in 0..5 {
+        begin(&server, &format!("restless{number}"), restless);
+    }
+    std::thread::sleep(Duration::from_millis(400));
+    begin(&server, "a", "x = 5");
+    std::thread::scope(|scope| {
+        for number in 0..5 {
+            let server = &server;
+            scope.spawn(move || {
+                let refused = take(server, &format!("restless{number}"), &format!("never{number}"));
+                assert_eq!((refused.status, refused.refusal()[0]), (409, "not_checkpointable"), "{refused:?}");
+            });
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        let began = Instant::now();
+        assert_eq!(take(&server, "a", "one").status, 201);
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn what_is_restored_from_another_session_keeps_its_own_policy_and_limits() {
+    let server = Setup::bare().start();
+    for (id, files, wall) in [("keeps", "keep", 5), ("full", "full", 2)] {
+        let made = json!({ "id": id, "policy": { "files": files }, "limits": { "wall_seconds": wall } });
+        assert_eq!(server.create(&made.to_string()).status, 201);
+        printed(&server, id, &format!("import os; who = {id:?}; open('file', 'w').close()"));
+        assert_eq!(take(&server, id, id).status, 201);
+    }
+    assert_eq!(restore(&server, "keeps", "full").json["limits"]["wall_seconds"], json!(5.0));
+    assert_eq!(server.ask("keeps", &json!({ "code": "print(who)\nos.remove('file')" })).text("outcome"), "denied");
+    assert_eq!(server.look_at("keeps").json["policy"]["files"], "keep");
+    assert_eq!(restore(&server, "full", "keeps").json["limits"]["wall_seconds"], json!(2.0));
+    assert_eq!(printed(&server, "full", "print(who); os.remove('file')"), "keeps\n");
 }
