@@ -27,7 +27,7 @@ const PARENT: &str = "value";
 const REWOUND: &str = "rewound";
 /// Clients that make sleepers, and what each takes of the disk at most.
 const MAKERS: usize = 4;
-const SLEEPER_BYTES: u64 = 4 << 20;
+const SLEEPER_BYTES: u64 = 3 << 20;
 
 pub(crate) async fn measure(stand: &mut Stand, counts: Counts, results: &mut Results) -> Result<()> {
     progress(format_args!("forks, checkpoints, hibernation, {} rounds", counts.first_rounds));
@@ -140,7 +140,7 @@ pub(crate) async fn large(options: &Options, counts: Counts, results: &mut Resul
 
 /// Very many sessions that sleep: what each costs, and what it takes to wake one.
 pub(crate) async fn sleepers(options: &Options, counts: Counts, results: &mut Results) -> Result<()> {
-    let room = room(&std::env::temp_dir())? / 2 / SLEEPER_BYTES;
+    let room = room(&std::env::temp_dir())? / 4 * 3 / SLEEPER_BYTES;
     let sleepers = counts.sleepers.min(usize::try_from(room)?);
     let fewer = if sleepers < counts.sleepers { " (as many as there is room for on the disk)" } else { "" };
     progress(format_args!("{sleepers} hibernated sessions{fewer}"));
