@@ -211,16 +211,7 @@ impl Checkpoints {
         }
         let folder = draft.commit(&manifest)?;
         let (kind, session) = (manifest.kind, manifest.record.clone());
-        let stored = Arc::new(Stored::new(folder, manifest, &self.used));
-        {
-            let mut index = self.index();
-            if index.each.contains_key(&stored.manifest.id) {
-                drop(index);
-                stored.discard();
-                return Err(StoreError::Exists);
-            }
-            index.each.insert(stored.manifest.id.clone(), Arc::clone(&stored));
-        }
+        let stored = self.insert(folder, manifest)?;
         if kind == CheckpointKind::Automatic {
             let mut others = self.automatic(&session);
             others.truncate(others.len().saturating_sub(AUTOMATIC_MAX));
@@ -229,6 +220,25 @@ impl Checkpoints {
             }
         }
         Ok(stored)
+    }
+
+    /// Has one be found that has its place.
+    fn insert(&self, folder: PathBuf, manifest: Manifest) -> Result<Arc<Stored>, StoreError> {
+        let mut index = self.index();
+        match index.each.get(&manifest.id).cloned() {
+            // Somebody has looked for others since it has its name.
+            Some(there) if there.folder == folder => Ok(there),
+            Some(_) => {
+                drop(index);
+                Stored::new(folder, manifest, &self.used).discard();
+                Err(StoreError::Exists)
+            }
+            None => {
+                let stored = Arc::new(Stored::new(folder, manifest, &self.used));
+                index.each.insert(stored.manifest.id.clone(), Arc::clone(&stored));
+                Ok(stored)
+            }
+        }
     }
 
     fn used(&self) -> u64 {
@@ -450,4 +460,83 @@ fn clear(path: &Path) {
 /// A name that no other folder has.
 fn unique() -> String {
     Uuid::now_v7().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::history::Record;
+
+    const LIMITS: CheckpointLimits = CheckpointLimits { bytes_max: 1 << 20, kept_max: Duration::from_secs(1000) };
+
+    fn manifest(name: String, kind: CheckpointKind) -> Manifest {
+        let id = SessionId::try_from(name).unwrap();
+        Manifest::new(id.clone().into(), kind, Record::new(id, 0), ["n".to_owned(), "n".to_owned()])
+    }
+
+    /// As a commit does it that is at its end.
+    fn put(checkpoints: &Checkpoints, manifest: Manifest) -> Result<Arc<Stored>, StoreError> {
+        checkpoints.make_room(manifest.bytes)?;
+        let draft = checkpoints.draft()?;
+        draft.memory().set_len(manifest.bytes)?;
+        let folder = draft.commit(&manifest)?;
+        checkpoints.insert(folder, manifest)
+    }
+
+    #[test]
+    fn whoever_looks_meanwhile_finds_what_is_made_and_takes_nothing_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::open(folder.path(), LIMITS).unwrap();
+        let made = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for maker in 0..2 {
+                let (checkpoints, made) = (&checkpoints, &made);
+                scope.spawn(move || {
+                    for number in 0..200 {
+                        put(checkpoints, manifest(format!("{maker}-{number}"), CheckpointKind::Automatic)).unwrap();
+                        made.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            while made.load(Ordering::Relaxed) < 400 {
+                checkpoints.read(false).unwrap();
+            }
+        });
+        assert_eq!((checkpoints.usage().0, fs::read_dir(checkpoints.folder()).unwrap().count()), (400, 400));
+        let taken = put(&checkpoints, manifest("0-0".to_owned(), CheckpointKind::Automatic));
+        assert!(matches!(taken, Err(StoreError::Exists)), "{taken:?}");
+        drop(checkpoints);
+        assert_eq!(Checkpoints::open(folder.path(), LIMITS).unwrap().usage().0, 400);
+    }
+
+    #[test]
+    fn room_is_made_by_those_that_nobody_has_asked_for_and_only_where_that_is_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::open(folder.path(), LIMITS).unwrap();
+        let of = |name: &str, kind, bytes| {
+            let mut manifest = manifest(name.to_owned(), kind);
+            manifest.bytes = bytes;
+            put(&checkpoints, manifest)
+        };
+        of("asked", CheckpointKind::Asked, 300_000).unwrap();
+        for name in ["first", "second"] {
+            of(name, CheckpointKind::Automatic, 300_000).unwrap();
+        }
+        assert!(matches!(of("large", CheckpointKind::Asked, 800_000), Err(StoreError::Full { .. })));
+        assert_eq!(checkpoints.usage(), (3, 900_000));
+        of("fits", CheckpointKind::Asked, 400_000).unwrap();
+        let names =
+            checkpoints.list(None, None).iter().map(|stored| stored.manifest.id.to_string()).collect::<Vec<_>>();
+        assert_eq!(names, ["asked", "second", "fits"]);
+        // What somebody still has of one that is removed is not room yet.
+        let shown = checkpoints.list(None, None)[0].memory_room();
+        let asked = checkpoints.list(None, None)[0].clone();
+        assert!(checkpoints.remove(&asked));
+        drop(asked);
+        assert_eq!(checkpoints.usage(), (2, 1_000_000));
+        drop(shown);
+        assert_eq!(checkpoints.usage(), (2, 700_000));
+    }
 }
