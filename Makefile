@@ -18,7 +18,7 @@ BENCH_OUT ?= docs/benchmarks
 TEST_PYTHONS = EGGBOX_TEST_DATA_PYTHON=$(CURDIR)/$(VENV)/bin/python3 \
 	EGGBOX_TEST_PACKAGES_PYTHON=$(CURDIR)/$(TEST_VENV)/bin/python3 \
 	EGGBOX_TEST_CLIENTS_PYTHON=$(CURDIR)/$(CLIENTS_VENV)/bin/python3
-BORN_ON_DEMAND = attacks capacity control_groups create_session data delete_session environments execute forks isolation input limits pool restart \
+BORN_ON_DEMAND = attacks capacity checkpoints control_groups create_session data delete_session environments execute forks isolation input limits pool restart \
 	seed session_limits shutdown state streams workspace
 BENCH_PYTHONS = --python $(VENV)/bin/python3 --yardsticks-python $(BENCH_VENV)/bin/python3 --bare-python $(BENCH_BARE)
 

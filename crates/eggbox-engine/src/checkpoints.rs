@@ -206,7 +206,7 @@ impl Checkpoints {
             });
         }
         // Before its name is everybody's to see, or a crash would leave two of it.
-        if self.find(&manifest.id).is_some() {
+        if self.is_known(&manifest.id) {
             return Err(StoreError::Exists);
         }
         let folder = draft.commit(&manifest)?;
@@ -288,6 +288,12 @@ impl Checkpoints {
         Ok(Taken::new(&self.used, bytes))
     }
 
+    /// Whether there is one of that name, as far as is known without looking.
+    pub(crate) fn is_known(&self, id: &CheckpointId) -> bool {
+        self.index().each.contains_key(id)
+    }
+
+    /// That of this name, which somebody may just have put there.
     pub(crate) fn find(&self, id: &CheckpointId) -> Option<Arc<Stored>> {
         let find = || self.index().each.get(id).cloned();
         find().or_else(|| {

@@ -313,6 +313,7 @@ impl Registry {
         }
         let was_gone = was_gone.is_some();
         if let Some(Sleeper { stored, .. }) = asleep {
+            self.keeper().remove(&gone_key(id)).await;
             self.forget_automatic(&stored.manifest.record).await;
             self.remove_stored(stored).await;
             return true;

@@ -29,7 +29,7 @@ impl Registry {
         session: &SessionId,
         id: CheckpointId,
     ) -> Result<CheckpointView, CheckpointError> {
-        if self.checkpoints().find(&id).is_some() {
+        if self.checkpoints().is_known(&id) {
             return Err(CheckpointError::Exists);
         }
         let stored = self.send_errand(session, |reply| Errand::Checkpoint { id, reply }).await?;

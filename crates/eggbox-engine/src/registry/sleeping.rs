@@ -125,6 +125,8 @@ impl Registry {
         if stored.manifest.kind == CheckpointKind::Asleep {
             self.remove_stored(Arc::clone(stored)).await;
         }
+        // One that ended while no server was there has an end that nobody is to be told of now.
+        self.keeper().remove(&gone_key(id)).await;
         Ok(session)
     }
 

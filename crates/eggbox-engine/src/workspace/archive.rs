@@ -19,7 +19,7 @@ use super::entry::{bytes, modified};
 use super::error::{At, WorkspaceError};
 use super::folder::{Folder, open_regular};
 use super::path::WorkspacePath;
-use super::walk::{Closed, Step, What, present, text, walk};
+use super::walk::{Closed, Reach, Step, What, present, text, walk};
 use super::workers::{internal, start};
 
 /// What is collected before it is sent, and how many such pieces wait for the client.
@@ -63,14 +63,14 @@ impl Archive {
 
 /// Goes through it once before anything is sent, as a refusal is worth more than half an archive.
 fn check(folder: &Folder, path: &WorkspacePath, bytes_max: u64) -> Result<(), WorkspaceError> {
-    walk(folder.open_folder(path.as_str())?, Closed::LeftOut, bytes_max, |_| Ok(()))
+    walk(folder.open_folder(path.as_str())?, &Reach::all(Closed::LeftOut, bytes_max), |_| Ok(()))
 }
 
 fn write(folder: &Folder, path: &WorkspacePath, bytes_max: u64, sender: &mpsc::Sender<Result<Bytes, WorkspaceError>>) {
     let mut archive = Builder::new(Pieces { sender, collected: Vec::new() });
     let walked = folder
         .open_folder(path.as_str())
-        .and_then(|top| walk(top, Closed::LeftOut, bytes_max, |step| add(&mut archive, &step)));
+        .and_then(|top| walk(top, &Reach::all(Closed::LeftOut, bytes_max), |step| add(&mut archive, &step)));
     let written = walked.and_then(|()| archive.finish().and_then(|()| archive.get_mut().flush()).map_err(failed));
     if let Err(error) = written {
         // Where the client is gone, nobody wants to know.

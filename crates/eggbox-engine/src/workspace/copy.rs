@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, SeekFrom, Timespec, Timestamps, fchmod, fstat, ftruncate, futimens, linkat, mkdirat,
-    openat, readlinkat, seek, symlinkat, unlinkat, utimensat,
+    openat, readlinkat, seek, symlinkat, utimensat,
 };
 use rustix::io::Errno;
 use tokio::sync::{mpsc, oneshot};
@@ -21,7 +21,7 @@ use super::error::{At, WorkspaceError};
 use super::folder::{Folder, open_closed, open_folder, own_path};
 use super::place::{Files, Trees};
 use super::removal;
-use super::walk::{Closed, Step, What, present, text, walk};
+use super::walk::{Closed, Reach, Step, What, present, text, walk};
 use super::workers::{Workers, internal, start, start_with_all};
 
 /// Parts that are read and not yet written, each with a descriptor.
@@ -66,7 +66,7 @@ pub(super) async fn copy(from: &Workspace, to: &Workspace) -> Result<(), Workspa
     let bytes_max = from.workers.workspace_bytes_max;
     let (sender, parts) = mpsc::channel(PARTS_MAX);
     start(from.place.clone(), move |folder| {
-        if let Err(error) = folder.and_then(|folder| read(&folder, bytes_max, &sender)) {
+        if let Err(error) = folder.and_then(|folder| read(&folder, &Reach::all(Closed::Opened, bytes_max), &sender)) {
             let _ = sender.blocking_send(Err(error));
         }
     })?;
@@ -98,9 +98,9 @@ pub(crate) async fn copy_all(from: &Files, to: &Files, workers: &Workers) -> Res
 
 fn read_all(trees: Trees, bytes_max: u64, parts: &Parts) -> Result<(), WorkspaceError> {
     let mut number = 0;
-    while let Some((folder, _)) = trees.get(number)? {
+    while let Some((folder, shown)) = trees.get(number)? {
         parts.blocking_send(Ok(Word::Tree(number))).map_err(|_| given_up())?;
-        read(&folder, bytes_max, parts)?;
+        read(&folder, &Reach { closed: Closed::Opened, bytes_max, left_out: &shown }, parts)?;
         number += 1;
     }
     Ok(())
@@ -114,11 +114,11 @@ fn write_all(trees: Trees, mut parts: PartsEnd) -> Result<u64, WorkspaceError> {
             (Word::Part(_), None) => return Err(internal("a part came before its tree")),
             (Word::Tree(number), before) => {
                 bytes += before.take().map_or(Ok(0), Writer::end)?;
-                let (folder, is_bare) = trees.get_or_make(number)?;
-                if is_bare {
+                let (folder, shown) = trees.get_or_make(number)?;
+                if shown.is_empty() {
                     removal::empty(&folder)?;
                 }
-                writer = Some(Writer { replaces: !is_bare, ..Writer::new(folder)? });
+                writer = Some(Writer::new(folder)?);
             }
         }
     }
@@ -129,10 +129,10 @@ fn given_up() -> WorkspaceError {
     internal("what was to write files has given up")
 }
 
-fn read(folder: &Folder, bytes_max: u64, parts: &Parts) -> Result<(), WorkspaceError> {
+fn read(folder: &Folder, reach: &Reach<'_>, parts: &Parts) -> Result<(), WorkspaceError> {
     // The first names of files that have several.
     let mut first_names: HashMap<u64, Vec<u8>> = HashMap::new();
-    walk(folder.open_folder("")?, Closed::Opened, bytes_max, |step| {
+    walk(folder.open_folder("")?, reach, |step| {
         let Some(made) = part(&step, &mut first_names)? else { return Ok(()) };
         let mode = Mode::from_raw_mode(step.stat.st_mode & MODE);
         let part = Part { name: step.name.clone(), made, mode, modified: modified(step.stat) };
@@ -162,20 +162,24 @@ fn part(step: &Step<'_>, first_names: &mut HashMap<u64, Vec<u8>>) -> Result<Opti
     })
 }
 
+struct Begun {
+    folder: OwnedFd,
+    /// It was there, on the way to something that is shown, and stays as it is.
+    was_there: bool,
+}
+
 /// Makes a tree.
 struct Writer {
     folder: Folder,
     /// The folders that were begun and have not ended, from the top.
-    open: Vec<OwnedFd>,
-    /// What is in the way of a file goes.
-    replaces: bool,
+    open: Vec<Begun>,
     bytes: u64,
 }
 
 impl Writer {
     fn new(folder: Folder) -> Result<Self, WorkspaceError> {
-        let open = vec![folder.open_folder("")?];
-        Ok(Self { folder, open, replaces: false, bytes: 0 })
+        let top = Begun { folder: folder.open_folder("")?, was_there: true };
+        Ok(Self { folder, open: vec![top], bytes: 0 })
     }
 
     fn write(mut self, mut parts: PartsEnd) -> Result<u64, WorkspaceError> {
@@ -196,28 +200,25 @@ impl Writer {
         let place = name.to_string_lossy().into_owned();
         if matches!(made, Made::FolderEnd) {
             // Only now: its mode may forbid what had to be made in it, and that has changed its time.
-            if let Some(done) = self.open.pop() {
+            if let Some(Begun { folder: done, was_there: false }) = self.open.pop() {
                 fchmod(&done, mode).and_then(|()| futimens(&done, &times(modified))).at(&place)?;
             }
             return Ok(());
         }
         // What it takes beside what is in it.
         self.bytes += BLOCK_BYTES;
-        let Some(parent) = self.open.last() else { return Err(internal("a folder ended that was not begun")) };
-        if self.replaces && !matches!(made, Made::Folder) {
-            match unlinkat(parent, &*name, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(error) => return Err(WorkspaceError::at(&place, error)),
-            }
-        }
+        let Some(Begun { folder: parent, .. }) = self.open.last() else {
+            return Err(internal("a folder ended that was not begun"));
+        };
         match made {
             Made::Folder => {
-                match mkdirat(parent, &*name, Mode::RWXU) {
-                    Ok(()) | Err(Errno::EXIST) => {}
+                let was_there = match mkdirat(parent, &*name, Mode::RWXU) {
+                    Ok(()) => false,
+                    Err(Errno::EXIST) => true,
                     Err(error) => return Err(WorkspaceError::at(&place, error)),
-                }
-                let begun = open_folder(parent.as_fd(), &*name).at(&place)?;
-                self.open.push(begun);
+                };
+                let folder = open_folder(parent.as_fd(), &*name).at(&place)?;
+                self.open.push(Begun { folder, was_there });
             }
             Made::File(file) => {
                 let content = make_file(parent.as_fd(), &name, &file, mode, modified).at(&place)?;
@@ -292,12 +293,15 @@ fn make_name(folder: &Folder, first: &[u8], parent: BorrowedFd<'_>, name: &CStri
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
     use std::path::Path;
+    use std::sync::Arc;
 
     use rustix::fs::{CWD, FileType, mknodat, open};
 
+    use super::super::place::Shown;
     use super::*;
 
     /// The users that read and write, where the test may be two.
@@ -313,12 +317,13 @@ mod tests {
     fn all_trees_are_kept_and_come_back_in_the_place_of_what_is_there() {
         let kept = tempfile::tempdir().unwrap();
         let trees: [_; 2] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
-        let opened = || Trees::OfSession(trees.iter().map(|tree| (handle(tree.path()), true)).collect());
+        let opened = || Trees::OfSession(trees.iter().map(|tree| (handle(tree.path()), Shown::default())).collect());
         let copy_trees = |from: Trees, to: Trees| {
             let (sender, parts) = mpsc::channel(PARTS_MAX);
             std::thread::scope(|scope| {
-                scope.spawn(move || read_all(from, 1 << 20, &sender).unwrap());
-                scope.spawn(move || write_all(to, parts)).join().unwrap()
+                let read = scope.spawn(move || read_all(from, 1 << 20, &sender));
+                let written = scope.spawn(move || write_all(to, parts)).join().unwrap();
+                read.join().unwrap().and(written)
             })
         };
         fs::write(trees[0].path().join("a"), "12345").unwrap();
@@ -331,6 +336,23 @@ mod tests {
         assert_eq!(copy_trees(open_kept(), opened()).unwrap(), 4 * BLOCK_BYTES);
         assert_eq!(fs::read_to_string(trees[0].path().join("a")).unwrap(), "12345");
         assert!(!trees[0].path().join("new").exists() && trees[1].path().join("b/c").is_dir());
+        // What is shown, and the way to it, is neither taken along nor touched.
+        let shown = Arc::new(HashSet::from([b"way/shown".to_vec(), b"link".to_vec()]));
+        let with_shown: [_; 2] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+        for (tree, text) in with_shown.iter().zip(["theirs", "its own"]) {
+            fs::create_dir_all(tree.path().join("way/shown/in it")).unwrap();
+            fs::write(tree.path().join("way/shown/file"), text).unwrap();
+            symlink(text, tree.path().join("link")).unwrap();
+        }
+        fs::write(with_shown[0].path().join("code's"), "1").unwrap();
+        set_mode(&with_shown[0].path().join("way"), 0o700);
+        set_mode(&with_shown[1].path().join("way"), 0o755);
+        let [from, to] =
+            with_shown.each_ref().map(|tree| Trees::OfSession(vec![(handle(tree.path()), Arc::clone(&shown))]));
+        copy_trees(from, to).unwrap();
+        let came = |path: &str| fs::read_to_string(with_shown[1].path().join(path)).unwrap();
+        assert_eq!((came("code's"), came("way/shown/file")), ("1".to_owned(), "its own".to_owned()));
+        assert_eq!(fs::metadata(with_shown[1].path().join("way")).unwrap().mode() & 0o777, 0o755);
         // One that has no such tree.
         assert!(copy_trees(open_kept(), Trees::OfSession(Vec::new())).is_err());
     }
@@ -355,7 +377,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 become_user(USERS[0]);
-                if let Err(error) = read(&from, bytes_max, &sender) {
+                if let Err(error) = read(&from, &Reach::all(Closed::Opened, bytes_max), &sender) {
                     let _ = sender.blocking_send(Err(error));
                 }
             });

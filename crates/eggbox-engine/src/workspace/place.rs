@@ -1,7 +1,9 @@
 //! Where a session's files are, and how the server gets hold of them: by nothing that the session names.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -30,9 +32,12 @@ pub(crate) struct Tree {
 #[derive(Debug, Clone)]
 struct Scratch {
     name: PathBuf,
-    /// Nothing is in it but what code has put there.
-    is_bare: bool,
+    shown: Shown,
 }
+
+/// Paths beneath a tree at which the sandbox shows something, as code did not put it there: the host's files where they lie
+/// beneath `/tmp`. Without any, nothing is in it but what code has put there.
+pub(super) type Shown = Arc<HashSet<Vec<u8>>>;
 
 /// The folder that has the workspace in it, and that the session cannot change.
 #[derive(Debug, Clone)]
@@ -54,7 +59,7 @@ pub(crate) enum Files {
 /// The same, opened.
 #[derive(Debug)]
 pub(super) enum Trees {
-    OfSession(Vec<(Folder, bool)>),
+    OfSession(Vec<(Folder, Shown)>),
     Kept(OwnedFd),
 }
 
@@ -107,7 +112,7 @@ impl Files {
         let failed = |error: Errno| WorkspaceError::Internal(io::Error::from(error));
         Ok(match self {
             Self::OfSession(place) => {
-                let folder = |(folder, is_bare)| (Folder::new(folder), is_bare);
+                let folder = |(folder, shown)| (Folder::new(folder), shown);
                 Trees::OfSession(place.open_all()?.into_iter().map(folder).collect())
             }
             Self::Kept(path) => Trees::Kept(openat(CWD, path, HANDLE, Mode::empty()).map_err(failed)?),
@@ -116,16 +121,16 @@ impl Files {
 }
 
 impl Trees {
-    /// That of this number, and whether nothing is in it but what code has put there; none beyond the last.
-    pub(super) fn get(&self, number: usize) -> Result<Option<(Folder, bool)>, WorkspaceError> {
+    /// That of this number, and what is shown in it; none beyond the last.
+    pub(super) fn get(&self, number: usize) -> Result<Option<(Folder, Shown)>, WorkspaceError> {
         match self {
             Self::OfSession(trees) => {
-                let Some((folder, is_bare)) = trees.get(number) else { return Ok(None) };
+                let Some((folder, shown)) = trees.get(number) else { return Ok(None) };
                 let folder = folder.duplicate().map_err(|error| WorkspaceError::Internal(error.into()))?;
-                Ok(Some((folder, *is_bare)))
+                Ok(Some((folder, Arc::clone(shown))))
             }
             Self::Kept(folder) => match open_in(folder, Path::new(&number.to_string())) {
-                Ok(tree) => Ok(Some((Folder::new(tree), true))),
+                Ok(tree) => Ok(Some((Folder::new(tree), Shown::default()))),
                 Err(Errno::NOENT) => Ok(None),
                 Err(error) => Err(WorkspaceError::Internal(error.into())),
             },
@@ -133,7 +138,7 @@ impl Trees {
     }
 
     /// The same, made where it is not there and can be.
-    pub(super) fn get_or_make(&self, number: usize) -> Result<(Folder, bool), WorkspaceError> {
+    pub(super) fn get_or_make(&self, number: usize) -> Result<(Folder, Shown), WorkspaceError> {
         if let Self::Kept(folder) = self {
             match mkdirat(folder, number.to_string(), Mode::RWXU) {
                 Ok(()) | Err(Errno::EXIST) => {}
@@ -153,17 +158,14 @@ impl Tree {
         let beneath_root = |path: &Path| path.strip_prefix("/").unwrap_or(path).to_owned();
         match &plan.session.trees {
             TreesPlan::Mounted { scratch, .. } => {
-                let tree = |tree: &FileSystemPlan| Scratch {
-                    name: beneath_root(&tree.path),
-                    is_bare: tree.shown == RootPlan::default(),
-                };
+                let tree = |tree: &FileSystemPlan| Scratch { name: beneath_root(&tree.path), shown: shown(tree) };
                 let scratch = scratch.iter().map(tree).collect();
                 Self { root: Root::OfProcess, name: beneath_root(&path), scratch, owner }
             }
             TreesPlan::Folders { .. } => {
                 let name = path.file_name().map(PathBuf::from).unwrap_or_default();
                 let folder = path.parent().map(PathBuf::from).unwrap_or_default();
-                let scratch = vec![Scratch { name: "tmp".into(), is_bare: true }];
+                let scratch = vec![Scratch { name: "tmp".into(), shown: Shown::default() }];
                 Self { root: Root::Folder(folder), name, scratch, owner }
             }
         }
@@ -177,8 +179,8 @@ impl Place {
         self.opened(|pid| self.tree.open(pid))
     }
 
-    /// The same on all its trees, the workspace first, each with whether nothing is in it but what code has put there.
-    fn open_all(&self) -> Result<Vec<(OwnedFd, bool)>, WorkspaceError> {
+    /// The same on all its trees, the workspace first, each with what is shown in it.
+    fn open_all(&self) -> Result<Vec<(OwnedFd, Shown)>, WorkspaceError> {
         self.opened(|pid| self.tree.open_all(pid))
     }
 
@@ -201,11 +203,11 @@ impl Tree {
         open_in(&self.root(pid)?, &self.name)
     }
 
-    fn open_all(&self, pid: Pid) -> Result<Vec<(OwnedFd, bool)>, Errno> {
+    fn open_all(&self, pid: Pid) -> Result<Vec<(OwnedFd, Shown)>, Errno> {
         let root = self.root(pid)?;
-        let workspace = std::iter::once((&self.name, true));
-        let scratch = self.scratch.iter().map(|Scratch { name, is_bare }| (name, *is_bare));
-        workspace.chain(scratch).map(|(name, is_bare)| Ok((open_in(&root, name)?, is_bare))).collect()
+        let workspace = std::iter::once((&self.name, Shown::default()));
+        let scratch = self.scratch.iter().map(|Scratch { name, shown }| (name, Arc::clone(shown)));
+        workspace.chain(scratch).map(|(name, shown)| Ok((open_in(&root, name)?, shown))).collect()
     }
 
     fn root(&self, pid: Pid) -> Result<OwnedFd, Errno> {
@@ -214,6 +216,14 @@ impl Tree {
             Root::Folder(path) => openat(CWD, path, HANDLE, Mode::empty()),
         }
     }
+}
+
+fn shown(tree: &FileSystemPlan) -> Shown {
+    let RootPlan { mounts, links, folders, files } = &tree.shown;
+    let made = links.iter().map(|(at, _)| at).chain(folders).chain(files.iter().map(|(at, _)| at));
+    let all = mounts.iter().map(|mount| &mount.path).chain(made);
+    let beneath = all.filter_map(|path| path.strip_prefix(&tree.path).ok());
+    Arc::new(beneath.map(|path| path.as_os_str().as_bytes().to_vec()).collect())
 }
 
 fn open_in(root: &OwnedFd, name: &Path) -> Result<OwnedFd, Errno> {

@@ -1,8 +1,10 @@
 //! A tree of files, gone through once: every folder before and after what is in it. How deep, how many and how large its
 //! parts may be is bounded.
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::LazyLock;
 
 use rustix::fs::{Dir, Stat};
 use rustix::io::Errno;
@@ -44,6 +46,22 @@ pub(super) enum Closed {
     Opened,
 }
 
+/// How far a walk goes.
+pub(super) struct Reach<'a> {
+    pub(super) closed: Closed,
+    /// The sizes of all files together may be that.
+    pub(super) bytes_max: u64,
+    /// Paths that are passed over, with all that is in them.
+    pub(super) left_out: &'a HashSet<Vec<u8>>,
+}
+
+impl Reach<'_> {
+    pub(super) fn all(closed: Closed, bytes_max: u64) -> Self {
+        static NOTHING: LazyLock<HashSet<Vec<u8>>> = LazyLock::new(HashSet::new);
+        Self { closed, bytes_max, left_out: &NOTHING }
+    }
+}
+
 /// A folder that is being gone through.
 struct Level {
     folder: OwnedFd,
@@ -55,11 +73,10 @@ struct Level {
 }
 
 /// Goes through the tree beneath `top`, in the order of the bytes of names. FIFOs, sockets and devices are passed over, as is
-/// what is gone when its turn comes. The sizes of all files together may be `bytes_max`.
+/// what is gone when its turn comes.
 pub(super) fn walk(
     top: OwnedFd,
-    closed: Closed,
-    bytes_max: u64,
+    reach: &Reach<'_>,
     mut visit: impl FnMut(Step<'_>) -> Result<(), WorkspaceError>,
 ) -> Result<(), WorkspaceError> {
     let (mut entries, mut bytes_seen, mut path) = (0, 0_u64, Vec::new());
@@ -80,6 +97,9 @@ pub(super) fn walk(
             path.push(b'/');
         }
         path.extend_from_slice(name.to_bytes());
+        if reach.left_out.contains(&path) {
+            continue;
+        }
         let folder = level.folder.as_fd();
         let Some(stat) = present(look(folder, &*name)).at(&text(&path))? else { continue };
         let what = match EntryKind::of(&stat) {
@@ -90,15 +110,15 @@ pub(super) fn walk(
         };
         if what == What::File {
             bytes_seen = bytes_seen.saturating_add(bytes(&stat));
-            if bytes_seen > bytes_max {
-                return Err(WorkspaceError::TreeTooLarge(TreeLimit::Bytes { bytes_max }));
+            if bytes_seen > reach.bytes_max {
+                return Err(WorkspaceError::TreeTooLarge(TreeLimit::Bytes { bytes_max: reach.bytes_max }));
             }
         }
         if what != What::Folder {
             visit(Step { path: &path, stat: &stat, folder, name: &name, what })?;
             continue;
         }
-        let Some(inner) = open(folder, &name, closed).at(&text(&path))? else {
+        let Some(inner) = open(folder, &name, reach.closed).at(&text(&path))? else {
             // Nobody may look into it.
             for what in [What::Folder, What::FolderEnd] {
                 visit(Step { path: &path, stat: &stat, folder, name: &name, what })?;
