@@ -33,6 +33,7 @@ use crate::openapi::{BodyRefusals, Flat};
     responses(
         (status = 200, description = "What the code wrote, and what the server has to say of it", body = Answer),
         BodyRefusals<Flat>,
+        (status = 409, description = "The session is hibernated and cannot be woken", body = FlatBody),
         (status = 503, description = "There is no room, or the server is ending", body = FlatBody),
     ),
 )]

@@ -37,6 +37,7 @@ const COUNT_MAX: u64 = 64;
         (status = 404, description = "There is no session of that name", body = V1Body<'_>),
         (status = 409, description = "It has what no copy can have, or a session of one of the names lives", body = V1Body<'_>),
         (status = 503, description = "There is no room, or the server is ending", body = V1Body<'_>),
+        (status = 507, description = "Checkpoints leave no room for the image of a large session", body = V1Body<'_>),
     ),
 )]
 pub(crate) async fn fork(

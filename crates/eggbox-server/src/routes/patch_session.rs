@@ -33,6 +33,7 @@ const FIELDS: [&str; 4] = ["labels", "checkpoints", "idle_seconds", "ttl_seconds
         (status = 200, description = "The session", body = SessionAnswer<'_>),
         BodyRefusals<V1>,
         (status = 404, description = "No session of that name lives", body = V1Body<'_>),
+        (status = 409, description = "It is hibernated and cannot be woken", body = V1Body<'_>),
     ),
 )]
 pub(crate) async fn patch_session(
