@@ -3,7 +3,12 @@
 import schemathesis
 
 
-FIELDS = {"begin_execution": ("timeout_seconds",), "run": ("timeout_seconds", "files"), "fork": ("ids",)}
+FIELDS = {
+    "create_session": ("env",),
+    "begin_execution": ("timeout_seconds",),
+    "run": ("timeout_seconds", "files"),
+    "fork": ("ids",),
+}
 
 
 @schemathesis.check
