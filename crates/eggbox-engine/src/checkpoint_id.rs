@@ -13,6 +13,11 @@ use crate::session_id::SessionId;
 pub struct CheckpointId(SessionId);
 
 impl CheckpointId {
+    /// One that no other has, of the owner of that session.
+    pub(crate) fn unique_beside(session: &SessionId) -> Self {
+        Self(SessionId::unique().of(session.owner().cloned()))
+    }
+
     #[must_use]
     pub fn owner(&self) -> Option<&Owner> {
         self.0.owner()

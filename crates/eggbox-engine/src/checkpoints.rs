@@ -141,6 +141,10 @@ impl Checkpoints {
                 continue;
             }
             match if is_new { Ok(None) } else { Manifest::read(&path) } {
+                Ok(Some(manifest)) if index.each.contains_key(&manifest.id) => {
+                    let (path, id) = (path.display(), &manifest.id);
+                    tracing::error!(%path, %id, "there is another checkpoint of that name: this one is left where it is");
+                }
                 Ok(Some(manifest)) if manifest.is_of_this_boot() => {
                     let stored = Stored::new(path, manifest, &self.used);
                     index.each.insert(stored.manifest.id.clone(), Arc::new(stored));
@@ -247,12 +251,11 @@ impl Checkpoints {
 
     /// How many bytes another may have at most.
     pub(crate) fn room(&self) -> u64 {
-        let automatic: u64 = self.all_automatic().iter().map(|stored| stored.manifest.bytes).sum();
+        let index = self.index();
+        let manifests = index.each.values().map(|stored| &stored.manifest);
+        let automatic = manifests.filter(|manifest| manifest.kind == CheckpointKind::Automatic);
+        let automatic: u64 = automatic.map(|manifest| manifest.bytes).sum();
         self.limits.bytes_max.saturating_sub(self.used().saturating_sub(automatic))
-    }
-
-    fn all_automatic(&self) -> Vec<Arc<Stored>> {
-        self.sorted(|manifest| manifest.kind == CheckpointKind::Automatic)
     }
 
     /// Has so many bytes free. Where that takes it, those go that nobody has asked for: of the owner who has most of them, the oldest.
@@ -264,7 +267,7 @@ impl Checkpoints {
         }
         while self.used().saturating_add(bytes) > bytes_max {
             let mut of_owners: HashMap<Option<Owner>, (u64, Arc<Stored>)> = HashMap::new();
-            for stored in self.all_automatic() {
+            for stored in self.sorted(|manifest| manifest.kind == CheckpointKind::Automatic) {
                 let owner = stored.manifest.id.owner().cloned();
                 let own = stored.manifest.bytes;
                 of_owners.entry(owner).and_modify(|(sum, _)| *sum += own).or_insert((own, stored));

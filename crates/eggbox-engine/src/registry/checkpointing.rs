@@ -29,7 +29,7 @@ impl Registry {
         session: &SessionId,
         id: CheckpointId,
     ) -> Result<CheckpointView, CheckpointError> {
-        if self.checkpoints().is_known(&id) {
+        if self.checkpoints().find(&id).is_some() {
             return Err(CheckpointError::Exists);
         }
         let stored = self.send_errand(session, |reply| Errand::Checkpoint { id, reply }).await?;
@@ -145,7 +145,7 @@ impl Registry {
             return;
         }
         session.tried = Some(now);
-        let id = CheckpointId::from(SessionId::unique().of(session.id.owner().cloned()));
+        let id = CheckpointId::unique_beside(&session.id);
         match self.draw(session, id, CheckpointKind::Automatic, last).await {
             Ok(_) => {}
             Err(error) => tracing::debug!(session = %session.id, error = chain(&error), "a session has no checkpoint"),

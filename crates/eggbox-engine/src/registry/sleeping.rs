@@ -137,7 +137,7 @@ impl Registry {
         reply: Option<Reply<()>>,
         shared: &Shared,
     ) -> Option<Asleep> {
-        let id = CheckpointId::from(SessionId::unique().of(session.id.owner().cloned()));
+        let id = CheckpointId::unique_beside(&session.id);
         let (record, what_it_was) = (session.history.record(), session.what_it_is());
         match self.draw(session, id, CheckpointKind::Asleep, shared.board.last()).await {
             Ok(stored) => Some(Asleep { stored, record, what_it_was, reply }),

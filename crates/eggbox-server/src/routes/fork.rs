@@ -52,11 +52,10 @@ pub(crate) async fn fork(
     let shown = names.clone();
     let named = names.into_iter().map(|name| caller.name(name)).collect();
     let views = app.engine.fork(&id, named).await.map_err(|error| match error {
-        ForkError::NoSession => Error::NoSession { id: id.to_string() },
+        ForkError::NoSession | ForkError::Refused(CreateError::NoCheckpoint) => Error::NoSession { id: id.to_string() },
         ForkError::Refused(CreateError::Exists) => {
             Error::SessionExists { id: shown.iter().map(ToString::to_string).collect::<Vec<_>>().join("` or `") }
         }
-        ForkError::Refused(CreateError::NoCheckpoint) => Error::NoSession { id: id.to_string() },
         ForkError::Refused(CreateError::Refused(error)) => error.into(),
     })?;
     let sessions = views.into_iter().map(|view| SessionAnswer::of_list(view, &app.engine)).collect::<Result<_, _>>()?;
