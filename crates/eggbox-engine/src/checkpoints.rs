@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use uuid::Uuid;
 
 pub(crate) use self::bases::{Base, Bases, Home, LocateError};
-pub(crate) use self::draft::Draft;
+pub(crate) use self::draft::{Draft, Drawn};
 pub use self::manifest::CheckpointKind;
 pub(crate) use self::manifest::Manifest;
 pub use self::transfer::{TransferError, export_checkpoint, import_checkpoint};
@@ -196,12 +196,11 @@ impl Checkpoints {
         &self,
         draft: Draft,
         manifest: Manifest,
-        base: &File,
-        home: Home,
+        Drawn { home, base, image, .. }: Drawn,
     ) -> Result<Arc<Stored>, StoreError> {
         self.make_room(manifest.bytes)?;
         let _making = self.making.read().unwrap_or_else(PoisonError::into_inner);
-        if self.bases.keep(base, draft.memory(), &home)? {
+        if self.bases.keep(&base, &image, &home)? {
             let bases = Arc::clone(&self.bases);
             std::thread::spawn(move || {
                 if let Err(error) = bases.read_files(&home) {

@@ -17,7 +17,7 @@ use eggbox_sandbox::wire::NestFailure;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-pub(crate) use self::likeness::{Drawn, Original, RestartError, undo};
+pub(crate) use self::likeness::{Original, RestartError, undo};
 use crate::config::{EngineConfig, EnvironmentConfig, Preload};
 use crate::engine::chain;
 use crate::environment_name::EnvironmentName;
@@ -216,6 +216,7 @@ impl Environment {
         session.set_share(Share::Full);
         // Now, so that nobody has to wait for it later.
         session.keep().await.map_err(SessionError::Channel)?;
+        session.look(&nest).await?;
         self.pool.put(session);
         Ok(())
     }

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use eggbox_sandbox::checkpoint::SHOWN_BYTES_MIN;
+use eggbox_sandbox::checkpoint::{SHOWN_BYTES_MIN, image_file, seal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -20,12 +20,20 @@ const TURN_MAX: Duration = Duration::from_secs(5);
 /// that counts as its session's.
 const SHOWN_BYTES_MAX: usize = 1 << 30;
 
+/// Files in memory that are kept for the next images, and how large: a page that is there already costs a fraction of a new one.
+const SPARE_MAX: usize = 2;
+const SPARE_BYTES_MAX: u64 = 8 << 20;
+
 /// For all images of a server.
 #[derive(Debug)]
 pub(crate) struct ImageRoom {
     turns: Semaphore,
     shown: Arc<Semaphore>,
+    spare: Spare,
 }
+
+/// Files that others had for their images, which nobody has any more.
+type Spare = Arc<Mutex<Vec<File>>>;
 
 /// An image.
 #[derive(Debug)]
@@ -44,11 +52,17 @@ enum Room {
     InMemory(#[expect(dead_code, reason = "as above")] OwnedSemaphorePermit),
     /// In memory, but nothing of it may be shown.
     Copied,
+    /// There, too, and the file is another's when nobody has this any more.
+    Lent {
+        writable: Option<File>,
+        spare: Spare,
+    },
 }
 
 impl ImageRoom {
     pub(crate) fn new() -> Self {
-        Self { turns: Semaphore::new(FORKED_AT_ONCE_MAX), shown: Arc::new(Semaphore::new(SHOWN_BYTES_MAX)) }
+        let (turns, shown) = (Semaphore::new(FORKED_AT_ONCE_MAX), Arc::new(Semaphore::new(SHOWN_BYTES_MAX)));
+        Self { turns, shown, spare: Arc::default() }
     }
 
     /// Waits for a turn, but not for long; none where all are taken.
@@ -56,12 +70,41 @@ impl ImageRoom {
         timeout(TURN_MAX, self.turns.acquire()).await.ok()?.ok()
     }
 
-    /// One in memory, with room for it, if there is some.
+    /// A file in memory for one, which may have been another's.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.map_or_else(image_file, Ok)
+    }
+
+    /// One in such a file, with room for it, if there is some.
     pub(crate) fn hold(&self, file: File) -> io::Result<SessionImage> {
+        seal(&file)?;
         let bytes = u32::try_from(file.metadata()?.len()).ok();
         let permit = bytes.and_then(|bytes| Arc::clone(&self.shown).try_acquire_many_owned(bytes).ok());
         Ok(SessionImage { file, room: permit.map_or(Room::Copied, Room::InMemory) })
     }
+
+    /// The same of one that is only ever copied. Whoever loads it cannot write to it, and has closed it before any code runs.
+    pub(crate) fn lend(&self, file: File) -> io::Result<SessionImage> {
+        let (readable, spare) = (read_only(&file)?, Arc::clone(&self.spare));
+        Ok(SessionImage { file: readable, room: Room::Lent { writable: Some(file), spare } })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let Self::Lent { writable, spare } = self else { return };
+        let mut spare = spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_small = |file: &File| file.metadata().is_ok_and(|metadata| metadata.len() <= SPARE_BYTES_MAX);
+        if spare.len() < SPARE_MAX {
+            spare.extend(writable.take().filter(is_small));
+        }
+    }
+}
+
+/// The same file for others, who cannot write to it.
+pub(crate) fn read_only(file: &File) -> io::Result<File> {
+    File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 impl SessionImage {
@@ -77,7 +120,7 @@ impl SessionImage {
 
     /// Whether sessions may be shown parts of it, which have it then as long as they live.
     pub(crate) fn may_be_shown(&self) -> bool {
-        !matches!(self.room, Room::Copied)
+        !matches!(self.room, Room::Copied | Room::Lent { .. })
     }
 
     /// From how many bytes on a run of pages is shown, and not copied.
@@ -104,7 +147,7 @@ mod tests {
     fn what_finds_no_room_is_copied() {
         let room = ImageRoom::new();
         let image = |megabytes: u64| {
-            let file = eggbox_sandbox::memory_file(c"image", b"").unwrap();
+            let file = image_file().unwrap();
             file.set_len(megabytes << 20).unwrap();
             Arc::new(room.hold(file).unwrap())
         };
@@ -117,5 +160,25 @@ mod tests {
         drop(held);
         assert_eq!(image(600).shown_bytes_min(), SHOWN_BYTES_MIN);
         assert_eq!(image(5000).shown_bytes_min(), u64::MAX);
+    }
+
+    #[test]
+    fn a_file_that_was_lent_is_the_next_ones_as_soon_as_nobody_has_it() {
+        use std::os::unix::fs::FileExt;
+        let room = ImageRoom::new();
+        let file = room.file().unwrap();
+        file.write_all_at(b"one", 0).unwrap();
+        let image = Arc::new(room.lend(file).unwrap());
+        assert!(!image.may_be_shown() && image.file().write_at(b"x", 0).is_err());
+        let inode = |file: &File| rustix::fs::fstat(file).unwrap().st_ino;
+        let other = room.file().unwrap();
+        assert_ne!(inode(&other), inode(image.file()));
+        let lent = inode(image.file());
+        drop(image);
+        let again = room.file().unwrap();
+        assert_eq!(inode(&again), lent);
+        again.set_len(SPARE_BYTES_MAX + 1).unwrap();
+        drop(room.lend(again).unwrap());
+        assert_ne!(inode(&room.file().unwrap()), lent);
     }
 }

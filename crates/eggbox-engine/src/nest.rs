@@ -8,11 +8,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use eggbox_sandbox::cgroup::{Group, Share};
-use eggbox_sandbox::checkpoint::{MappedFile, mapped_by};
+use eggbox_sandbox::checkpoint::{Layout, MappedFile, mapped_by};
 use eggbox_sandbox::plan::{GroupsPlan, Plan};
 use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::wire::{Exit, FromNest, NestFailure, ToNest, WIRE_VERSION};
@@ -123,6 +123,8 @@ struct Shared {
     pidfd: OwnedFd,
     /// The memory that its sessions share, where they do.
     base: Option<OwnedFd>,
+    /// How the memory of its sessions lay that was looked at last: that of others lies alike.
+    layout: Mutex<Weak<Layout>>,
     /// Files that every session of it finds.
     files: Mutex<KnownFiles>,
     slots: Slots,
@@ -314,6 +316,7 @@ impl Nest {
             control,
             pidfd,
             base,
+            layout: Mutex::default(),
             files: Mutex::default(),
             slots,
             state,
@@ -403,6 +406,17 @@ impl Nest {
     /// The memory that its sessions share, where they do.
     pub(crate) fn base(&self) -> Option<BorrowedFd<'_>> {
         self.shared.base.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The same layout of one of its sessions, in the place that it has already where another lies alike.
+    pub(crate) fn shared_layout(&self, layout: Layout) -> Arc<Layout> {
+        let mut last = self.shared.layout.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(same) = last.upgrade().filter(|last| **last == layout) {
+            return same;
+        }
+        let layout = Arc::new(layout);
+        *last = Arc::downgrade(&layout);
+        layout
     }
 
     /// What its sessions may use: `limits`, but for what its own plan has of them.

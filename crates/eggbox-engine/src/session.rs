@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use eggbox_sandbox::cgroup::Share;
+use eggbox_sandbox::checkpoint::Layout;
 use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::status::Status;
 use eggbox_sandbox::wire::{
-    Exit, FrameError, FromSession, HEADER_BYTES, KIND_WARM_UP, SESSION_FRAME_BYTES_MAX, environment_request,
-    lower_request, numbered_request,
+    Exit, FrameError, FromSession, HEADER_BYTES, KIND_WARM_UP, LAYOUT_HAS_CHANGED, SESSION_FRAME_BYTES_MAX,
+    environment_request, lower_request, numbered_request,
 };
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
@@ -92,6 +93,8 @@ pub enum SessionError {
     NoDiskSpace,
     #[error("the image cannot be loaded: {why}")]
     NotLoaded { why: String },
+    #[error("the image cannot be loaded: {LAYOUT_HAS_CHANGED}")]
+    LayoutChanged,
     #[error("the session's channel broke")]
     Channel(#[from] io::Error),
 }
@@ -130,6 +133,8 @@ pub(crate) struct Session {
     given_up: Option<u64>,
     /// The memory that it has in common with others, where that is another nest's than the one that it is in.
     base: Option<Arc<Base>>,
+    /// How its memory lies before it has run any code, where somebody has looked.
+    layout: Option<Arc<Layout>>,
     /// Images that parts of its memory may be shown from.
     images: Vec<Arc<SessionImage>>,
     /// What it was when it tried to take a checkpoint by itself last.
@@ -234,6 +239,7 @@ impl Session {
             tree: Tree::of(nest.plan(), note.slot),
             given_up: None,
             base: None,
+            layout: None,
             images: Vec::new(),
             tried: None,
             file_changes: Arc::default(),

@@ -10,11 +10,14 @@ mod capture;
 mod image;
 mod maps;
 mod relocation;
+mod work;
 
 pub use capture::{Bounds, CaptureError, Captured, LargeRun, capture, image_file, seal};
+pub use image::{Image, ImageError, Place, SHOWN_BYTES_MIN};
+pub use relocation::{MappedFile, mapped_by};
+pub use work::{Given, Layout, work};
 #[cfg(feature = "native")]
-pub(crate) use image::{Content, Image, Mapping, Protection, Run, Source};
-pub use image::{ImageError, Place, SHOWN_BYTES_MIN};
-#[cfg(feature = "native")]
-pub(crate) use maps::{Found, Identity, Known, read_maps};
-pub use relocation::{MappedFile, RelocationError, mapped_by, mapped_files, relocate};
+pub(crate) use {
+    maps::Identity,
+    work::{Batch, HAS_TO_BE, HEAD_BYTES, Head, Piece, Span, Step, Table, WantedFile, elsewhere, mapped_pages},
+};

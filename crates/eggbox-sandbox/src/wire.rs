@@ -69,11 +69,13 @@ pub const LOWER_BYTES: usize = 24;
 /// The kind of the wish that a session stand still for an image to be taken of it. Body as for [`KIND_RESUME`]. It goes on with the
 /// next request.
 pub const KIND_STAND_STILL: u8 = b'P';
-/// The kind of the order to become what an image says. Body: a number of the server's, as for [`KIND_RESUME`], and from how many
-/// bytes on a run of pages is shown from the image and not copied (two u64, little endian), sent by itself and with three
-/// descriptors and more: the tables of the image, its pages, the base that it is of, and other images that it shows parts of. What the session has become answers as to [`KIND_RESUME`]; where it cannot become
-/// that, it refuses and is what it was.
+/// The kind of the order to become what an image says. Body as for [`KIND_RESUME`], sent by itself and with three descriptors and more:
+/// the work that this takes (see [`work`](crate::checkpoint::work)), the pages of the image, the base that it is of, and other images
+/// that it shows parts of. What the session has become answers as to [`KIND_RESUME`]; where it cannot become that, it refuses and is what
+/// it was.
 pub const KIND_BECOME: u8 = b'B';
+/// What it says where the work is for it as it was before, but not as it is.
+pub const LAYOUT_HAS_CHANGED: &str = "its memory lies otherwise than it did";
 /// How many descriptors at least.
 pub const BECOME_DESCRIPTORS: usize = 3;
 /// How many further images at most.
@@ -82,15 +84,13 @@ pub const BECOME_IMAGES_MAX: usize = 8;
 /// same in them. Body: a number of the server's, as for [`KIND_RESUME`], then for each part where it begins and ends, where it is in
 /// the image, and its protection (four u64 each, all little endian), sent by itself and with the image. It answers as to
 /// [`KIND_RESUME`], whether it could or not, and stands still.
-pub const KIND_SHOW: u8 = b'S';
+pub const KIND_SHOW: u8 = b'V';
 /// How many parts at most.
 pub const SHOW_RUNS_MAX: usize = 32;
-/// Bytes of that body.
-pub const BECOME_BYTES: usize = 16;
 /// Bytes of an execution request's body.
 pub const EXECUTE_BYTES: usize = 32;
 /// What both ends of the channels must agree on, for a server to take over what another build has left.
-pub const WIRE_VERSION: u32 = 5;
+pub const WIRE_VERSION: u32 = 6;
 const KIND_READY: u8 = b'R';
 const KIND_REFUSED: u8 = b'F';
 const KIND_DONE: u8 = b'D';
@@ -353,15 +353,6 @@ pub fn input_request(sequence: u64, ordinal: u64, length: Option<u64>) -> Result
 pub fn environment_request(asked: u64, length: u64) -> Result<Vec<u8>, FrameError> {
     let numbers = [asked, length];
     Ok([&header(KIND_ENVIRONMENT, ENVIRONMENT_BYTES)?[..], &numbers.map(u64::to_le_bytes).concat()].concat())
-}
-
-/// The order to become what an image says; see [`KIND_BECOME`].
-///
-/// # Errors
-/// Never: its length fits.
-pub fn become_request(asked: u64, shown_bytes_min: u64) -> Result<Vec<u8>, FrameError> {
-    let numbers = [asked, shown_bytes_min];
-    Ok([&header(KIND_BECOME, BECOME_BYTES)?[..], &numbers.map(u64::to_le_bytes).concat()].concat())
 }
 
 /// The order to have parts of memory from an image; see [`KIND_SHOW`]. Of more than [`SHOW_RUNS_MAX`] the largest.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use eggbox_sandbox::checkpoint::{MappedFile, mapped_files, relocate};
+use eggbox_sandbox::checkpoint::{Image, MappedFile};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -176,8 +176,8 @@ impl Bases {
 
     /// Has everything there that an image of this base needs to be loaded behind another nest. Blocks for as long as the disk takes,
     /// which is long for the first image of a nest. Returns whether there are files that nobody has read yet.
-    pub(crate) fn keep(&self, base: &File, image: &File, home: &Home) -> io::Result<bool> {
-        let files = mapped_files(image).map_err(io::Error::other)?;
+    pub(crate) fn keep(&self, base: &File, image: &Image, home: &Home) -> io::Result<bool> {
+        let files = image.files();
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut note = match notes.get(&home.base) {
             Some(note) => note.clone(),
@@ -237,8 +237,8 @@ impl Bases {
         self.write_note(&home.base, &note)
     }
 
-    /// The tables of an image of the base of that name, as they are here.
-    pub(crate) fn locate(&self, base: &str, image: &File, home: &Home) -> Result<OwnedFd, LocateError> {
+    /// An image of the base of that name, as it is here.
+    pub(crate) fn locate(&self, base: &str, image: Image, home: &Home) -> Result<Image, LocateError> {
         let other = |error: io::Error| LocateError::Other(error.to_string());
         let note = read_note(&self.note_path(base)).map_err(other)?.ok_or(LocateError::NoBase)?;
         let here = Note::new(&home.build);
@@ -250,7 +250,7 @@ impl Bases {
             }
         }
         let mut changed = None;
-        let tables = relocate(image, |file| {
+        let located = image.relocated(|file| {
             let path = String::from_utf8_lossy(&file.path).into_owned();
             let opened = open(home, &file.path)?;
             if self.is_same(&note, &path, &opened)? {
@@ -259,10 +259,10 @@ impl Bases {
             changed = Some(path);
             Err(io::ErrorKind::NotFound.into())
         });
-        match (tables, changed) {
-            (Ok(tables), _) => Ok(tables),
+        match (located, changed) {
+            (Ok(located), _) => Ok(located),
             (Err(_), Some(path)) => Err(LocateError::Changed { path }),
-            (Err(error), None) => Err(LocateError::Other(crate::engine::chain(&error))),
+            (Err(error), None) => Err(other(error)),
         }
     }
 

@@ -5,7 +5,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Manifest, clear, unique};
+use eggbox_sandbox::checkpoint::Image;
+
+use super::{Home, Manifest, clear, unique};
 use crate::workspace::Files;
 
 pub(super) const MEMORY: &str = "memory";
@@ -20,6 +22,17 @@ pub(crate) struct Draft {
     folder: PathBuf,
     memory: File,
     is_whole: bool,
+}
+
+/// What was written down.
+#[derive(Debug)]
+pub(crate) struct Drawn {
+    /// The nest that it is of, and the base that this has.
+    pub(crate) home: Home,
+    pub(crate) base: File,
+    pub(crate) image: Image,
+    /// Of its memory and its files.
+    pub(crate) bytes: u64,
 }
 
 impl Draft {

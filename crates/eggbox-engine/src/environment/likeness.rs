@@ -1,20 +1,19 @@
 //! Sessions that are made like others: with a fresh interpreter, or going on from an image.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::checkpoint::{Captured, MappedFile, image_file, seal};
+use eggbox_sandbox::checkpoint::{Captured, Given, Image, Layout, MappedFile, work};
 use eggbox_sandbox::plan::SessionNamespaces;
 
 use super::Environment;
-use crate::checkpoints::{Base, Draft, Home, LocateError, Stored};
+use crate::checkpoints::{Base, Draft, Drawn, Home, LocateError, Stored};
 use crate::engine::chain;
 use crate::history::{History, Record};
-use crate::image::SessionImage;
+use crate::image::{SessionImage, read_only};
 use crate::nest::Nest;
 use crate::outcome::Death;
 use crate::session::{Session, SessionError};
@@ -32,22 +31,14 @@ pub(crate) struct Original {
     pub(crate) record: Record,
     pub(crate) variables: BTreeMap<String, String>,
     image: Arc<SessionImage>,
+    /// What stands at its beginning, where that was read.
+    tables: Option<Arc<Image>>,
     /// Others that it has parts of.
     shown: Vec<Arc<SessionImage>>,
     /// The nest behind which it was taken, and that which has its base.
     nest: String,
     base: String,
     files: Files,
-}
-
-/// What was written down.
-#[derive(Debug)]
-pub(crate) struct Drawn {
-    /// The nest that it is of, and the base that this has.
-    pub(crate) home: Home,
-    pub(crate) base: File,
-    /// Of its memory and its files.
-    pub(crate) bytes: u64,
 }
 
 /// Why a session has no fresh interpreter.
@@ -67,6 +58,7 @@ impl Original {
             record: manifest.record.clone(),
             variables: manifest.variables.clone(),
             image: Arc::new(SessionImage::kept(stored.memory()?, stored.memory_room())),
+            tables: None,
             shown: Vec::new(),
             nest: manifest.nest.clone(),
             base: manifest.base.clone(),
@@ -142,18 +134,20 @@ impl Environment {
         let on_disk = if is_large { checkpoints.scratch_file().ok() } else { None };
         let (file, is_on_disk) = match on_disk {
             Some(file) => (file, true),
-            None => (image_file()?, false),
+            None => (self.common.images.file()?, false),
         };
         let place = session.stand_still(wait_max).await?;
         let _turn = self.common.images.turn().await.ok_or(SessionError::ForksBusy)?;
         let room = if is_on_disk { checkpoints.room() } else { u64::MAX };
-        let Captured { large, files } = session.capture(place, base, &file, room, checkpoints.folder(), &shown).await?;
-        check_files(files, &nest).await?;
+        let captured = session.capture(place, base, &file, room, checkpoints.folder(), &shown).await?;
+        let Captured { image: tables, large } = captured;
+        check_files(tables.files(), &nest).await?;
         let image = if is_on_disk {
             let scratch = checkpoints.scratch(file.metadata()?.len()).map_err(|_| SessionError::NoDiskSpace)?;
             SessionImage::on_disk(read_only(&file)?, scratch)
+        } else if tables.is_only_copied() {
+            self.common.images.lend(file)?
         } else {
-            seal(&file)?;
             self.common.images.hold(file)?
         };
         let image = Arc::new(image);
@@ -165,6 +159,7 @@ impl Environment {
             record: session.history.record(),
             variables: session.history.variables(),
             image,
+            tables: Some(Arc::new(tables)),
             nest: nest.note.name.clone(),
             base: base_name,
             files: Files::OfSession(session.place()),
@@ -187,11 +182,11 @@ impl Environment {
         let _turn = self.common.images.turn().await.ok_or(SessionError::ForksBusy)?;
         let (checkpoints, memory) = (&self.common.checkpoints, draft.memory());
         // It has to have everything itself.
-        let captured =
-            session.capture(place, base.try_clone()?, memory, checkpoints.room(), checkpoints.folder(), &[]).await?;
-        check_files(captured.files, &nest).await?;
+        let (own, room) = (base.try_clone()?, checkpoints.room());
+        let Captured { image, .. } = session.capture(place, own, memory, room, checkpoints.folder(), &[]).await?;
+        check_files(image.files(), &nest).await?;
         let files = copy_all(&Files::OfSession(session.place()), &draft.files(), workers).await.map_err(not_carried)?;
-        Ok(Drawn { home, base: base.into(), bytes: draft.memory().metadata()?.len() + files })
+        Ok(Drawn { home, base: base.into(), image, bytes: draft.memory().metadata()?.len() + files })
     }
 
     /// The base that an image has, where that is not the nest's own.
@@ -205,18 +200,103 @@ impl Environment {
         found.map(Some).map_err(lost)
     }
 
-    /// The tables that an image has here.
-    async fn locate(&self, original: &Original, nest: &Nest) -> Result<OwnedFd, SessionError> {
-        if original.nest == nest.note.name {
-            return Ok(original.image.as_fd().try_clone_to_owned()?);
+    /// What a session of that layout has to do to become it.
+    async fn work(
+        &self,
+        original: &Original,
+        nest: &Nest,
+        layout: Arc<Layout>,
+        has_its_base: bool,
+    ) -> Result<OwnedFd, SessionError> {
+        let Original { image, tables, shown, .. } = original;
+        let (file, tables) = (image.file().try_clone()?, tables.clone());
+        let given = Given { shown: shown.len(), shown_bytes_min: image.shown_bytes_min(), has_its_base };
+        let is_from_elsewhere = original.nest != nest.note.name;
+        let home = if is_from_elsewhere { Some(nest.home(&self.common.config.build)?) } else { None };
+        let (checkpoints, base) = (Arc::clone(&self.common.checkpoints), original.base.clone());
+        // It may have to read files, and what it works out may be large.
+        let worked_out = tokio::task::spawn_blocking(move || {
+            let tables = match tables {
+                Some(tables) => tables,
+                None => Arc::new(Image::read(&file).map_err(|error| chain(&error))?),
+            };
+            let tables = match home {
+                Some(home) => {
+                    let located = checkpoints.bases().locate(&base, (*tables).clone(), &home);
+                    Arc::new(located.map_err(|error| error.to_string())?)
+                }
+                None => tables,
+            };
+            work(&tables, &layout, given).map_err(|error| error.to_string())
+        });
+        let work = worked_out.await.map_err(io::Error::other)?;
+        work.map(OwnedFd::from).map_err(|why| SessionError::NotLoaded { why })
+    }
+
+    /// Has a session that has run no code become what was taken there.
+    async fn load(
+        &self,
+        session: &mut Session,
+        original: &Original,
+        nest: &Nest,
+        wait_max: Duration,
+    ) -> Result<(), SessionError> {
+        let foreign = self.foreign_base(original, nest)?;
+        let base = match &foreign {
+            Some(base) => base.as_fd(),
+            None => base_in(nest)?,
+        };
+        let mut is_again = false;
+        loop {
+            let layout = session.layout(nest, is_again).await?;
+            let work = self.work(original, nest, layout, foreign.is_none()).await?;
+            match session.become_image(work.as_fd(), &original.image, base, &original.shown, wait_max).await {
+                // It has done something since it was looked at. It does nothing now.
+                Err(SessionError::LayoutChanged) if !is_again => is_again = true,
+                other => break other?,
+            }
         }
-        let (home, image) = (nest.home(&self.common.config.build)?, original.image.as_fd().try_clone_to_owned()?);
-        let (checkpoints, name) = (Arc::clone(&self.common.checkpoints), original.base.clone());
-        // It may have to read files.
-        let located =
-            tokio::task::spawn_blocking(move || checkpoints.bases().locate(&name, &image.into(), &home)).await;
-        let not_loaded = |error: LocateError| SessionError::NotLoaded { why: error.to_string() };
-        located.map_err(io::Error::other)?.map_err(not_loaded)
+        session.set_base(foreign.clone())?;
+        Ok(session.history.set_variables(original.variables.clone())?)
+    }
+
+    /// A session that is nobody's yet and has run nothing, with the limits, labels and policy of `record`, and with those files.
+    pub(crate) async fn blank_session(
+        &self,
+        record: &Record,
+        files: &Files,
+        workers: &Workers,
+    ) -> Result<Session, SessionError> {
+        let nest = self.living_nest().await?;
+        // What variables it has, it has from the image.
+        let session = self.session_like(record, BTreeMap::new(), &nest).await?;
+        match copy_all(files, &Files::OfSession(session.place()), workers).await {
+            Ok(_) => Ok(session),
+            Err(error) => {
+                undo(session).await;
+                Err(not_carried(error))
+            }
+        }
+    }
+
+    /// Has such a session go on from there.
+    pub(crate) async fn go_on(
+        &self,
+        mut session: Session,
+        original: &Original,
+        wait_max: Duration,
+    ) -> Result<Session, SessionError> {
+        let loaded = async {
+            let nest = self.living_nest().await?;
+            self.load(&mut session, original, &nest, wait_max).await
+        };
+        match loaded.await {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                undo(session).await;
+                Err(error)
+            }
+        }
     }
 
     /// A session that is nobody's yet, and goes on from there, with the limits, labels and policy of `like`; or of the original.
@@ -228,29 +308,10 @@ impl Environment {
         workers: &Workers,
         wait_max: Duration,
     ) -> Result<Session, SessionError> {
-        let nest = self.living_nest().await?;
-        let (foreign, tables) = (self.foreign_base(original, &nest)?, self.locate(original, &nest).await?);
         let like = like.unwrap_or(&original.record);
         let record = Record { asked: like.asked.and(&asked), ..like.clone() };
-        // What variables it has, it has from the image.
-        let mut session = self.session_like(&record, BTreeMap::new(), &nest).await?;
-        let made = async {
-            copy_all(&original.files, &Files::OfSession(session.place()), workers).await.map_err(not_carried)?;
-            let base = match &foreign {
-                Some(base) => base.as_fd(),
-                None => base_in(&nest)?,
-            };
-            session.become_image(tables.as_fd(), &original.image, base, &original.shown, wait_max).await?;
-            session.set_base(foreign.clone())?;
-            Ok(session.history.set_variables(original.variables.clone())?)
-        };
-        match made.await {
-            Ok(()) => Ok(session),
-            Err(error) => {
-                undo(session).await;
-                Err(error)
-            }
-        }
+        let blank = self.blank_session(&record, &original.files, workers).await?;
+        self.go_on(blank, original, wait_max).await
     }
 
     /// A session that takes the place of `other`, and goes on from there.
@@ -305,11 +366,6 @@ async fn check_files(files: Vec<MappedFile>, nest: &Arc<Nest>) -> Result<(), Ses
     let nest = Arc::clone(nest);
     let checked = tokio::task::spawn_blocking(move || nest.check_files(files)).await.map_err(io::Error::other)?;
     checked.map_err(|why| SessionError::NotCarried { why })
-}
-
-/// The same file for others, who cannot write to it.
-fn read_only(file: &File) -> io::Result<File> {
-    File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 fn not_carried(error: WorkspaceError) -> SessionError {

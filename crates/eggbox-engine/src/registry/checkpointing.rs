@@ -9,7 +9,7 @@ use crate::checkpoint_id::CheckpointId;
 use crate::checkpoint_view::CheckpointView;
 use crate::checkpoints::{CheckpointKind, Manifest, StoreError, Stored};
 use crate::engine::{CheckpointError, chain};
-use crate::environment::{Drawn, Environment, Original};
+use crate::environment::{Environment, Original};
 use crate::history::Record;
 use crate::inheritance::Ended;
 use crate::names::Sleeper;
@@ -115,17 +115,17 @@ impl Registry {
         let checkpoints = Arc::clone(self.checkpoints());
         let draft = checkpoints.draft().map_err(StoreError::from)?;
         let drawn = environment.draw(session, &draft, &self.workers, CHECKPOINT_MAX).await;
-        let Drawn { home, base, bytes } = drawn.map_err(refused)?;
+        let drawn = drawn.map_err(refused)?;
         let (history, record) = (Arc::clone(&session.history), session.history.record());
         let (variables, executions) = (history.variables(), history.last_number());
-        let mut manifest = Manifest::new(id, kind, record, [home.nest.clone(), home.base.clone()]);
-        (manifest.variables, manifest.bytes) = (variables, bytes);
+        let mut manifest = Manifest::new(id, kind, record, [drawn.home.nest.clone(), drawn.home.base.clone()]);
+        (manifest.variables, manifest.bytes) = (variables, drawn.bytes);
         (manifest.executions, manifest.last_number) = (executions, last_number);
         let committed = tokio::task::spawn_blocking(move || {
             if manifest.kind == CheckpointKind::Asleep {
                 manifest.bytes += history.write_to(&draft.history_folder()?)?;
             }
-            checkpoints.commit(draft, manifest, &base, home)
+            checkpoints.commit(draft, manifest, drawn)
         });
         let stored = committed.await.map_err(|error| StoreError::Io(error.into()))??;
         if kind == CheckpointKind::Asked {

@@ -15,8 +15,8 @@ use crate::environment::undo;
 use crate::outcome::Death;
 use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
-use crate::session_limits::AskedLimits;
 use crate::view::SessionView;
+use crate::workspace::Files;
 
 /// The wish that a session be forked, for its task.
 #[derive(Debug)]
@@ -93,18 +93,38 @@ impl Registry {
     pub(super) async fn fork_now(&self, session: &mut Session, Fork { children, _in_flight }: Fork) {
         let end = Instant::now() + FORK_MAX;
         let left = || end.saturating_duration_since(Instant::now());
+        let (record, files) = (session.history.record(), Files::OfSession(session.place()));
+        let (parent, workers) = (session.id.clone(), &self.workers);
+        let mut first = None;
         let mut captured = match self.environment_of(&session.id, &session.history) {
-            Ok(environment) => environment.original(session, left()).await.map(|original| (original, environment)),
+            Ok(environment) => {
+                // Its first child comes to be, but for its memory, while that is copied.
+                let blank = environment.blank_session(&record, &files, workers);
+                let (original, blank) = tokio::join!(environment.original(session, left()), blank);
+                first = Some(blank);
+                original.map(|original| (original, environment))
+            }
             Err(error) => Err(error),
         };
         for (name, forked) in children {
+            let blank = first.take();
             let child = match &captured {
                 Ok((original, environment)) => {
-                    let made =
-                        environment.session_from(original, None, AskedLimits::default(), &self.workers, left()).await;
-                    self.begin_child(made, name, session.id.clone(), None).await
+                    let made = async {
+                        let blank = match blank {
+                            Some(blank) => blank?,
+                            None => environment.blank_session(&record, &files, workers).await?,
+                        };
+                        environment.go_on(blank, original, left()).await
+                    };
+                    self.begin_child(made.await, name, parent.clone(), None).await
                 }
-                Err(error) => Err(again(error)),
+                Err(error) => {
+                    if let Some(Ok(blank)) = blank {
+                        undo(blank).await;
+                    }
+                    Err(again(error))
+                }
             };
             if let Err(error) = &child {
                 // None of them is wanted any more, and each might take as long.

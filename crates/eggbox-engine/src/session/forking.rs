@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::checkpoint::{Bounds, CaptureError, Captured, LargeRun, Place as ImagePlace, capture};
+use eggbox_sandbox::checkpoint::{Bounds, CaptureError, Captured, LargeRun, Layout, Place as ImagePlace, capture};
 use eggbox_sandbox::wire::{
-    BECOME_IMAGES_MAX, FromSession, KIND_STAND_STILL, become_request, numbered_request, show_request,
+    BECOME_IMAGES_MAX, FromSession, KIND_BECOME, KIND_STAND_STILL, LAYOUT_HAS_CHANGED, numbered_request, show_request,
 };
 
 use super::{Session, SessionError};
@@ -19,6 +19,7 @@ use crate::clock::Moment;
 use crate::engine::chain;
 use crate::history::History;
 use crate::image::SessionImage;
+use crate::nest::Nest;
 use crate::session_id::SessionId;
 use crate::wanted::Checkpointing;
 
@@ -123,13 +124,33 @@ impl Session {
         }
     }
 
-    /// Becomes what the image says, with these tables, which is of that base and has parts of those others.
+    /// How its memory lies, as one of that nest which has run no code: as it was when somebody looked, or now.
+    pub(crate) async fn layout(&mut self, nest: &Nest, is_now: bool) -> Result<Arc<Layout>, SessionError> {
+        if let Some(layout) = self.layout.take_if(|_| !is_now) {
+            return Ok(layout);
+        }
+        let pid = self.process.pid().ok_or(SessionError::Closed)?;
+        let Some(base) = nest.base() else { return Err(SessionError::Unready) };
+        let base = base.try_clone_to_owned()?;
+        let read = tokio::task::spawn_blocking(move || Layout::read(pid, base));
+        Ok(nest.shared_layout(read.await.map_err(io::Error::other)??))
+    }
+
+    /// Looks how its memory lies, so that nobody has to wait for that later.
+    pub(crate) async fn look(&mut self, nest: &Nest) -> Result<(), SessionError> {
+        if nest.base().is_some() {
+            self.layout = Some(self.layout(nest, true).await?);
+        }
+        Ok(())
+    }
+
+    /// Becomes what the image says by that work, which is of that base and has parts of those others.
     ///
     /// # Errors
-    /// Where it does not; it must not be used then.
+    /// Where it does not; it must not be used then, but where its layout has changed.
     pub(crate) async fn become_image(
         &mut self,
-        tables: BorrowedFd<'_>,
+        work: BorrowedFd<'_>,
         image: &Arc<SessionImage>,
         base: BorrowedFd<'_>,
         shown: &[Arc<SessionImage>],
@@ -140,14 +161,14 @@ impl Session {
         if image.may_be_shown() {
             self.images.push(Arc::clone(image));
         }
-        let request = become_request(asked, image.shown_bytes_min())?;
         let others = shown.iter().map(|image| image.as_fd());
-        let descriptors: Vec<_> = [tables, image.as_fd(), base].into_iter().chain(others).collect();
-        if !self.process.ask_with(&request, &descriptors) {
+        let descriptors: Vec<_> = [work, image.as_fd(), base].into_iter().chain(others).collect();
+        if !self.process.ask_with(&numbered_request(KIND_BECOME, asked)?, &descriptors) {
             return Err(SessionError::Closed);
         }
         match self.next_frame(wait_max).await {
             Ok(FromSession::Idle { asked: of, .. }) if of == asked => Ok(()),
+            Ok(FromSession::Refused(why)) if why == LAYOUT_HAS_CHANGED => Err(SessionError::LayoutChanged),
             Ok(FromSession::Refused(why)) => Err(SessionError::NotLoaded { why }),
             Err(SessionError::Closed | SessionError::Slow) => {
                 Err(SessionError::NotLoaded { why: "its memory could not be laid out again".to_owned() })

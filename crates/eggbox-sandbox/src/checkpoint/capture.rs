@@ -12,8 +12,7 @@ use rustix::process::Pid;
 
 use super::image::{Content, Image, Mapping, Place, Run, SHARED_BYTES_MIN, SHOWN_BYTES_MIN, Source};
 use super::maps::{Found, Identity, Known, read_maps};
-use super::relocation::{MappedFile, files};
-use crate::sys::{self, OwnPages};
+use crate::sys::memory::{OwnPages, VECTOR_MAX, all_own_pages, own_pages, read_process};
 
 /// Copied at once.
 const PORTION_BYTES: u64 = 256 << 10;
@@ -50,10 +49,9 @@ pub struct Bounds<'a> {
 /// What was captured.
 #[derive(Debug)]
 pub struct Captured {
+    pub image: Image,
     /// The largest parts.
     pub large: Vec<LargeRun>,
-    /// The files that it shows parts of, each once.
-    pub files: Vec<MappedFile>,
 }
 
 /// A part of an image that is so large that its session can be shown it, in the place of the memory that it was copied from.
@@ -86,7 +84,7 @@ pub fn seal(file: &File) -> io::Result<()> {
     Ok(fcntl_add_seals(file, seals)?)
 }
 
-/// Fills `file`, which is empty, with an image of the process `pid`, which stands still at `place` and shares `base` with its
+/// Fills `file`, all of it, with an image of the process `pid`, which stands still at `place` and shares `base` with its
 /// nest. Its memory is its own affair: where it lies about its place, or does not stand still, whoever loads the image fares
 /// accordingly.
 ///
@@ -102,19 +100,30 @@ pub fn capture(
 ) -> Result<Captured, CaptureError> {
     let open = |name| File::open(format!("/proc/{}/{name}", pid.as_raw_pid()));
     let (maps, pagemap, memory) = (open("maps")?, open("pagemap")?, open("mem")?);
-    let mut found = Vec::new();
     let shown = shown.iter().map(Identity::of).collect::<io::Result<Vec<_>>>()?;
     let known = Known { base: Identity::of(base)?, kept: Some(kept), shown: &shown };
-    for (_, mapping) in read_maps(&maps, known)? {
+    // Each takes half of the time.
+    let (maps, own) = std::thread::scope(|scope| {
+        let own = scope.spawn(|| all_own_pages(&pagemap));
+        let maps = read_maps(&maps, known);
+        (maps, own.join().unwrap_or_else(|_| Err(io::Error::other("a thread has panicked"))))
+    });
+    let mut found = Vec::new();
+    for (_, mapping) in maps? {
         match mapping {
             Found::Shared(name) => return Err(CaptureError::Shared { name }),
             Found::Private { mapping, is_whole } => found.push((mapping, is_whole)),
         }
     }
-    let pages = own_pages(&pagemap, &found)?;
+    let own = match own? {
+        Some(own) => own,
+        None => own_pages(&pagemap, &scanned(&found))?,
+    };
+    let pages = pages_of(&own, &found);
     let mappings: Vec<_> = found.into_iter().map(|(mapping, _)| mapping).collect();
     let page = rustix::param::page_size() as u64;
-    let mut end = Image::head_bytes(&mappings, pages.len(), page);
+    let head_bytes = Image::head_bytes(&mappings, pages.len(), page);
+    let mut end = head_bytes;
     let mut runs: Vec<_> =
         pages.iter().map(|pages| Run { range: pages.range.clone(), content: Content::Zero }).collect();
     // Those that are copied by whoever loads it lie one after the other, and behind them those that are shown.
@@ -134,11 +143,19 @@ pub fn capture(
     stored.sort_unstable_by_key(|(place, _)| *place);
     copy(pid, &memory, &stored, file)?;
     let image = Image { place, mappings, runs };
-    file.write_all_at(&image.encode(), 0)?;
-    Ok(Captured { large: image.large_runs(), files: files(&image) })
+    let mut head = image.encode();
+    head.resize(usize::try_from(head_bytes).map_err(io::Error::other)?, 0);
+    file.write_all_at(&head, 0)?;
+    Ok(Captured { large: image.large_runs(), image })
 }
 
 impl Image {
+    /// Nothing of it is ever shown to whoever loads it.
+    #[must_use]
+    pub fn is_only_copied(&self) -> bool {
+        self.runs.iter().all(|run| !run.is_large() || run.content == Content::Zero)
+    }
+
     fn large_runs(&self) -> Vec<LargeRun> {
         let mut mappings = self.mappings.iter().peekable();
         let large = self.runs.iter().filter_map(|run| {
@@ -152,11 +169,14 @@ impl Image {
     }
 }
 
-/// The pages of these mappings that are the process's own, each within one of them.
-fn own_pages(pagemap: &File, mappings: &[(Mapping, bool)]) -> io::Result<Vec<OwnPages>> {
+/// Where a process can have pages of its own.
+fn scanned(mappings: &[(Mapping, bool)]) -> Vec<Range<u64>> {
     let scanned = mappings.iter().filter(|(mapping, _)| mapping.source != Source::Kernels);
-    let ranges: Vec<_> = scanned.map(|(mapping, _)| mapping.range.clone()).collect();
-    let own = sys::own_pages(pagemap, &ranges)?;
+    scanned.map(|(mapping, _)| mapping.range.clone()).collect()
+}
+
+/// The pages of these mappings that are the process's own, each within one of them.
+fn pages_of(own: &[OwnPages], mappings: &[(Mapping, bool)]) -> Vec<OwnPages> {
     let mut pages = Vec::new();
     for (Mapping { range, source, .. }, is_whole) in mappings {
         if *source == Source::Kernels {
@@ -172,7 +192,7 @@ fn own_pages(pagemap: &File, mappings: &[(Mapping, bool)]) -> io::Result<Vec<Own
             pages.push(OwnPages { range, are_zero: *are_zero });
         }
     }
-    Ok(pages)
+    pages
 }
 
 /// Copies memory to its places in the file, which lie one after the other.
@@ -186,7 +206,7 @@ fn copy(pid: Pid, memory: &File, mut stored: &[(u64, Range<u64>)], file: &File) 
             continue;
         }
         let mut bytes = 0;
-        let count = stored.iter().take(sys::VECTOR_MAX).take_while(|(_, range)| {
+        let count = stored.iter().take(VECTOR_MAX).take_while(|(_, range)| {
             bytes += length(range);
             bytes <= PORTION_BYTES
         });
@@ -195,7 +215,7 @@ fn copy(pid: Pid, memory: &File, mut stored: &[(u64, Range<u64>)], file: &File) 
         portion.resize(usize::try_from(bytes).map_err(io::Error::other)?, 0);
         let ranges: Vec<_> = now.iter().map(|(_, range)| range.clone()).collect();
         // What is closed to the process itself is not to be had this way.
-        if !sys::read_process(pid, &ranges, &mut portion).is_ok_and(|count| count as u64 == bytes) {
+        if !read_process(pid, &ranges, &mut portion).is_ok_and(|count| count as u64 == bytes) {
             let mut at = 0;
             for range in &ranges {
                 let length = usize::try_from(length(range)).map_err(io::Error::other)?;

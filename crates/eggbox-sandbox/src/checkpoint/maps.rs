@@ -30,6 +30,18 @@ pub(crate) enum Found {
 }
 
 impl Identity {
+    /// Of the device, as one word.
+    pub(crate) fn device_word(&self) -> u64 {
+        u64::from(self.device.0) << 32 | u64::from(self.device.1)
+    }
+
+    /// Of that device and inode.
+    pub(crate) fn of_words(device: u64, inode: u64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+        let device = ((device >> 32) as u32, device as u32);
+        Self { device, inode }
+    }
+
     /// As the kernel names it where it is mapped.
     pub(crate) fn of(file: impl AsFd) -> io::Result<Self> {
         let kind = rustix::fs::fstatfs(&file)?.f_type;

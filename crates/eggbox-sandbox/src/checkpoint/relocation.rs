@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 
 use rustix::process::Pid;
 
-use super::image::{Image, ImageError, Mapping, Source};
+use super::image::{Image, Mapping, Source};
 use super::maps::{Found, Identity, Known, read_maps};
 
 /// A file that an image shows parts of.
@@ -19,15 +18,6 @@ pub struct MappedFile {
     identity: Identity,
 }
 
-/// Why an image cannot go on elsewhere.
-#[derive(Debug, thiserror::Error)]
-pub enum RelocationError {
-    #[error(transparent)]
-    Image(#[from] ImageError),
-    #[error("it cannot be read")]
-    Read(#[from] io::Error),
-}
-
 impl MappedFile {
     /// Whether it is this file.
     ///
@@ -36,14 +26,6 @@ impl MappedFile {
     pub fn is(&self, file: &File) -> io::Result<bool> {
         Ok(Identity::of(file)? == self.identity)
     }
-}
-
-/// The files that an image shows parts of, each once, by their paths.
-///
-/// # Errors
-/// Where it is no image.
-pub fn mapped_files(image: &File) -> Result<Vec<MappedFile>, RelocationError> {
-    Ok(files(&read(image)?))
 }
 
 /// The files that a process shows parts of in its memory, each once.
@@ -60,10 +42,6 @@ pub fn mapped_by(pid: Pid) -> io::Result<Vec<MappedFile>> {
     Ok(files_of(&mappings.collect::<Vec<_>>()))
 }
 
-pub(super) fn files(image: &Image) -> Vec<MappedFile> {
-    files_of(&image.mappings)
-}
-
 fn files_of(mappings: &[Mapping]) -> Vec<MappedFile> {
     let found = mappings.iter().filter_map(|mapping| match &mapping.source {
         Source::File { path, identity, .. } => Some(MappedFile { path: path.clone(), identity: *identity }),
@@ -75,32 +53,31 @@ fn files_of(mappings: &[Mapping]) -> Vec<MappedFile> {
     files
 }
 
-/// The tables of an image, in a file in memory, as they are where `open` finds its files, all of which have the same content there.
-///
-/// # Errors
-/// Where it is no image, or a file is not there.
-pub fn relocate(
-    image: &File,
-    mut open: impl FnMut(&MappedFile) -> io::Result<File>,
-) -> Result<OwnedFd, RelocationError> {
-    let mut tables = read(image)?;
-    let mut found: BTreeMap<Vec<u8>, Identity> = BTreeMap::new();
-    for mapping in &mut tables.mappings {
-        let Source::File { path, identity, .. } = &mut mapping.source else { continue };
-        let now = match found.get(path) {
-            Some(now) => *now,
-            None => {
-                let now = Identity::of(open(&MappedFile { path: path.clone(), identity: *identity })?)?;
-                found.insert(path.clone(), now);
-                now
-            }
-        };
-        *identity = now;
+impl Image {
+    /// The files that it shows parts of, each once, by their paths.
+    #[must_use]
+    pub fn files(&self) -> Vec<MappedFile> {
+        files_of(&self.mappings)
     }
-    Ok(crate::memory_file(c"tables", &tables.encode())?.into())
-}
 
-fn read(image: &File) -> Result<Image, RelocationError> {
-    let bytes = image.metadata()?.len();
-    Ok(Image::read(image, bytes, rustix::param::page_size() as u64)?)
+    /// The same as it is where `open` finds its files, all of which have the same content there.
+    ///
+    /// # Errors
+    /// Where a file is not there.
+    pub fn relocated(mut self, mut open: impl FnMut(&MappedFile) -> io::Result<File>) -> io::Result<Self> {
+        let mut found: BTreeMap<Vec<u8>, Identity> = BTreeMap::new();
+        for mapping in &mut self.mappings {
+            let Source::File { path, identity, .. } = &mut mapping.source else { continue };
+            let now = match found.get(path) {
+                Some(now) => *now,
+                None => {
+                    let now = Identity::of(open(&MappedFile { path: path.clone(), identity: *identity })?)?;
+                    found.insert(path.clone(), now);
+                    now
+                }
+            };
+            *identity = now;
+        }
+        Ok(self)
+    }
 }

@@ -18,10 +18,10 @@ use crate::checkpoint::Place;
 use crate::layers::rlimits;
 use crate::sys::{self, inside, suspension};
 use crate::wire::{
-    BECOME_BYTES, BECOME_DESCRIPTORS, BECOME_IMAGES_MAX, ENVIRONMENT_BYTES, EXECUTE_BYTES, Ending, FromSession,
-    HEADER_BYTES, INPUT_BYTES, KIND_BECOME, KIND_ENVIRONMENT, KIND_EXECUTE, KIND_INPUT, KIND_LOWER, KIND_RESUME,
-    KIND_SHOW, KIND_STAND_STILL, KIND_WARM_UP, LOWER_BYTES, NO_TEXT, RESUME_BYTES, SHOW_RUNS_MAX, ValueHeader,
-    ValueKind, parse_header,
+    BECOME_DESCRIPTORS, BECOME_IMAGES_MAX, ENVIRONMENT_BYTES, EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES,
+    INPUT_BYTES, KIND_BECOME, KIND_ENVIRONMENT, KIND_EXECUTE, KIND_INPUT, KIND_LOWER, KIND_RESUME, KIND_SHOW,
+    KIND_STAND_STILL, KIND_WARM_UP, LOWER_BYTES, NO_TEXT, RESUME_BYTES, SHOW_RUNS_MAX, ValueHeader, ValueKind,
+    parse_header,
 };
 
 /// The channel, and how far its executions have come.
@@ -104,7 +104,7 @@ impl Channel {
                 (RESUME_BYTES, KIND_STAND_STILL) => {
                     return self.receive_numbers().map(|[asked]| Request::StandStill(asked));
                 }
-                (BECOME_BYTES, KIND_BECOME) => self.become_image()?,
+                (RESUME_BYTES, KIND_BECOME) => self.become_image()?,
                 (ENVIRONMENT_BYTES, KIND_ENVIRONMENT) => {
                     let [asked, length] = self.receive_numbers()?;
                     return Ok(Request::Environment { variables: self.read_code_file(0, length)?, asked });
@@ -204,15 +204,15 @@ impl Channel {
 
     /// Becomes what the image says that comes with the rest of the request. Where it cannot, it says why.
     fn become_image(&self) -> io::Result<()> {
-        let mut numbers = [[0; size_of::<u64>()]; 2];
-        let descriptors = receive_with_descriptors(self.requests.as_fd(), numbers.as_flattened_mut())?;
-        let [asked, shown_bytes_min] = numbers.map(u64::from_le_bytes);
-        let mut descriptors = descriptors.into_iter().map(File::from);
-        let [Some(tables), Some(image), Some(base)] = std::array::from_fn(|_| descriptors.next()) else {
+        let mut number = [0; size_of::<u64>()];
+        let descriptors = receive_with_descriptors(self.requests.as_fd(), &mut number)?;
+        let asked = u64::from_le_bytes(number);
+        let mut descriptors = descriptors.into_iter();
+        let [Some(work), Some(image), Some(base)] = std::array::from_fn(|_| descriptors.next()) else {
             return Err(io::Error::other("an image came without its descriptors"));
         };
-        let (shown, descriptors) = (descriptors.collect(), self.descriptors());
-        let given = Given { tables, image, base, shown, shown_bytes_min, descriptors };
+        let (shown, numbers) = (descriptors.collect(), self.descriptors());
+        let given = Given { work: work.into(), image, base, shown, numbers };
         // What it becomes has to know what this one may do.
         let told = asked | if denial::is_workspace_free() { WORKSPACE_IS_FREE } else { 0 };
         let error = loading::become_image(given, told);

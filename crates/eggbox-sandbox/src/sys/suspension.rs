@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
 
-use super::VECTOR_MAX;
+use crate::checkpoint::{Batch, HAS_TO_BE, HEAD_BYTES, Head, Piece, Span, Step, Table};
 
 /// What a process that goes on is told.
 #[repr(C)]
@@ -20,97 +20,13 @@ pub(crate) struct GoesOn {
     pub(crate) arena: u64,
 }
 
-/// Done with the memory of a process, by the kernel alone.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Step {
-    pub(crate) call: u64,
-    pub(crate) arguments: [u64; 6],
-}
-
-/// Behind the address of a step that is brk(2), which takes no other argument and fails without a word: that it must not fail.
-pub(crate) const HAS_TO_BE: u64 = 1;
-
-/// Addresses from one to another.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) start: u64,
-    pub(crate) end: u64,
-}
-
-/// What is done to become an image.
-#[derive(Debug)]
-pub(crate) struct Work<'a> {
-    /// Where no page of this process's own may be left, in order: what shows there then is what the mappings show.
-    pub(crate) cleared: &'a [Span],
-    /// After that, one after the other.
-    pub(crate) steps: &'a [Step],
-    /// Then these are read from the image, from the places beside them.
-    pub(crate) filled: &'a [(Span, u64)],
-    pub(crate) image: RawFd,
-    /// Then these.
-    pub(crate) last_steps: &'a [Step],
-    /// Where the process of the image stood still.
-    pub(crate) stack: u64,
-    /// What it hears.
-    pub(crate) told: u64,
-}
-
-/// `struct iovec`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-struct Piece {
-    start: u64,
-    length: u64,
-}
-
-/// Memory that is filled, and from where.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-struct Fill {
-    span: Span,
-    place: u64,
-}
-
-/// Where in an arena some are, and how many.
-#[repr(C)]
-#[derive(Debug)]
-struct Table<T> {
-    first: *const T,
-    count: usize,
-}
-
-impl<T> Clone for Table<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Table<T> {}
-
-/// The beginning of an arena. Behind it are the tables, and at its end the stack.
-#[repr(C)]
-struct ArenaHead {
-    bytes: u64,
-    cleared: Table<Span>,
-    steps: Table<Step>,
-    filled: Table<Fill>,
-    last_steps: Table<Step>,
-    image: u64,
-    stack: u64,
-    told: u64,
-    /// What is read at once.
-    pieces: [Piece; VECTOR_MAX],
-}
-
-/// Enough for one function that calls none but the kernel, and for what a build for debugging adds to that.
-const STACK_BYTES: usize = 256 * 1024;
-
 /// The exit status of a process that could not become an image, after which it is neither.
 const BROKEN_STATUS: u64 = 72;
 
 const PREADV: u64 = libc::SYS_preadv.cast_unsigned();
+const CLOSE: u64 = libc::SYS_close.cast_unsigned();
+const MMAP: u64 = libc::SYS_mmap.cast_unsigned();
+const ANONYMOUS: u64 = libc::MAP_ANONYMOUS.cast_unsigned() as u64;
 const BRK: u64 = libc::SYS_brk.cast_unsigned();
 const MADVISE: u64 = libc::SYS_madvise.cast_unsigned();
 const EXIT_GROUP: u64 = libc::SYS_exit_group.cast_unsigned();
@@ -233,7 +149,7 @@ global_asm!(
 unsafe extern "C" {
     fn eggbox_stand_still(call: unsafe extern "C" fn(*mut c_void, u64), during: *mut c_void) -> GoesOn;
     fn eggbox_go_on(stack: u64, told: u64, arena: u64) -> !;
-    fn eggbox_call_on(stack: u64, arena: *mut ArenaHead, function: unsafe extern "C" fn(*mut ArenaHead) -> !) -> !;
+    fn eggbox_call_on(stack: u64, arena: *mut Head, function: unsafe extern "C" fn(*mut Head) -> !) -> !;
 }
 
 /// What is done while a process stands still.
@@ -252,87 +168,106 @@ pub(crate) fn stand_still(mut during: impl FnMut(u64)) -> GoesOn {
     unsafe { eggbox_stand_still(call, (&raw mut during).cast()) }
 }
 
-/// Memory of this process that has the steps to become an image, and a stack to do them on.
+/// Memory of this process that has the work to become an image, and a stack to do it on.
 #[derive(Debug)]
 pub(crate) struct Arena {
-    start: usize,
+    head: *mut Head,
     bytes: usize,
 }
 
-impl Work<'_> {
-    /// How many bytes an arena for it has.
-    pub(crate) fn arena_bytes(&self) -> usize {
-        let page = rustix::param::page_size();
-        let steps = size_of_val(self.steps) + size_of_val(self.last_steps);
-        let tables = size_of_val(self.cleared) + steps + self.filled.len() * size_of::<Fill>();
-        (size_of::<ArenaHead>() + tables).next_multiple_of(page) + STACK_BYTES
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: nobody else knows of it.
+        unsafe { libc::munmap(self.head.cast(), self.bytes) };
     }
 }
 
 impl Arena {
-    /// At an address where there is nothing.
+    /// That of a file with a work, whose head says so, at an address where there is nothing.
     ///
     /// # Errors
-    /// Where there is something.
-    pub(crate) fn map(start: u64, bytes: usize) -> io::Result<Self> {
-        let start = usize::try_from(start).map_err(io::Error::other)?;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+    /// Where there is something, or the head says what cannot be.
+    pub(crate) fn map(file: BorrowedFd<'_>, file_bytes: u64, head: &Head) -> io::Result<Self> {
+        let page = rustix::param::page_size() as u64;
+        let is_whole = head.file_bytes == file_bytes && file_bytes >= HEAD_BYTES as u64 && head.bytes > file_bytes;
+        if !is_whole || !file_bytes.is_multiple_of(page) || !head.tables_are_within() {
+            return Err(io::Error::other("the work that it was given is of no known form"));
+        }
+        let (start, file_bytes) = (head.start as usize, file_bytes as usize);
+        let stack = (start + file_bytes, head.bytes as usize - file_bytes, libc::MAP_ANONYMOUS, -1);
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping where there is none.
-        let mapped = unsafe { libc::mmap(ptr::with_exposed_provenance_mut(start), bytes, protection, flags, -1, 0) };
-        if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Self { start, bytes }) }
+        let mut arena = Self { head: ptr::with_exposed_provenance_mut(start), bytes: 0 };
+        for (start, bytes, flags, file) in [(start, file_bytes, 0, file.as_raw_fd()), stack] {
+            let flags = libc::MAP_PRIVATE | libc::MAP_FIXED_NOREPLACE | flags;
+            let at = ptr::with_exposed_provenance_mut(start);
+            // SAFETY: a new mapping where there is none.
+            if unsafe { libc::mmap(at, bytes, protection, flags, file, 0) } == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+            arena.bytes += bytes;
+        }
+        Ok(arena)
     }
 
-    /// Does the work, and goes on where the process of the image stood still. Where a step fails, this process ends.
+    /// Whether the work changes what is at this address, other than giving back what this process has written there.
+    pub(crate) fn touches(&self, address: u64) -> bool {
+        // SAFETY: the tables are within the arena, which nobody changes.
+        let (steps, last_steps, pieces) = unsafe {
+            let head = &*self.head;
+            (self.items::<Step>(head.steps), self.items::<Step>(head.last_steps), self.items::<Piece>(head.pieces))
+        };
+        let has = |start: u64, bytes: u64| (start..start.saturating_add(bytes)).contains(&address);
+        let is_step = |step: &Step| step.call != BRK && has(step.arguments[0], step.arguments[1]);
+        steps.iter().chain(last_steps).any(is_step) || pieces.iter().any(|piece| has(piece.start, piece.bytes))
+    }
+
+    /// # Safety
+    /// The table is within the arena, of such items, and nobody changes it.
+    unsafe fn items<T>(&self, table: Table) -> &[T] {
+        // SAFETY: by contract; everything there is of words, and aligned as they are.
+        unsafe { std::slice::from_raw_parts(at(self.head, table), table.count as usize) }
+    }
+
+    /// Does the work with those descriptors, in their order, and goes on where the process of the image stood still, which hears what
+    /// is `told`. Where a step fails, this process ends.
     ///
     /// # Safety
-    /// The arena has as many bytes as the work says. The work leaves the arena, this library's code and the kernel's own mappings
-    /// as they are, and has at `stack` a process that stood still in a fork of the same process as this one.
-    pub(crate) unsafe fn become_image(self, work: &Work<'_>) -> ! {
-        let Self { start, bytes } = self;
-        let head: *mut ArenaHead = ptr::with_exposed_provenance_mut(start);
-        // SAFETY: the arena is so long, and nobody else's; what is not written to is zero, which is as good as anything there.
+    /// The work leaves the arena, this library's code and the kernel's own mappings as they are, and its stack has a process that stood
+    /// still in a fork of the same process as this one. There are as many descriptors as the work wants, and nobody else has them.
+    pub(crate) unsafe fn become_image(self, descriptors: &[RawFd], told: u64) -> ! {
+        let (head, bytes) = (self.head, self.bytes);
+        std::mem::forget(self);
+        // SAFETY: the tables are within the arena, and nobody else's.
         unsafe {
-            (*head).bytes = bytes as u64;
-            (*head).image = u64::from(work.image.cast_unsigned());
-            (*head).stack = work.stack;
-            (*head).told = work.told;
-            let mut end: *mut u8 = head.add(1).cast();
-            (*head).cleared = lay_out(&mut end, work.cleared.iter().copied());
-            (*head).steps = lay_out(&mut end, work.steps.iter().copied());
-            (*head).last_steps = lay_out(&mut end, work.last_steps.iter().copied());
-            let filled = work.filled.iter().map(|&(span, place)| Fill { span, place });
-            (*head).filled = lay_out(&mut end, filled);
-            eggbox_call_on((start + bytes) as u64, head, do_work)
+            (*head).told = told;
+            let numbers: *mut u64 = at(head, (*head).descriptors);
+            for (index, descriptor) in descriptors.iter().enumerate() {
+                numbers.add(index).write(u64::from(descriptor.cast_unsigned()));
+            }
+            eggbox_call_on((head as usize + bytes) as u64, head, do_work)
         }
     }
 }
 
-/// Puts them at `end`, which moves behind them.
+/// Where a table of such items is.
 ///
 /// # Safety
-/// There is room for them, aligned as a `u64` is.
-unsafe fn lay_out<T>(end: &mut *mut u8, items: impl Iterator<Item = T>) -> Table<T> {
-    let first: *mut T = end.cast();
-    let mut count = 0;
-    for item in items {
-        // SAFETY: by contract.
-        unsafe { first.add(count).write(item) };
-        count += 1;
-    }
+/// It is within the arena that has this head.
+#[inline(always)]
+unsafe fn at<T>(head: *mut Head, table: Table) -> *mut T {
     // SAFETY: by contract.
-    *end = unsafe { first.add(count) }.cast();
-    Table { first, count }
+    unsafe { head.cast::<u8>().add(table.first as usize).cast() }
 }
 
 /// On a stack in the arena, with nothing but the kernel's help, and without touching any other memory: what is cleared stays so.
-unsafe extern "C" fn do_work(head: *mut ArenaHead) -> ! {
-    // SAFETY: the head and what it says is behind it are there, as `become_image` has written them.
+unsafe extern "C" fn do_work(head: *mut Head) -> ! {
+    // SAFETY: the head and what it says is behind it are there, as `become_image` has been promised.
     unsafe {
-        clear((*head).cleared);
-        do_steps((*head).steps);
+        clear(head);
+        do_steps(head, (*head).steps);
         fill(head);
-        do_steps((*head).last_steps);
+        do_steps(head, (*head).last_steps);
+        close_all(head);
         eggbox_go_on((*head).stack, (*head).told, head as u64)
     }
 }
@@ -340,19 +275,24 @@ unsafe extern "C" fn do_work(head: *mut ArenaHead) -> ! {
 /// # Safety
 /// As for `do_work`.
 #[inline(always)]
-unsafe fn do_steps(Table { first, count }: Table<Step>) {
-    let mut index = 0;
-    while index < count {
-        // SAFETY: by contract.
-        unsafe {
-            let Step { call, arguments } = *first.add(index);
+unsafe fn do_steps(head: *mut Head, steps: Table) {
+    // SAFETY: by contract.
+    unsafe {
+        let first: *const Step = at(head, steps);
+        let descriptors: *const u64 = at(head, (*head).descriptors);
+        let mut index = 0;
+        while index < steps.count as usize {
+            let Step { call, mut arguments } = *first.add(index);
+            if call == MMAP && arguments[3] & ANONYMOUS == 0 {
+                arguments[4] = *descriptors.add(arguments[4] as usize);
+            }
             let result = kernel(call, arguments);
             let is_elsewhere = call == BRK && arguments[1] == HAS_TO_BE && result.cast_unsigned() != arguments[0];
             if result < 0 || is_elsewhere {
                 give_up();
             }
+            index += 1;
         }
-        index += 1;
     }
 }
 
@@ -361,45 +301,36 @@ unsafe fn do_steps(Table { first, count }: Table<Step>) {
 /// # Safety
 /// As for `do_work`.
 #[inline(always)]
-unsafe fn fill(head: *mut ArenaHead) {
+unsafe fn fill(head: *mut Head) {
     // SAFETY: by contract.
     unsafe {
-        let Table { first, count } = (*head).filled;
-        let pieces: *mut Piece = (&raw mut (*head).pieces).cast();
-        // How much of the next one is there already.
-        let (mut next, mut done) = (0, 0);
-        while next < count {
-            let start = (*first.add(next)).place + done;
-            let (mut taken, mut end) = (0, start);
-            // As many as lie one after the other in the image.
-            while next + taken < count && taken < VECTOR_MAX {
-                let Fill { span, place } = *first.add(next + taken);
-                let skipped = if taken == 0 { done } else { 0 };
-                if place + skipped != end {
-                    break;
+        let image = *at::<u64>(head, (*head).descriptors);
+        let pieces: *mut Piece = at(head, (*head).pieces);
+        let batches: *const Batch = at(head, (*head).batches);
+        let mut index = 0;
+        while index < (*head).batches.count as usize {
+            let Batch { mut place, first, mut count } = *batches.add(index);
+            let mut piece = pieces.add(first as usize);
+            while count > 0 {
+                let read = kernel(PREADV, [image, piece as u64, count, place, 0, 0]);
+                if read <= 0 {
+                    give_up();
                 }
-                let length = span.end - span.start - skipped;
-                pieces.add(taken).write(Piece { start: span.start + skipped, length });
-                end += length;
-                taken += 1;
-            }
-            let read = kernel(PREADV, [(*head).image, pieces as u64, taken as u64, start, 0, 0]);
-            if read <= 0 {
-                give_up();
-            }
-            let mut read = read.cast_unsigned();
-            // A file is read in portions of the kernel's choice.
-            while read > 0 {
-                let Span { start, end } = (*first.add(next)).span;
-                let left = end - start - done;
-                if read < left {
-                    done += read;
-                    break;
+                // A file is read in portions of the kernel's choice.
+                let mut read = read.cast_unsigned();
+                place += read;
+                while read > 0 {
+                    if read < (*piece).bytes {
+                        (*piece).start += read;
+                        (*piece).bytes -= read;
+                        break;
+                    }
+                    read -= (*piece).bytes;
+                    piece = piece.add(1);
+                    count -= 1;
                 }
-                read -= left;
-                done = 0;
-                next += 1;
             }
+            index += 1;
         }
     }
 }
@@ -409,19 +340,39 @@ unsafe fn fill(head: *mut ArenaHead) {
 /// # Safety
 /// As for `do_work`.
 #[inline(always)]
-unsafe fn clear(Table { first, count }: Table<Span>) {
-    let mut index = 0;
-    while index < count {
-        // SAFETY: by contract.
-        unsafe {
+unsafe fn clear(head: *mut Head) {
+    // SAFETY: by contract.
+    unsafe {
+        let Table { count, .. } = (*head).cleared;
+        let first: *const Span = at(head, (*head).cleared);
+        let mut index = 0;
+        while index < count as usize {
             let Span { start, end } = *first.add(index);
             let result = kernel(MADVISE, [start, end - start, DONTNEED, 0, 0, 0]);
             // Where part of it is not mapped yet, what is was cleared (madvise(2), ENOMEM).
             if result < 0 && result != -NO_MEMORY {
                 give_up();
             }
+            index += 1;
         }
-        index += 1;
+    }
+}
+
+/// # Safety
+/// As for `do_work`.
+#[inline(always)]
+unsafe fn close_all(head: *mut Head) {
+    // SAFETY: by contract.
+    unsafe {
+        let Table { count, .. } = (*head).descriptors;
+        let first: *const u64 = at(head, (*head).descriptors);
+        let mut index = 0;
+        while index < count as usize {
+            if kernel(CLOSE, [*first.add(index), 0, 0, 0, 0, 0]) < 0 {
+                give_up();
+            }
+            index += 1;
+        }
     }
 }
 
@@ -436,7 +387,7 @@ fn give_up() {
 
 /// Gives the memory back that this process was made from.
 pub(crate) fn leave_arena(GoesOn { arena, .. }: GoesOn) {
-    let head: *const ArenaHead = ptr::with_exposed_provenance(arena as usize);
+    let head: *const Head = ptr::with_exposed_provenance(arena as usize);
     // SAFETY: `do_work` has handed it over, and nothing is left in it that anybody uses.
     unsafe {
         let bytes = (*head).bytes as usize;
