@@ -308,6 +308,8 @@ impl Session {
 
     /// Sends a request of that number to a session that has run no code, and waits until it has done what it says.
     async fn ask_and_wait(&mut self, request: &[u8], asked: u64) -> Result<(), SessionError> {
+        // It may lie otherwise then.
+        self.layout = None;
         if !self.process.ask(request) {
             return Err(SessionError::Closed);
         }

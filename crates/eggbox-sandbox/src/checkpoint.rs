@@ -19,5 +19,5 @@ pub use work::{Given, Layout, work};
 #[cfg(feature = "native")]
 pub(crate) use {
     maps::Identity,
-    work::{Batch, HAS_TO_BE, HEAD_BYTES, Head, Piece, Span, Step, Table, WantedFile, elsewhere, mapped_pages},
+    work::{Batch, DESCRIPTORS_MAX, HAS_TO_BE, HEAD_BYTES, Head, Piece, Span, Step, Table, elsewhere, mapped_pages},
 };

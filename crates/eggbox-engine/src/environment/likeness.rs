@@ -269,12 +269,17 @@ impl Environment {
     ) -> Result<Session, SessionError> {
         let nest = self.living_nest().await?;
         // What variables it has, it has from the image.
-        let session = self.session_like(record, BTreeMap::new(), &nest).await?;
-        match copy_all(files, &Files::OfSession(session.place()), workers).await {
+        let mut session = self.session_like(record, BTreeMap::new(), &nest).await?;
+        let place = Files::OfSession(session.place());
+        let made = tokio::try_join!(
+            async { copy_all(files, &place, workers).await.map_err(not_carried) },
+            session.look(&nest),
+        );
+        match made {
             Ok(_) => Ok(session),
             Err(error) => {
                 undo(session).await;
-                Err(not_carried(error))
+                Err(error)
             }
         }
     }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use eggbox_sandbox::checkpoint::{Bounds, CaptureError, Captured, LargeRun, Layout, Place as ImagePlace, capture};
 use eggbox_sandbox::wire::{
-    BECOME_IMAGES_MAX, FromSession, KIND_BECOME, KIND_STAND_STILL, LAYOUT_HAS_CHANGED, numbered_request, show_request,
+    BECOME_IMAGES_MAX, FromSession, KIND_BECOME, KIND_RESUME, KIND_STAND_STILL, LAYOUT_HAS_CHANGED, numbered_request,
+    show_request,
 };
 
 use super::{Session, SessionError};
@@ -129,6 +130,9 @@ impl Session {
         if let Some(layout) = self.layout.take_if(|_| !is_now) {
             return Ok(layout);
         }
+        // From its answer on it writes to nothing: it was asked in the midst of waiting for a request.
+        let asked = Moment::now().nanos();
+        self.ask_and_wait(&numbered_request(KIND_RESUME, asked)?, asked).await?;
         let pid = self.process.pid().ok_or(SessionError::Closed)?;
         let Some(base) = nest.base() else { return Err(SessionError::Unready) };
         let base = base.try_clone_to_owned()?;
@@ -138,7 +142,7 @@ impl Session {
 
     /// Looks how its memory lies, so that nobody has to wait for that later.
     pub(crate) async fn look(&mut self, nest: &Nest) -> Result<(), SessionError> {
-        if nest.base().is_some() {
+        if nest.base().is_some() && self.layout.is_none() {
             self.layout = Some(self.layout(nest, true).await?);
         }
         Ok(())

@@ -11,8 +11,8 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create
 use rustix::process::Pid;
 
 use super::image::{Content, Image, Mapping, Place, Run, SHARED_BYTES_MIN, SHOWN_BYTES_MIN, Source};
-use super::maps::{Found, Identity, Known, read_maps};
-use crate::sys::memory::{OwnPages, VECTOR_MAX, all_own_pages, own_pages, read_process};
+use super::maps::{Found, Identity, Known, read_memory};
+use crate::sys::memory::{OwnPages, VECTOR_MAX, read_process};
 
 /// Copied at once.
 const PORTION_BYTES: u64 = 256 << 10;
@@ -102,23 +102,14 @@ pub fn capture(
     let (maps, pagemap, memory) = (open("maps")?, open("pagemap")?, open("mem")?);
     let shown = shown.iter().map(Identity::of).collect::<io::Result<Vec<_>>>()?;
     let known = Known { base: Identity::of(base)?, kept: Some(kept), shown: &shown };
-    // Each takes half of the time.
-    let (maps, own) = std::thread::scope(|scope| {
-        let own = scope.spawn(|| all_own_pages(&pagemap));
-        let maps = read_maps(&maps, known);
-        (maps, own.join().unwrap_or_else(|_| Err(io::Error::other("a thread has panicked"))))
-    });
-    let mut found = Vec::new();
-    for (_, mapping) in maps? {
+    let (mappings, own) = read_memory(&maps, &pagemap, known)?;
+    let mut found = Vec::with_capacity(mappings.len());
+    for (_, mapping) in mappings {
         match mapping {
             Found::Shared(name) => return Err(CaptureError::Shared { name }),
             Found::Private { mapping, is_whole } => found.push((mapping, is_whole)),
         }
     }
-    let own = match own? {
-        Some(own) => own,
-        None => own_pages(&pagemap, &scanned(&found))?,
-    };
     let pages = pages_of(&own, &found);
     let mappings: Vec<_> = found.into_iter().map(|(mapping, _)| mapping).collect();
     let page = rustix::param::page_size() as u64;
@@ -167,12 +158,6 @@ impl Image {
         });
         large.collect()
     }
-}
-
-/// Where a process can have pages of its own.
-fn scanned(mappings: &[(Mapping, bool)]) -> Vec<Range<u64>> {
-    let scanned = mappings.iter().filter(|(mapping, _)| mapping.source != Source::Kernels);
-    scanned.map(|(mapping, _)| mapping.range.clone()).collect()
 }
 
 /// The pages of these mappings that are the process's own, each within one of them.

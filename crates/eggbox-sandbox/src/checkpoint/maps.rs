@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::image::{Mapping, Protection, Source};
 use crate::sys;
+use crate::sys::memory::{OwnPages, all_own_pages, own_pages};
 
 /// Of the text of all mappings: some 100,000 of them, or fewer with long names.
 const MAPS_BYTES_MAX: u64 = 16 << 20;
@@ -29,6 +30,9 @@ pub(crate) enum Found {
     Shared(String),
 }
 
+/// A mapping, and where it is.
+pub(crate) type Own = (Range<u64>, Found);
+
 impl Identity {
     /// Of the device, as one word.
     pub(crate) fn device_word(&self) -> u64 {
@@ -44,13 +48,18 @@ impl Identity {
 
     /// As the kernel names it where it is mapped.
     pub(crate) fn of(file: impl AsFd) -> io::Result<Self> {
+        Self::of_plain(&file)?.map_or_else(|| Self::as_mapped(&file), Ok)
+    }
+
+    /// The same, but none where it takes a look at this process's mappings. Writes to no memory but the stack.
+    pub(crate) fn of_plain(file: impl AsFd) -> io::Result<Option<Self>> {
         let kind = rustix::fs::fstatfs(&file)?.f_type;
         if OTHERWISE_NAMED.contains(&kind) {
-            return Self::as_mapped(file);
+            return Ok(None);
         }
         let stat = rustix::fs::fstat(file)?;
         let device = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
-        Ok(Self { device, inode: stat.st_ino })
+        Ok(Some(Self { device, inode: stat.st_ino }))
     }
 
     fn as_mapped(file: impl AsFd) -> io::Result<Self> {
@@ -82,7 +91,7 @@ pub(crate) struct Known<'a> {
 }
 
 /// All mappings of a process, from its open `maps`.
-pub(crate) fn read_maps(mut maps: &File, known: Known<'_>) -> io::Result<Vec<(Range<u64>, Found)>> {
+pub(crate) fn read_maps(mut maps: &File, known: Known<'_>) -> io::Result<Vec<Own>> {
     let mut text = Vec::new();
     io::Read::read_to_end(&mut io::Read::take(&mut maps, MAPS_BYTES_MAX), &mut text)?;
     if text.len() as u64 == MAPS_BYTES_MAX {
@@ -90,6 +99,27 @@ pub(crate) fn read_maps(mut maps: &File, known: Known<'_>) -> io::Result<Vec<(Ra
     }
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines.map(|line| parse(line, known).ok_or_else(|| io::Error::other("a line of maps is of no known form"))).collect()
+}
+
+/// The same, and the pages that are the process's own.
+pub(super) fn read_memory(maps: &File, pagemap: &File, known: Known<'_>) -> io::Result<(Vec<Own>, Vec<OwnPages>)> {
+    // Each takes half of the time.
+    let (mappings, own) = std::thread::scope(|scope| {
+        let own = scope.spawn(|| all_own_pages(pagemap));
+        let mappings = read_maps(maps, known);
+        (mappings, own.join().unwrap_or_else(|_| Err(io::Error::other("a thread has panicked"))))
+    });
+    let mappings = mappings?;
+    let own = match own? {
+        Some(own) => own,
+        None => {
+            let is_scanned =
+                |found: &Found| !matches!(found, Found::Private { mapping, .. } if mapping.source == Source::Kernels);
+            let scanned = mappings.iter().filter(|(_, found)| is_scanned(found));
+            own_pages(pagemap, &scanned.map(|(range, _)| range.clone()).collect::<Vec<_>>())?
+        }
+    };
+    Ok((mappings, own))
 }
 
 fn parse(line: &[u8], Known { base, kept, shown }: Known<'_>) -> Option<(Range<u64>, Found)> {

@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use rustix::process::Pid;
 
 use super::image::{Content, Image, Mapping, Protection, Run, Source};
-use super::maps::{Found, Identity, Known, read_maps};
+use super::maps::{Found, Identity, Known, Own, read_memory};
 use crate::sys::memory::VECTOR_MAX;
 
 /// Kept between an arena and anything else.
@@ -19,15 +19,15 @@ const ARENA_DISTANCE: u64 = 1 << 20;
 /// Enough for one function that calls none but the kernel, and for what a build for debugging adds to that.
 const STACK_BYTES: u64 = 256 * 1024;
 
-/// Where everything lies in the memory of a session that waits for its first code.
+/// Where everything lies in the memory of a session that waits for its first code, and what of it is its own.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Layout {
     mappings: Vec<Own>,
     /// How much is mapped, by which the session knows whether anything has come or gone since.
     pages: u64,
+    /// Where it has written.
+    written: Vec<Range<u64>>,
 }
-
-type Own = (Range<u64>, Found);
 
 /// What an image is loaded with, beside itself.
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +105,9 @@ pub(crate) struct Head {
     pub(crate) told: u64,
     /// [`Span`]s where no page of the process's own may be left: what shows there then is what the mappings show.
     pub(crate) cleared: Table,
+    /// Those of them where it had such pages when it was looked at. To let go of any others takes long, and the process would have to
+    /// find them again.
+    pub(crate) written: Table,
     /// After that these [`Step`]s.
     pub(crate) steps: Table,
     /// Then these [`Batch`]es are read from the image, into these [`Piece`]s.
@@ -128,7 +131,12 @@ pub(crate) struct WantedFile {
 pub(crate) const WORD_BYTES: usize = size_of::<u64>();
 pub(crate) const HEAD_BYTES: usize = size_of::<Head>();
 /// Of a file, before its path.
-pub(crate) const FILE_WORDS: usize = 3;
+const FILE_WORDS: usize = 3;
+/// With the byte behind it.
+#[cfg(feature = "native")]
+const PATH_BYTES_MAX: usize = libc::PATH_MAX.cast_unsigned() as usize;
+/// How many descriptors a process takes to do such work at most.
+pub(crate) const DESCRIPTORS_MAX: usize = 2048;
 
 const IMAGE: u64 = 0;
 const BASE: u64 = 1;
@@ -136,24 +144,27 @@ const BASE: u64 = 1;
 const FIRST_SHOWN: u64 = 2;
 
 impl Layout {
-    /// That of a session which has its nest's base.
+    /// That of a session which has its nest's base, and does nothing.
     ///
     /// # Errors
     /// Where it cannot be read.
     pub fn read(pid: Pid, base: impl AsFd) -> io::Result<Self> {
-        let path = |name: &str| format!("/proc/{}/{name}", pid.as_raw_pid());
-        let pages = mapped_pages(&path("statm"))?;
+        let open = |name| File::open(format!("/proc/{}/{name}", pid.as_raw_pid()));
         let known = Known { base: Identity::of(base)?, kept: None, shown: &[] };
-        let mappings = read_maps(&File::open(path("maps"))?, known)?;
-        Ok(Self { mappings, pages })
+        let (maps, pagemap) = (open("maps")?, open("pagemap")?);
+        let (mappings, written) = read_memory(&maps, &pagemap, known)?;
+        let written = written.into_iter().map(|pages| pages.range).collect();
+        Ok(Self { mappings, pages: mapped_pages(&open("statm")?)?, written })
     }
 }
 
-/// How many pages are mapped, of the process whose `statm` this is (proc_pid_statm(5)).
-pub(crate) fn mapped_pages(statm: &str) -> io::Result<u64> {
-    let text = std::fs::read_to_string(statm)?;
-    let first = text.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
-    first.ok_or_else(|| io::Error::other("statm is of no known form"))
+/// How many pages are mapped, of the process whose `statm` this is (proc_pid_statm(5)). Writes to no memory but the stack.
+pub(crate) fn mapped_pages(mut statm: &File) -> io::Result<u64> {
+    let mut text = [0; 256];
+    let count = io::Read::read(&mut statm, &mut text)?;
+    let first = text.get(..count).and_then(|text| text.split(|byte| *byte == b' ').next());
+    let number = first.and_then(|word| std::str::from_utf8(word).ok()).and_then(|word| word.parse().ok());
+    number.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// The work by which a session of that layout becomes what the image says, as a file in memory for it.
@@ -360,6 +371,10 @@ impl<'a> Worker<'a> {
         if shown_max.max().is_some_and(|file| file >= given.shown as u64) {
             return Err(io::Error::other("an image that it shows parts of is not there"));
         }
+        let descriptors = FIRST_SHOWN as usize + given.shown + files.len();
+        if descriptors > DESCRIPTORS_MAX {
+            return Err(io::Error::other("it has mapped too many files"));
+        }
         let (batches, pieces) = batches(filled);
         let mut words = vec![0; HEAD_BYTES / WORD_BYTES];
         let mut table = |items: &mut dyn Iterator<Item = u64>, words_each: usize| {
@@ -369,8 +384,10 @@ impl<'a> Worker<'a> {
             Table { first: (first * WORD_BYTES) as u64, count: count as u64 }
         };
         let step = |step: &Step| [step.call].into_iter().chain(step.arguments);
-        let descriptors = FIRST_SHOWN as usize + given.shown + files.len();
-        let cleared = table(&mut cleared.iter().flat_map(|span| [span.start, span.end]), 2);
+        let written = common(cleared, &layout.written);
+        let span = |span: &Span| [span.start, span.end];
+        let cleared = table(&mut cleared.iter().flat_map(span), 2);
+        let written = table(&mut written.iter().flat_map(span), 2);
         let steps = table(&mut steps.iter().flat_map(step), 7);
         let batches = table(&mut batches.iter().flat_map(|batch| [batch.place, batch.first, batch.count]), 3);
         let pieces = table(&mut pieces.iter().flat_map(|piece| [piece.start, piece.bytes]), 2);
@@ -396,6 +413,7 @@ impl<'a> Worker<'a> {
             numbers: image.place.descriptors,
             told: 0,
             cleared,
+            written,
             steps,
             batches,
             pieces,
@@ -427,12 +445,12 @@ impl Head {
         let mut words = bytes.into_iter().map(u64::from_le_bytes);
         let mut word = || words.next().unwrap_or_default();
         let [start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told] = std::array::from_fn(|_| word());
-        let [cleared, steps, batches, pieces, last_steps, files, descriptors] =
+        let [cleared, written, steps, batches, pieces, last_steps, files, descriptors] =
             std::array::from_fn(|_| Table { first: word(), count: word() });
         #[rustfmt::skip]
         let head = Self {
             start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told,
-            cleared, steps, batches, pieces, last_steps, files, descriptors,
+            cleared, written, steps, batches, pieces, last_steps, files, descriptors,
         };
         Ok(head)
     }
@@ -440,9 +458,10 @@ impl Head {
     /// Whether every table is where the file is.
     #[cfg(feature = "native")]
     pub(crate) fn tables_are_within(&self) -> bool {
-        let Self { cleared, steps, batches, pieces, last_steps, files, descriptors, file_bytes, .. } = *self;
+        let Self { cleared, written, steps, batches, pieces, last_steps, files, descriptors, file_bytes, .. } = *self;
         let sizes = [
             (cleared, size_of::<Span>()),
+            (written, size_of::<Span>()),
             (steps, size_of::<Step>()),
             (batches, size_of::<Batch>()),
             (pieces, size_of::<Piece>()),
@@ -456,32 +475,39 @@ impl Head {
         })
     }
 
-    /// The files that have to be opened.
+    /// Calls `open` with the path of each file that has to be opened, and with what it has to be. Writes to no memory but the stack.
     ///
     /// # Errors
-    /// Where the file does not have them.
+    /// Where the file does not have them, or `open` fails.
     #[cfg(feature = "native")]
-    pub(crate) fn wanted_files(&self, file: &File) -> io::Result<Vec<WantedFile>> {
+    pub(crate) fn each_wanted(
+        &self,
+        file: &File,
+        mut open: impl FnMut(&std::ffi::CStr, Identity) -> io::Result<()>,
+    ) -> io::Result<()> {
         use std::os::unix::fs::FileExt;
         let Table { first, count } = self.files;
-        let mut words = vec![[0; WORD_BYTES]; usize::try_from(count).map_err(io::Error::other)? * FILE_WORDS];
-        file.read_exact_at(words.as_flattened_mut(), first)?;
-        let mut at = first + (words.len() * WORD_BYTES) as u64;
-        let words: Vec<u64> = words.into_iter().map(u64::from_le_bytes).collect();
-        let each = words.as_chunks::<FILE_WORDS>().0.iter().map(|&[length, device, inode]| {
-            let mut path = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-            file.read_exact_at(&mut path, at)?;
-            at += length;
-            Ok(WantedFile { path, identity: Identity::of_words(device, inode) })
-        });
-        each.collect()
+        let each = (FILE_WORDS * WORD_BYTES) as u64;
+        let mut path_at = first + count * each;
+        for index in 0..count {
+            let mut words = [[0; WORD_BYTES]; FILE_WORDS];
+            file.read_exact_at(words.as_flattened_mut(), first + index * each)?;
+            let [bytes, device, inode] = words.map(u64::from_le_bytes);
+            let mut path = [0; PATH_BYTES_MAX];
+            let room = usize::try_from(bytes).ok().and_then(|bytes| path.get_mut(..bytes));
+            file.read_exact_at(room.ok_or(io::ErrorKind::InvalidFilename)?, path_at)?;
+            path_at += bytes;
+            let path = std::ffi::CStr::from_bytes_until_nul(&path).map_err(|_| io::ErrorKind::InvalidFilename)?;
+            open(path, Identity::of_words(device, inode))?;
+        }
+        Ok(())
     }
 
     fn words(&self) -> [u64; HEAD_BYTES / WORD_BYTES] {
         let Self { start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told, .. } = *self;
-        let Self { cleared, steps, batches, pieces, last_steps, files, descriptors, .. } = *self;
+        let Self { cleared, written, steps, batches, pieces, last_steps, files, descriptors, .. } = *self;
         let plain = [start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told];
-        let tables = [cleared, steps, batches, pieces, last_steps, files, descriptors];
+        let tables = [cleared, written, steps, batches, pieces, last_steps, files, descriptors];
         let mut words = plain.into_iter().chain(tables.into_iter().flat_map(|Table { first, count }| [first, count]));
         std::array::from_fn(|_| words.next().unwrap_or_default())
     }
@@ -529,6 +555,18 @@ fn piece_at(own: &[Own], at: u64, end: u64) -> (Range<u64>, Option<&Own>) {
         Some((range, _)) => (at..range.start.min(end), None),
         None => (at..end, None),
     }
+}
+
+/// What is in both, of which each is in order.
+fn common(spans: &[Span], ranges: &[Range<u64>]) -> Vec<Span> {
+    let mut found = Vec::new();
+    for span in spans {
+        let first = ranges.partition_point(|range| range.end <= span.start);
+        for range in ranges[first..].iter().take_while(|range| range.start < span.end) {
+            found.push(Span { start: range.start.max(span.start), end: range.end.min(span.end) });
+        }
+    }
+    found
 }
 
 /// What of `range` is not in `taken`, which is in order.
@@ -586,5 +624,13 @@ mod tests {
         assert_eq!(subtract(&(10..20), &[0..5, 25..30]), [10..20]);
         assert_eq!(subtract(&(10..20), &[5..12, 14..16, 19..25]), [12..14, 16..19]);
         assert_eq!(subtract(&(10..20), &[5..25]), []);
+    }
+
+    #[test]
+    fn what_is_in_both_is_found_once() {
+        let spans = [(10, 20), (30, 40), (40, 50)].map(|(start, end)| Span { start, end });
+        let found = common(&spans, &[0..5, 15..17, 18..35, 38..60, 70..80]);
+        let expected = [(15, 17), (18, 20), (30, 35), (38, 40), (40, 50)].map(|(start, end)| Span { start, end });
+        assert_eq!(found, expected);
     }
 }

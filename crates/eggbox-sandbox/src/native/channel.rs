@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
@@ -11,17 +11,16 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recv, recvmsg};
 
 use super::denial;
-use super::loading::{self, Given};
+use super::loading;
 use super::streams::Streams;
 use super::surroundings::Surroundings;
 use crate::checkpoint::Place;
 use crate::layers::rlimits;
 use crate::sys::{self, inside, suspension};
 use crate::wire::{
-    BECOME_DESCRIPTORS, BECOME_IMAGES_MAX, ENVIRONMENT_BYTES, EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES,
-    INPUT_BYTES, KIND_BECOME, KIND_ENVIRONMENT, KIND_EXECUTE, KIND_INPUT, KIND_LOWER, KIND_RESUME, KIND_SHOW,
-    KIND_STAND_STILL, KIND_WARM_UP, LOWER_BYTES, NO_TEXT, RESUME_BYTES, SHOW_RUNS_MAX, ValueHeader, ValueKind,
-    parse_header,
+    ENVIRONMENT_BYTES, EXECUTE_BYTES, Ending, FromSession, HEADER_BYTES, INPUT_BYTES, KIND_BECOME, KIND_ENVIRONMENT,
+    KIND_EXECUTE, KIND_INPUT, KIND_LOWER, KIND_RESUME, KIND_SHOW, KIND_STAND_STILL, KIND_WARM_UP, LOWER_BYTES, NO_TEXT,
+    RESUME_BYTES, SHOW_RUNS_MAX, ValueHeader, ValueKind, parse_header,
 };
 
 /// The channel, and how far its executions have come.
@@ -31,6 +30,7 @@ pub(super) struct Channel {
     answers: File,
     /// One value at a time.
     values: Mutex<File>,
+    values_number: RawFd,
     code: File,
     progress: Mutex<Progress>,
 }
@@ -71,7 +71,8 @@ impl Channel {
         let (answered, streams) = ((0, Ending::Ok), Streams::default());
         let progress = Progress { unanswered: None, lines_asked: 0, resumed: None, answered, streams };
         let [requests, answers, values, code] = [requests, answers, values, code].map(File::from);
-        Self { requests, answers, values: Mutex::new(values), code, progress: Mutex::new(progress) }
+        let values_number = values.as_raw_fd();
+        Self { requests, answers, values: Mutex::new(values), values_number, code, progress: Mutex::new(progress) }
     }
 
     pub(super) fn send(&self, frame: &FromSession) -> io::Result<()> {
@@ -204,18 +205,9 @@ impl Channel {
 
     /// Becomes what the image says that comes with the rest of the request. Where it cannot, it says why.
     fn become_image(&self) -> io::Result<()> {
-        let mut number = [0; size_of::<u64>()];
-        let descriptors = receive_with_descriptors(self.requests.as_fd(), &mut number)?;
-        let asked = u64::from_le_bytes(number);
-        let mut descriptors = descriptors.into_iter();
-        let [Some(work), Some(image), Some(base)] = std::array::from_fn(|_| descriptors.next()) else {
-            return Err(io::Error::other("an image came without its descriptors"));
-        };
-        let (shown, numbers) = (descriptors.collect(), self.descriptors());
-        let given = Given { work: work.into(), image, base, shown, numbers };
         // What it becomes has to know what this one may do.
-        let told = asked | if denial::is_workspace_free() { WORKSPACE_IS_FREE } else { 0 };
-        let error = loading::become_image(given, told);
+        let flags = if denial::is_workspace_free() { WORKSPACE_IS_FREE } else { 0 };
+        let error = loading::become_image(self.requests.as_fd(), self.descriptors(), flags)?;
         self.send(&FromSession::Refused(error.to_string()))
     }
 
@@ -272,14 +264,11 @@ impl Channel {
 
     /// Stands for the numbers of its descriptors.
     fn descriptors(&self) -> u64 {
-        let numbers = self.numbers();
-        numbers.iter().fold(0, |sum, number| sum * 65_536 + u64::from(number.cast_unsigned()))
+        self.numbers().iter().fold(0, |sum, number| sum * 65_536 + u64::from(number.cast_unsigned()))
     }
 
-    fn numbers(&self) -> Vec<RawFd> {
-        let values = self.values.lock().map(|values| values.as_raw_fd());
-        let others = [&self.requests, &self.answers, &self.code].map(AsRawFd::as_raw_fd);
-        others.into_iter().chain(values).collect()
+    fn numbers(&self) -> [RawFd; 4] {
+        [self.requests.as_raw_fd(), self.answers.as_raw_fd(), self.code.as_raw_fd(), self.values_number]
     }
 
     /// Returns as soon as there is one, or the server is gone. Reads nothing but what is for one that stands still. Up to the first of
@@ -364,21 +353,4 @@ pub(super) fn end_if_forked(status: i32) {
         inside::flush_c_streams();
         sys::exit_now(status);
     }
-}
-
-/// Fills `bytes` with one message, which comes at once, and returns the descriptors beside it.
-fn receive_with_descriptors(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BECOME_DESCRIPTORS + BECOME_IMAGES_MAX))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut parts = [io::IoSliceMut::new(bytes)];
-    let length = parts[0].len();
-    let received = recvmsg(socket, &mut parts, &mut ancillary, RecvFlags::WAITALL | RecvFlags::CMSG_CLOEXEC)?;
-    if received.bytes != length {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    let rights = ancillary.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-        _ => None,
-    });
-    Ok(rights.flatten().collect())
 }

@@ -229,17 +229,21 @@ impl Arena {
     }
 
     /// Does the work with those descriptors, in their order, and goes on where the process of the image stood still, which hears what
-    /// is `told`. Where a step fails, this process ends.
+    /// is `told`. Where a step fails, this process ends. It may have pages of its own that it had not when it was looked at only where it
+    /// `has_written`.
     ///
     /// # Safety
     /// The work leaves the arena, this library's code and the kernel's own mappings as they are, and its stack has a process that stood
     /// still in a fork of the same process as this one. There are as many descriptors as the work wants, and nobody else has them.
-    pub(crate) unsafe fn become_image(self, descriptors: &[RawFd], told: u64) -> ! {
+    pub(crate) unsafe fn become_image(self, descriptors: &[RawFd], has_written: bool, told: u64) -> ! {
         let (head, bytes) = (self.head, self.bytes);
         std::mem::forget(self);
         // SAFETY: the tables are within the arena, and nobody else's.
         unsafe {
             (*head).told = told;
+            if has_written {
+                (*head).written = (*head).cleared;
+            }
             let numbers: *mut u64 = at(head, (*head).descriptors);
             for (index, descriptor) in descriptors.iter().enumerate() {
                 numbers.add(index).write(u64::from(descriptor.cast_unsigned()));
@@ -343,8 +347,8 @@ unsafe fn fill(head: *mut Head) {
 unsafe fn clear(head: *mut Head) {
     // SAFETY: by contract.
     unsafe {
-        let Table { count, .. } = (*head).cleared;
-        let first: *const Span = at(head, (*head).cleared);
+        let Table { count, .. } = (*head).written;
+        let first: *const Span = at(head, (*head).written);
         let mut index = 0;
         while index < count as usize {
             let Span { start, end } = *first.add(index);
