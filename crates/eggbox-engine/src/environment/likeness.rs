@@ -1,6 +1,7 @@
 //! Sessions that are made like others: with a fresh interpreter, or going on from an image.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::history::{History, Record};
 use crate::image::{SessionImage, read_only};
 use crate::nest::Nest;
 use crate::outcome::Death;
-use crate::session::{Session, SessionError};
+use crate::session::{ImageInto, Session, SessionError};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 use crate::wanted::WantedSession;
@@ -138,9 +139,10 @@ impl Environment {
         };
         let place = session.stand_still(wait_max).await?;
         let _turn = self.common.images.turn().await.ok_or(SessionError::ForksBusy)?;
-        let room = if is_on_disk { checkpoints.room() } else { u64::MAX };
-        let captured = session.capture(place, base, &file, room, checkpoints.folder(), &shown).await?;
-        let Captured { image: tables, large } = captured;
+        let bytes_max = if is_on_disk { checkpoints.room() } else { u64::MAX };
+        let kept = checkpoints.folder();
+        let into = ImageInto { file: &file, base: &base, bytes_max, kept, shown: &shown, is_kept: false };
+        let Captured { image: tables, large } = session.capture(place, into).await?;
         check_files(tables.files(), &nest).await?;
         let image = if is_on_disk {
             let scratch = checkpoints.scratch(file.metadata()?.len()).map_err(|_| SessionError::NoDiskSpace)?;
@@ -182,11 +184,12 @@ impl Environment {
         let _turn = self.common.images.turn().await.ok_or(SessionError::ForksBusy)?;
         let (checkpoints, memory) = (&self.common.checkpoints, draft.memory());
         // It has to have everything itself.
-        let (own, room) = (base.try_clone()?, checkpoints.room());
-        let Captured { image, .. } = session.capture(place, own, memory, room, checkpoints.folder(), &[]).await?;
+        let (bytes_max, kept) = (checkpoints.room(), checkpoints.folder());
+        let into = ImageInto { file: memory, base: &base, bytes_max, kept, shown: &[], is_kept: true };
+        let Captured { image, .. } = session.capture(place, into).await?;
         check_files(image.files(), &nest).await?;
         let files = copy_all(&Files::OfSession(session.place()), &draft.files(), workers).await.map_err(not_carried)?;
-        Ok(Drawn { home, base: base.into(), image, bytes: draft.memory().metadata()?.len() + files })
+        Ok(Drawn { home, base, image, bytes: draft.memory().metadata()?.len() + files })
     }
 
     /// The base that an image has, where that is not the nest's own.
@@ -385,14 +388,14 @@ pub(crate) async fn undo(mut session: Session) {
 }
 
 /// The base that an image of that session is of, and its name, where the session is this nest's.
-fn base_for(session: &Session, nest: &Nest) -> Result<(OwnedFd, String), SessionError> {
+fn base_for(session: &Session, nest: &Nest) -> Result<(File, String), SessionError> {
     if !session.is_living_in(nest) {
         return Err(refused("it was begun by a server with other settings"));
     }
     let own = base_in(nest)?;
     Ok(match session.base() {
-        Some(base) => (base.as_fd().try_clone_to_owned()?, base.name.clone()),
-        None => (own.try_clone_to_owned()?, nest.note.name.clone()),
+        Some(base) => (base.as_fd().try_clone_to_owned()?.into(), base.name.clone()),
+        None => (own.try_clone_to_owned()?.into(), nest.note.name.clone()),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,21 @@ const STAND_STILL_MAX: Duration = Duration::from_secs(3);
 /// How long nobody has used a session that takes a checkpoint when it is idle.
 const ON_IDLE: Duration = Duration::from_millis(500);
 
+/// What an image is taken into, and within.
+#[derive(Debug)]
+pub(crate) struct ImageInto<'a> {
+    pub(crate) file: &'a File,
+    /// Of the session.
+    pub(crate) base: &'a File,
+    pub(crate) bytes_max: u64,
+    /// Beneath it are images that the session may have been loaded from.
+    pub(crate) kept: &'a Path,
+    /// Images that are there where this one is loaded.
+    pub(crate) shown: &'a [Arc<SessionImage>],
+    /// It stays on the disk.
+    pub(crate) is_kept: bool,
+}
+
 impl Session {
     /// Has it stand still between two executions, until its next request. Returns where it does.
     ///
@@ -55,29 +70,21 @@ impl Session {
         }
     }
 
-    /// Fills `file`, of `bytes_max` bytes at most, with an image of it, which stands still there. What lies beneath `kept` are images
-    /// that it may have been loaded from.
+    /// Takes an image of it, which stands still there.
     ///
     /// # Errors
     /// Where it has what no image can carry.
-    pub(crate) async fn capture(
-        &self,
-        place: ImagePlace,
-        base: OwnedFd,
-        file: &File,
-        bytes_max: u64,
-        kept: &Path,
-        shown: &[Arc<SessionImage>],
-    ) -> Result<Captured, SessionError> {
+    pub(crate) async fn capture(&self, place: ImagePlace, into: ImageInto<'_>) -> Result<Captured, SessionError> {
+        let ImageInto { file, base, bytes_max, kept, shown, is_kept } = into;
         let pid = self.process.pid().ok_or(SessionError::Closed)?;
         let most = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);
         let bounded = bytes_max.min(most);
         // Off the threads that serve others: its memory is read by the kernel's hand.
-        let (file, kept) = (file.try_clone()?, kept.to_owned());
+        let (file, base, kept) = (file.try_clone()?, base.try_clone()?, kept.to_owned());
         let shown = shown.to_vec();
         let captured = tokio::task::spawn_blocking(move || {
             let shown: Vec<_> = shown.iter().map(|image| image.file()).collect();
-            capture(pid, base, place, Bounds { bytes_max: bounded, kept: &kept, shown: &shown }, &file)
+            capture(pid, &base, place, Bounds { bytes_max: bounded, kept: &kept, shown: &shown, is_kept }, &file)
         });
         let captured = captured.await.map_err(io::Error::other)?.map_err(|error| match error {
             CaptureError::Read(error) if is_no_room(&error) => SessionError::NoDiskSpace,

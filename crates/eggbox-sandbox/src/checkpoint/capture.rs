@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -15,7 +14,7 @@ use super::maps::{Found, Identity, Known, read_memory};
 use crate::sys::memory::{OwnPages, VECTOR_MAX, read_process};
 
 /// Copied at once.
-const PORTION_BYTES: u64 = 256 << 10;
+const PORTION_BYTES: u64 = SHOWN_BYTES_MIN;
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +43,8 @@ pub struct Bounds<'a> {
     pub kept: &'a Path,
     /// Images that are there where this one is loaded: what is shown of them need not be copied.
     pub shown: &'a [&'a File],
+    /// It is looked at every page whether it has the same in it as where it was not written to, and need not be kept.
+    pub is_kept: bool,
 }
 
 /// What was captured.
@@ -93,9 +94,9 @@ pub fn seal(file: &File) -> io::Result<()> {
 /// Where it has what no image can carry, its memory cannot be read, or there is no room for it.
 pub fn capture(
     pid: Pid,
-    base: impl AsFd,
+    base: &File,
     place: Place,
-    Bounds { bytes_max, kept, shown }: Bounds<'_>,
+    Bounds { bytes_max, kept, shown, is_kept }: Bounds<'_>,
     file: &File,
 ) -> Result<Captured, CaptureError> {
     let open = |name| File::open(format!("/proc/{}/{name}", pid.as_raw_pid()));
@@ -113,30 +114,37 @@ pub fn capture(
     let pages = pages_of(&own, &found);
     let mappings: Vec<_> = found.into_iter().map(|(mapping, _)| mapping).collect();
     let page = rustix::param::page_size() as u64;
-    let head_bytes = Image::head_bytes(&mappings, pages.len(), page);
-    let mut end = head_bytes;
-    let mut runs: Vec<_> =
-        pages.iter().map(|pages| Run { range: pages.range.clone(), content: Content::Zero }).collect();
-    // Those that are copied by whoever loads it lie one after the other, and behind them those that are shown.
-    for is_shown in [false, true] {
-        let stored = runs.iter_mut().zip(&pages).filter(|(_, pages)| !pages.are_zero);
-        for (Run { range, content }, _) in stored.filter(|(run, _)| run.is_large() == is_shown) {
-            *content = Content::At(end);
-            end += range.end - range.start;
+    let stored = pages.iter().filter(|pages| !pages.are_zero).map(|pages| pages.range.end - pages.range.start);
+    let bytes = stored.sum::<u64>() + page;
+    if bytes > bytes_max {
+        return Err(CaptureError::TooLarge { bytes, bytes_max });
+    }
+    let mut copier = Copier { pid, memory: &memory, file, base: is_kept.then_some(base), at: page, runs: Vec::new() };
+    let mut own = pages.into_iter().peekable();
+    let (mut small, mut large) = (Vec::new(), Vec::new());
+    for mapping in &mappings {
+        while let Some(OwnPages { range, are_zero }) = own.next_if(|pages| pages.range.end <= mapping.range.end) {
+            if are_zero {
+                copier.runs.push(Run { range, content: Content::Zero });
+            } else if range.end - range.start >= SHOWN_BYTES_MIN {
+                large.push(range);
+            } else {
+                small.push((range, mapping));
+            }
         }
     }
-    if end > bytes_max {
-        return Err(CaptureError::TooLarge { bytes: end, bytes_max });
+    copier.copy_all(&small)?;
+    // Behind those that are copied by whoever loads it.
+    for range in large {
+        copier.copy_large(range)?;
     }
-    ftruncate(file, end).map_err(io::Error::from)?;
-    let mut stored: Vec<(u64, Range<u64>)> =
-        runs.iter().filter_map(|run| Some((run.place()?, run.range.clone()))).collect();
-    stored.sort_unstable_by_key(|(place, _)| *place);
-    copy(pid, &memory, &stored, file)?;
+    let Copier { at, mut runs, .. } = copier;
+    runs.sort_unstable_by_key(|run| run.range.start);
     let image = Image { place, mappings, runs };
-    let mut head = image.encode();
-    head.resize(usize::try_from(head_bytes).map_err(io::Error::other)?, 0);
+    let (head, tables) = image.encode(at, page);
     file.write_all_at(&head, 0)?;
+    file.write_all_at(&tables, at)?;
+    ftruncate(file, at + tables.len() as u64).map_err(io::Error::from)?;
     Ok(Captured { large: image.large_runs(), image })
 }
 
@@ -180,50 +188,121 @@ fn pages_of(own: &[OwnPages], mappings: &[(Mapping, bool)]) -> Vec<OwnPages> {
     pages
 }
 
-/// Copies memory to its places in the file, which lie one after the other.
-fn copy(pid: Pid, memory: &File, mut stored: &[(u64, Range<u64>)], file: &File) -> io::Result<()> {
-    let mut portion = Vec::new();
-    while let Some((start, first)) = stored.first() {
-        let length = |range: &Range<u64>| range.end - range.start;
-        if length(first) > PORTION_BYTES {
-            copy_large(memory, first, *start, &mut portion, file)?;
-            stored = &stored[1..];
-            continue;
-        }
-        let mut bytes = 0;
-        let count = stored.iter().take(VECTOR_MAX).take_while(|(_, range)| {
-            bytes += length(range);
-            bytes <= PORTION_BYTES
-        });
-        let (now, rest) = stored.split_at(count.count());
-        let bytes: u64 = now.iter().map(|(_, range)| length(range)).sum();
-        portion.resize(usize::try_from(bytes).map_err(io::Error::other)?, 0);
-        let ranges: Vec<_> = now.iter().map(|(_, range)| range.clone()).collect();
-        // What is closed to the process itself is not to be had this way.
-        if !read_process(pid, &ranges, &mut portion).is_ok_and(|count| count as u64 == bytes) {
-            let mut at = 0;
-            for range in &ranges {
-                let length = usize::try_from(length(range)).map_err(io::Error::other)?;
-                memory.read_exact_at(&mut portion[at..at + length], range.start)?;
-                at += length;
-            }
-        }
-        file.write_all_at(&portion, *start)?;
-        stored = rest;
-    }
-    Ok(())
+/// Copies memory of a process into an image, one after the other.
+struct Copier<'a> {
+    pid: Pid,
+    memory: &'a File,
+    file: &'a File,
+    /// Where it is compared.
+    base: Option<&'a File>,
+    /// Where the next page comes.
+    at: u64,
+    runs: Vec<Run>,
 }
 
-fn copy_large(memory: &File, range: &Range<u64>, start: u64, portion: &mut Vec<u8>, file: &File) -> io::Result<()> {
-    let mut at = range.start;
-    while at < range.end {
-        let length = (range.end - at).min(PORTION_BYTES);
-        portion.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
-        memory.read_exact_at(portion, at)?;
-        file.write_all_at(portion, start + (at - range.start))?;
-        at += length;
+impl Copier<'_> {
+    /// Of pieces that are each smaller than a portion, with the mappings that they are of.
+    fn copy_all(&mut self, mut pieces: &[(Range<u64>, &Mapping)]) -> io::Result<()> {
+        let length = |range: &Range<u64>| range.end - range.start;
+        let mut portion = Vec::new();
+        while !pieces.is_empty() {
+            let mut bytes = 0;
+            let count = pieces.iter().take(VECTOR_MAX).take_while(|(range, _)| {
+                bytes += length(range);
+                bytes <= PORTION_BYTES
+            });
+            let (now, rest) = pieces.split_at(count.count());
+            let bytes: u64 = now.iter().map(|(range, _)| length(range)).sum();
+            portion.resize(usize::try_from(bytes).map_err(io::Error::other)?, 0);
+            self.read(now, &mut portion)?;
+            self.write(now, &mut portion)?;
+            pieces = rest;
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn read(&self, pieces: &[(Range<u64>, &Mapping)], portion: &mut [u8]) -> io::Result<()> {
+        let ranges: Vec<_> = pieces.iter().map(|(range, _)| range.clone()).collect();
+        if read_process(self.pid, &ranges, portion).is_ok_and(|count| count == portion.len()) {
+            return Ok(());
+        }
+        // What is closed to the process itself is not to be had that way.
+        let mut rest = portion;
+        for range in ranges {
+            let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+            let (piece, behind) = rest.split_at_mut_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
+            self.memory.read_exact_at(piece, range.start)?;
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// Writes what has to be kept of it.
+    fn write(&mut self, pieces: &[(Range<u64>, &Mapping)], portion: &mut [u8]) -> io::Result<()> {
+        let page = rustix::param::page_size();
+        let (mut from, mut to) = (0, 0);
+        let mut same = Vec::new();
+        for (range, mapping) in pieces {
+            self.compare(range, mapping, portion.get(from..).unwrap_or_default(), &mut same)?;
+            // Each is within one mapping.
+            let mut is_next = false;
+            for (address, index) in (range.start..range.end).step_by(page).zip(0..) {
+                if same.get(index).is_none_or(|is_same| !is_same) {
+                    portion.copy_within(from..from + page, to);
+                    self.keep(address..address + page as u64, self.at + to as u64, is_next);
+                    to += page;
+                    is_next = true;
+                } else {
+                    is_next = false;
+                }
+                from += page;
+            }
+        }
+        self.file.write_all_at(portion.get(..to).unwrap_or_default(), self.at)?;
+        self.at += to as u64;
+        Ok(())
+    }
+
+    /// Which of the pages at the beginning of `bytes` are as they would be if nobody had written to them.
+    fn compare(&self, range: &Range<u64>, mapping: &Mapping, bytes: &[u8], same: &mut Vec<bool>) -> io::Result<()> {
+        same.clear();
+        let Some(base) = self.base else { return Ok(()) };
+        let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+        let pages = bytes.get(..length).unwrap_or_default().chunks_exact(rustix::param::page_size());
+        match mapping.source {
+            Source::Base { offset } => {
+                let mut theirs = vec![0; length];
+                base.read_exact_at(&mut theirs, offset + (range.start - mapping.range.start))?;
+                same.extend(
+                    pages.zip(theirs.chunks_exact(rustix::param::page_size())).map(|(page, base)| page == base),
+                );
+            }
+            Source::Nothing => same.extend(pages.map(|page| page.iter().all(|byte| *byte == 0))),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, range: Range<u64>, place: u64, is_next: bool) {
+        match self.runs.last_mut() {
+            Some(last) if is_next => last.range.end = range.end,
+            _ => self.runs.push(Run { range, content: Content::At(place) }),
+        }
+    }
+
+    fn copy_large(&mut self, range: Range<u64>) -> io::Result<()> {
+        self.runs.push(Run { range: range.clone(), content: Content::At(self.at) });
+        let mut portion = Vec::new();
+        let mut from = range.start;
+        while from < range.end {
+            let length = (range.end - from).min(PORTION_BYTES);
+            portion.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
+            self.memory.read_exact_at(&mut portion, from)?;
+            self.file.write_all_at(&portion, self.at)?;
+            (from, self.at) = (from + length, self.at + length);
+        }
+        Ok(())
+    }
 }
 
 impl Run {

@@ -1,5 +1,5 @@
-//! How an image is laid out in its file: tables of 64-bit words, little endian, then paths, then from the next page on the
-//! pages that the runs name.
+//! How an image is laid out in its file: a head of 64-bit words, little endian; from the next page on the pages that the runs name; then
+//! the tables of such words, and the paths.
 
 use std::fs::File;
 use std::ops::Range;
@@ -9,8 +9,8 @@ use super::maps::Identity;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"EGGBOXCK");
 /// Of this layout.
-const VERSION: u64 = 2;
-const HEAD_WORDS: usize = 9;
+const VERSION: u64 = 3;
+const HEAD_WORDS: usize = 10;
 const MAPPING_WORDS: usize = 8;
 const RUN_WORDS: usize = 3;
 /// The most of either that a process can have (`vm.max_map_count` is 65,530 unless somebody has changed it).
@@ -20,7 +20,7 @@ const RUNS_MAX: u64 = 1 << 19;
 const PATHS_BYTES_MAX: u64 = 64 << 20;
 /// A run of so many bytes lies apart: it need not be copied by whoever loads it, but can be shown from the image, which others may
 /// load too. Below that a page fault for each page costs more than the copy.
-pub const SHOWN_BYTES_MIN: u64 = 256 * 1024;
+pub const SHOWN_BYTES_MIN: u64 = 1 << 20;
 
 /// From so many bytes on a run is shown to the session that the image is of, too, which has it in common with others then.
 pub(super) const SHARED_BYTES_MIN: u64 = 4 << 20;
@@ -127,26 +127,19 @@ pub enum ImageError {
 }
 
 impl Image {
-    /// Those of an image, which can say whatever they like.
+    /// Those of an image, which can say whatever they like: what they say is in order, aligned and within the file.
     ///
     /// # Errors
-    /// Where they are not in order.
+    /// Where they are not.
     pub fn read(file: &File) -> Result<Self, ImageError> {
-        Self::parse(file, file.metadata()?.len(), rustix::param::page_size() as u64)
+        Self::parse(file, rustix::param::page_size() as u64)
     }
 
-    /// Bytes before the first page, whose number is a multiple of a page's.
-    pub(crate) fn head_bytes(mappings: &[Mapping], runs: usize, page: u64) -> u64 {
-        let words = HEAD_WORDS + mappings.len() * MAPPING_WORDS + runs * RUN_WORDS;
-        let paths: usize = mappings.iter().map(|mapping| mapping.path().len()).sum();
-        ((words * size_of::<u64>() + paths) as u64).next_multiple_of(page)
-    }
-
-    /// The tables as they stand at the beginning of the file.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The head, as long as a page, and the tables, which stand at `tables_at` in the file.
+    pub(super) fn encode(&self, tables_at: u64, page: u64) -> (Vec<u8>, Vec<u8>) {
         let Self { place, mappings, runs } = self;
         let paths: Vec<u8> = mappings.iter().flat_map(|mapping| mapping.path()).copied().collect();
-        let mut words = vec![
+        let head = [
             MAGIC,
             VERSION,
             place.stack,
@@ -156,7 +149,9 @@ impl Image {
             mappings.len() as u64,
             runs.len() as u64,
             paths.len() as u64,
+            tables_at,
         ];
+        let mut words = Vec::with_capacity(mappings.len() * MAPPING_WORDS + runs.len() * RUN_WORDS);
         for Mapping { range, protection, source } in mappings {
             let Protection { may_read, may_write, may_execute } = *protection;
             let rights = u64::from(may_read) | u64::from(may_write) << 1 | u64::from(may_execute) << 2;
@@ -185,22 +180,20 @@ impl Image {
                 },
             ]);
         }
-        [words.iter().flat_map(|word| word.to_le_bytes()).collect(), paths].concat()
+        let bytes = |words: &[u64]| -> Vec<u8> { words.iter().flat_map(|word| word.to_le_bytes()).collect() };
+        let mut head = bytes(&head);
+        head.resize(usize::try_from(page).unwrap_or_default(), 0);
+        (head, [bytes(&words), paths].concat())
     }
 
-    /// Reads the tables, which can say whatever they like: what they say is in order, aligned and within the file of so many bytes
-    /// that has the pages.
-    ///
-    /// # Errors
-    /// Where they are not.
-    pub(super) fn parse(file: &File, pages_bytes: u64, page: u64) -> Result<Self, ImageError> {
+    fn parse(file: &File, page: u64) -> Result<Self, ImageError> {
         let file_bytes = file.metadata()?.len();
         let mut head = [[0; size_of::<u64>()]; HEAD_WORDS];
         if file_bytes < size_of_val(&head) as u64 {
             return Err(ImageError::NoImage);
         }
         file.read_exact_at(head.as_flattened_mut(), 0)?;
-        let [magic, version, stack, program_break, thread_pointer, descriptors, mappings, runs, paths] =
+        let [magic, version, stack, program_break, thread_pointer, descriptors, mappings, runs, paths, tables_at] =
             head.map(u64::from_le_bytes);
         if magic != MAGIC {
             return Err(ImageError::NoImage);
@@ -213,11 +206,12 @@ impl Image {
         }
         let words = mappings * MAPPING_WORDS as u64 + runs * RUN_WORDS as u64;
         let table_bytes = words * size_of::<u64>() as u64 + paths;
-        if size_of_val(&head) as u64 + table_bytes > file_bytes {
+        let is_whole = tables_at.checked_add(table_bytes).is_some_and(|end| end <= file_bytes);
+        if !is_whole || tables_at < page {
             return Err(ImageError::Damaged("it is cut off"));
         }
         let mut bytes = vec![0; usize::try_from(table_bytes).map_err(|_| ImageError::Damaged("it is too large"))?];
-        file.read_exact_at(&mut bytes, size_of_val(&head) as u64)?;
+        file.read_exact_at(&mut bytes, tables_at)?;
         let (words, mut paths) = bytes.split_at(bytes.len() - usize::try_from(paths).unwrap_or_default());
         let words: Vec<u64> = words.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
         let (mapping_words, run_words) = words.split_at(usize::try_from(mappings).unwrap_or_default() * MAPPING_WORDS);
@@ -264,8 +258,8 @@ impl Image {
             }
             before = end;
             let content = if place == ZERO { Content::Zero } else { Content::At(place) };
-            let is_there =
-                place.is_multiple_of(page) && place.checked_add(end - start).is_some_and(|end| end <= pages_bytes);
+            let is_within = place >= page && place.checked_add(end - start).is_some_and(|end| end <= tables_at);
+            let is_there = is_within && place.is_multiple_of(page);
             if content != Content::Zero && !is_there {
                 return Err(ImageError::Damaged("it is cut off"));
             }
@@ -301,9 +295,8 @@ mod tests {
             Mapping { range: start..start + 8 * PAGE, protection, source }
         });
         let mappings: Vec<_> = mappings.collect();
-        let head = Image::head_bytes(&mappings, 2, PAGE);
         let runs = vec![
-            Run { range: PAGE..3 * PAGE, content: Content::At(head) },
+            Run { range: PAGE..3 * PAGE, content: Content::At(PAGE) },
             Run { range: 18 * PAGE..19 * PAGE, content: Content::Zero },
         ];
         let place = Place { stack: 0x1234, program_break: 0x5678, thread_pointer: 0x9abc, descriptors: 7 };
@@ -315,39 +308,38 @@ mod tests {
     }
 
     fn bytes() -> Vec<u8> {
-        let image = image();
-        let mut bytes = image.encode();
-        bytes.resize(usize::try_from(Image::head_bytes(&image.mappings, 2, PAGE) + 2 * PAGE).unwrap(), 7);
-        bytes
+        let (head, tables) = image().encode(3 * PAGE, PAGE);
+        [head, vec![7; 2 * usize::try_from(PAGE).unwrap()], tables].concat()
     }
 
     #[test]
     fn an_image_is_read_as_it_was_written() {
-        let bytes = bytes();
-        assert_eq!(Image::parse(&file(&bytes), bytes.len() as u64, PAGE).unwrap(), image());
+        assert_eq!(Image::parse(&file(&bytes()), PAGE).unwrap(), image());
     }
 
     #[test]
     fn one_that_is_cut_off_at_any_place_is_refused() {
         let bytes = bytes();
         for length in (0..bytes.len()).step_by(7) {
-            assert!(Image::parse(&file(&bytes[..length]), length as u64, PAGE).is_err(), "{length}");
+            assert!(Image::parse(&file(&bytes[..length]), PAGE).is_err(), "{length}");
         }
     }
 
     proptest! {
         #[test]
-        fn whatever_was_changed_is_refused_or_in_order(changes in proptest::collection::vec((0..600usize, any::<u8>()), 1..4)) {
+        fn whatever_was_changed_is_refused_or_in_order(changes in proptest::collection::vec((0..500usize, any::<u8>()), 1..4)) {
             let mut bytes = bytes();
             for (at, byte) in changes {
+                // Neither the rest of the head nor what is in the pages means anything.
+                let at = if at < HEAD_WORDS * 8 { at } else { at + 3 * 4096 - HEAD_WORDS * 8 };
                 bytes[at] = byte;
             }
-            if let Ok(Image { mappings, runs, .. }) = Image::parse(&file(&bytes), bytes.len() as u64, PAGE) {
+            if let Ok(Image { mappings, runs, .. }) = Image::parse(&file(&bytes), PAGE) {
                 prop_assert!(mappings.is_sorted_by(|a, b| a.range.end <= b.range.start));
                 prop_assert!(runs.is_sorted_by(|a, b| a.range.end <= b.range.start));
                 for run in runs {
                     if let Content::At(at) = run.content {
-                        prop_assert!(at + (run.range.end - run.range.start) <= bytes.len() as u64);
+                        prop_assert!(at >= PAGE && at + (run.range.end - run.range.start) <= bytes.len() as u64);
                     }
                 }
             }

@@ -68,10 +68,11 @@ pub(crate) struct Piece {
     pub(crate) bytes: u64,
 }
 
-/// Pieces that are filled by one call, from there in the image.
+/// Pieces that are filled by one call, from there in the file of that number.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Batch {
+    pub(crate) file: u64,
     pub(crate) place: u64,
     pub(crate) first: u64,
     pub(crate) count: u64,
@@ -105,12 +106,12 @@ pub(crate) struct Head {
     pub(crate) told: u64,
     /// [`Span`]s where no page of the process's own may be left: what shows there then is what the mappings show.
     pub(crate) cleared: Table,
-    /// Those of them where it had such pages when it was looked at. To let go of any others takes long, and the process would have to
-    /// find them again.
+    /// Those of them where it had such pages when it was looked at, but for those that are filled from the base. To let go of any others
+    /// takes long, and the process would have to find them again.
     pub(crate) written: Table,
     /// After that these [`Step`]s.
     pub(crate) steps: Table,
-    /// Then these [`Batch`]es are read from the image, into these [`Piece`]s.
+    /// Then these [`Batch`]es are read from the image and the base, into these [`Piece`]s.
     pub(crate) batches: Table,
     pub(crate) pieces: Table,
     /// Then these [`Step`]s.
@@ -211,13 +212,21 @@ pub(crate) fn elsewhere(what: &str) -> String {
     format!("{what} elsewhere in this start of the interpreter")
 }
 
+/// Where a process is to have nothing of its own.
+struct Cleared {
+    span: Span,
+    /// Where in the base is what shows there then, if it can be written there: whoever has written to it is likely to do so again,
+    /// and has a page for it already.
+    base: Option<u64>,
+}
+
 /// What is known of the work so far.
 struct Worker<'a> {
     image: &'a Image,
     given: Given,
     files: Vec<WantedFile>,
     numbers: HashMap<&'a [u8], u64>,
-    cleared: Vec<Span>,
+    cleared: Vec<Cleared>,
     steps: Vec<Step>,
     /// Each from where it is in the image.
     filled: Vec<(Range<u64>, u64)>,
@@ -329,7 +338,14 @@ impl<'a> Worker<'a> {
     /// Has a piece of a mapping be as it was before the process wrote to it, but where it is overwritten anyway.
     fn clear(&mut self, piece: &Range<u64>, mapping: &Mapping) {
         let rest = subtract(piece, &copied(&self.image.runs, piece, mapping));
-        self.cleared.extend(rest.into_iter().map(|Range { start, end }| Span { start, end }));
+        let base = |start: u64| match mapping.source {
+            Source::Base { offset } if mapping.protection.may_write => {
+                Some(offset.wrapping_add(start - mapping.range.start))
+            }
+            _ => None,
+        };
+        let cleared = |Range { start, end }| Cleared { span: Span { start, end }, base: base(start) };
+        self.cleared.extend(rest.into_iter().map(cleared));
     }
 
     fn map(&mut self, piece: &Range<u64>, mapping: &'a Mapping) {
@@ -375,7 +391,18 @@ impl<'a> Worker<'a> {
         if descriptors > DESCRIPTORS_MAX {
             return Err(io::Error::other("it has mapped too many files"));
         }
-        let (batches, pieces) = batches(filled);
+        let (mut written, mut from_base) = (Vec::new(), Vec::new());
+        for Cleared { span, base } in cleared {
+            for Range { start, end } in common(span, &layout.written) {
+                match base {
+                    Some(base) => from_base.push((start..end, base.wrapping_add(start - span.start))),
+                    None => written.push(Span { start, end }),
+                }
+            }
+        }
+        let (mut batches, mut pieces) = (Vec::new(), Vec::with_capacity(filled.len() + from_base.len()));
+        add_batches(IMAGE, filled, &mut batches, &mut pieces);
+        add_batches(BASE, &from_base, &mut batches, &mut pieces);
         let mut words = vec![0; HEAD_BYTES / WORD_BYTES];
         let mut table = |items: &mut dyn Iterator<Item = u64>, words_each: usize| {
             let first = words.len();
@@ -384,12 +411,12 @@ impl<'a> Worker<'a> {
             Table { first: (first * WORD_BYTES) as u64, count: count as u64 }
         };
         let step = |step: &Step| [step.call].into_iter().chain(step.arguments);
-        let written = common(cleared, &layout.written);
         let span = |span: &Span| [span.start, span.end];
-        let cleared = table(&mut cleared.iter().flat_map(span), 2);
+        let cleared = table(&mut cleared.iter().flat_map(|cleared| span(&cleared.span)), 2);
         let written = table(&mut written.iter().flat_map(span), 2);
         let steps = table(&mut steps.iter().flat_map(step), 7);
-        let batches = table(&mut batches.iter().flat_map(|batch| [batch.place, batch.first, batch.count]), 3);
+        let batches =
+            table(&mut batches.iter().flat_map(|batch| [batch.file, batch.place, batch.first, batch.count]), 4);
         let pieces = table(&mut pieces.iter().flat_map(|piece| [piece.start, piece.bytes]), 2);
         let last_steps = table(&mut last_steps.iter().flat_map(step), 7);
         let descriptors = table(&mut std::iter::repeat_n(0, descriptors), 1);
@@ -513,21 +540,18 @@ impl Head {
     }
 }
 
-/// What is read by one call lies in one piece in the image.
-fn batches(filled: &[(Range<u64>, u64)]) -> (Vec<Batch>, Vec<Piece>) {
-    let mut batches: Vec<Batch> = Vec::new();
-    let mut pieces = Vec::with_capacity(filled.len());
+/// What is read by one call lies in one piece in the file.
+fn add_batches(file: u64, filled: &[(Range<u64>, u64)], batches: &mut Vec<Batch>, pieces: &mut Vec<Piece>) {
     let mut end = None;
     for (Range { start, end: piece_end }, place) in filled {
         let bytes = piece_end - start;
         match batches.last_mut().filter(|batch| end == Some(*place) && batch.count < VECTOR_MAX as u64) {
             Some(batch) => batch.count += 1,
-            None => batches.push(Batch { place: *place, first: pieces.len() as u64, count: 1 }),
+            None => batches.push(Batch { file, place: *place, first: pieces.len() as u64, count: 1 }),
         }
-        end = Some(place + bytes);
+        end = Some(place.wrapping_add(bytes));
         pieces.push(Piece { start: *start, bytes });
     }
-    (batches, pieces)
 }
 
 fn protection_step(range: &Range<u64>, protection: Protection) -> Step {
@@ -557,16 +581,11 @@ fn piece_at(own: &[Own], at: u64, end: u64) -> (Range<u64>, Option<&Own>) {
     }
 }
 
-/// What is in both, of which each is in order.
-fn common(spans: &[Span], ranges: &[Range<u64>]) -> Vec<Span> {
-    let mut found = Vec::new();
-    for span in spans {
-        let first = ranges.partition_point(|range| range.end <= span.start);
-        for range in ranges[first..].iter().take_while(|range| range.start < span.end) {
-            found.push(Span { start: range.start.max(span.start), end: range.end.min(span.end) });
-        }
-    }
-    found
+/// What of the span is in `ranges`, which are in order.
+fn common(span: &Span, ranges: &[Range<u64>]) -> impl Iterator<Item = Range<u64>> {
+    let first = ranges.partition_point(|range| range.end <= span.start);
+    let within = ranges[first..].iter().take_while(|range| range.start < span.end);
+    within.map(|range| range.start.max(span.start)..range.end.min(span.end))
 }
 
 /// What of `range` is not in `taken`, which is in order.
@@ -627,10 +646,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_both_is_found_once() {
-        let spans = [(10, 20), (30, 40), (40, 50)].map(|(start, end)| Span { start, end });
-        let found = common(&spans, &[0..5, 15..17, 18..35, 38..60, 70..80]);
-        let expected = [(15, 17), (18, 20), (30, 35), (38, 40), (40, 50)].map(|(start, end)| Span { start, end });
-        assert_eq!(found, expected);
+    fn what_is_common_is_in_both() {
+        let ranges = [0..5, 15..17, 18..35, 38..60, 70..80];
+        let found = |start, end| common(&Span { start, end }, &ranges).collect::<Vec<_>>();
+        assert_eq!(found(10, 20), [15..17, 18..20]);
+        assert_eq!(found(30, 40), [30..35, 38..40]);
+        assert_eq!(found(60, 70), []);
     }
 }

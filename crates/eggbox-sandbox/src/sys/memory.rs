@@ -11,6 +11,85 @@ use rustix::process::Pid;
 
 use super::check;
 
+/// A mapping of a process (proc_pid_maps(5)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Area {
+    pub(crate) range: Range<u64>,
+    pub(crate) may_read: bool,
+    pub(crate) may_write: bool,
+    pub(crate) may_execute: bool,
+    pub(crate) is_shared: bool,
+    pub(crate) offset: u64,
+    pub(crate) device: (u32, u32),
+    pub(crate) inode: u64,
+    /// As it is, with what the kernel says behind it.
+    pub(crate) name: Vec<u8>,
+}
+
+/// All mappings of the process whose `/proc/PID/maps` this is, asked for one by one; none where the kernel does not know that
+/// question (PROCMAP_QUERY, since Linux 6.11).
+///
+/// # Errors
+/// Where it has more than so many, or the kernel does not tell.
+pub(crate) fn areas(maps: &File, count_max: usize) -> io::Result<Option<Vec<Area>>> {
+    /// `_IOWR('f', 17, struct procmap_query)`.
+    const PROCMAP_QUERY: c_ulong = 0xC068_6611;
+    const THIS_OR_NEXT: u64 = 0x10;
+    /// To read, to write, to execute, to share.
+    const PERMISSIONS: [u64; 4] = [1, 2, 4, 8];
+    /// `struct procmap_query`.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Query {
+        size: u64,
+        flags: u64,
+        address: u64,
+        start: u64,
+        end: u64,
+        permissions: u64,
+        page_bytes: u64,
+        offset: u64,
+        inode: u64,
+        device: [u32; 2],
+        name_bytes: u32,
+        build_id_bytes: u32,
+        name: u64,
+        build_id: u64,
+    }
+    let mut name = [0_u8; libc::PATH_MAX.cast_unsigned() as usize];
+    let (mut found, mut address) = (Vec::new(), 0);
+    loop {
+        let mut query = Query {
+            size: size_of::<Query>() as u64,
+            flags: THIS_OR_NEXT,
+            address,
+            name_bytes: libc::PATH_MAX.cast_unsigned(),
+            name: name.as_mut_ptr() as u64,
+            ..Query::default()
+        };
+        // SAFETY: the query, and as much room for a name as it says, outlive the call.
+        match check(unsafe { libc::ioctl(maps.as_raw_fd(), PROCMAP_QUERY, &raw mut query) }.into()) {
+            Ok(_) => {}
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ENOENT) => return Ok(Some(found)),
+                Some(libc::ENOTTY | libc::ENAMETOOLONG) => return Ok(None),
+                _ => return Err(error),
+            },
+        }
+        if found.len() >= count_max {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        let Query { start, end, permissions, offset, inode, device: [major, minor], name_bytes, .. } = query;
+        // With the byte behind it, where there is one.
+        let name = name.get(..(name_bytes as usize).saturating_sub(1)).unwrap_or_default();
+        let may = |bit| permissions & bit != 0;
+        let [may_read, may_write, may_execute, is_shared] = PERMISSIONS.map(may);
+        let (range, device, name) = (start..end, (major, minor), name.to_vec());
+        found.push(Area { range, may_read, may_write, may_execute, is_shared, offset, device, inode, name });
+        address = end;
+    }
+}
+
 /// Pages that a process has of its own where a mapping shows something else, or nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwnPages {

@@ -300,7 +300,7 @@ unsafe fn do_steps(head: *mut Head, steps: Table) {
     }
 }
 
-/// Reads the pages of the image into their places.
+/// Reads pages of the image and the base into their places.
 ///
 /// # Safety
 /// As for `do_work`.
@@ -308,15 +308,16 @@ unsafe fn do_steps(head: *mut Head, steps: Table) {
 unsafe fn fill(head: *mut Head) {
     // SAFETY: by contract.
     unsafe {
-        let image = *at::<u64>(head, (*head).descriptors);
+        let descriptors: *const u64 = at(head, (*head).descriptors);
         let pieces: *mut Piece = at(head, (*head).pieces);
         let batches: *const Batch = at(head, (*head).batches);
         let mut index = 0;
         while index < (*head).batches.count as usize {
-            let Batch { mut place, first, mut count } = *batches.add(index);
+            let Batch { file, mut place, first, mut count } = *batches.add(index);
+            let file = *descriptors.add(file as usize);
             let mut piece = pieces.add(first as usize);
             while count > 0 {
-                let read = kernel(PREADV, [image, piece as u64, count, place, 0, 0]);
+                let read = kernel(PREADV, [file, piece as u64, count, place, 0, 0]);
                 if read <= 0 {
                     give_up();
                 }
