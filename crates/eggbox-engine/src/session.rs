@@ -273,6 +273,12 @@ impl Session {
         }
     }
 
+    /// Ends one in whose place another is.
+    pub(crate) async fn over(mut self) {
+        self.process.kill();
+        self.forget().await;
+    }
+
     /// Whether it is what stands behind its name.
     pub(crate) fn is_current(&self) -> bool {
         self.history.record().process == Some(self.note.created)

@@ -190,7 +190,10 @@ impl Registry {
         }
         let Some(stored) = self.checkpoints().last_automatic(&session.history.record(), after) else { return false };
         match self.go_back(session, &stored, shared).await {
-            Ok(()) => true,
+            Ok(before) => {
+                before.over().await;
+                true
+            }
             Err(error) => {
                 tracing::warn!(session = %session.id, error = chain(&error), "a session could not be revived");
                 false
@@ -226,11 +229,23 @@ impl Registry {
         reply: Reply<()>,
         shared: &Shared,
     ) {
-        let restored = self.go_back(session, checkpoint, shared).await;
-        reply.send(restored.map_err(|error| self.refusal(&error).into()));
+        match self.go_back(session, checkpoint, shared).await {
+            Ok(before) => {
+                // Nobody has to wait until that is gone.
+                reply.send(Ok(()));
+                before.over().await;
+            }
+            Err(error) => reply.send(Err(self.refusal(&error).into())),
+        }
     }
 
-    async fn go_back(&self, session: &mut Session, stored: &Arc<Stored>, shared: &Shared) -> Result<(), SessionError> {
+    /// Has it go on from there. Returns what it was before, which is still to be ended.
+    async fn go_back(
+        &self,
+        session: &mut Session,
+        stored: &Arc<Stored>,
+        shared: &Shared,
+    ) -> Result<Session, SessionError> {
         let environment = self.environment_of(&session.id, &session.history)?;
         check_environment(stored, environment)?;
         let original = Original::of_stored(stored)?;
@@ -238,9 +253,11 @@ impl Registry {
         let mut successor = environment.go_back(session, &original, &self.workers, CHECKPOINT_MAX).await?;
         // What there is of it now is in that checkpoint.
         successor.tried = (stored.manifest.session == session.id).then(|| successor.what_it_is());
-        self.succeed(session, successor, shared).await;
-        session.history.update(|record| record.checkpoint = Some(id))?;
-        Ok(())
+        let before = self.put_in_place(session, successor, shared);
+        if let Err(error) = session.history.update(|record| record.checkpoint = Some(id)) {
+            tracing::error!(session = %session.id, %error, "what a session goes on from is not written down");
+        }
+        Ok(before)
     }
 }
 

@@ -311,7 +311,7 @@ impl Registry {
         };
         let failed = match started {
             Ok(successor) => {
-                self.succeed(session, successor, shared).await;
+                self.put_in_place(session, successor, shared).over().await;
                 None
             }
             Err(error) => {
@@ -336,13 +336,12 @@ impl Registry {
         failed.filter(|_| was_running || session.process.has_ended()).map(|(death, _)| death)
     }
 
-    /// Has `successor`, which has taken the place of the session, be it from here on.
-    pub(super) async fn succeed(&self, session: &mut Session, successor: Session, shared: &Shared) {
-        let mut other = std::mem::replace(session, successor);
-        other.process.kill();
-        other.forget().await;
+    /// Has `successor`, which has taken the place of the session, be it from here on. What it was before is still to be ended.
+    pub(super) fn put_in_place(&self, session: &mut Session, successor: Session, shared: &Shared) -> Session {
+        let other = std::mem::replace(session, successor);
         session.end_by(Arc::clone(&shared.ending));
         shared.watched.send_replace(Some(session.held(&self.environments.retired)));
+        other
     }
 
     /// Does what is wanted of a session at rest. Returns what there is of it where it has gone to sleep.

@@ -13,8 +13,10 @@ use super::image::{Content, Image, Mapping, Place, Run, SHARED_BYTES_MIN, SHOWN_
 use super::maps::{Found, Identity, Known, read_memory};
 use crate::sys::memory::{OwnPages, VECTOR_MAX, read_process};
 
-/// Copied at once.
-const PORTION_BYTES: u64 = SHOWN_BYTES_MIN;
+/// Copied at once of small pieces: what the processor's caches have room for, and what the C library has memory for already.
+const PORTION_BYTES: u64 = 64 << 10;
+/// The same of large ones.
+const LARGE_PORTION_BYTES: u64 = 256 << 10;
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +131,12 @@ pub fn capture(
             } else if range.end - range.start >= SHOWN_BYTES_MIN {
                 large.push(range);
             } else {
-                small.push((range, mapping));
+                let mut start = range.start;
+                while start < range.end {
+                    let end = range.end.min(start + PORTION_BYTES);
+                    small.push((start..end, mapping));
+                    start = end;
+                }
             }
         }
     }
@@ -201,7 +208,7 @@ struct Copier<'a> {
 }
 
 impl Copier<'_> {
-    /// Of pieces that are each smaller than a portion, with the mappings that they are of.
+    /// Of pieces that are each a portion at most, with the mappings that they are of.
     fn copy_all(&mut self, mut pieces: &[(Range<u64>, &Mapping)]) -> io::Result<()> {
         let length = |range: &Range<u64>| range.end - range.start;
         let mut portion = Vec::new();
@@ -244,16 +251,11 @@ impl Copier<'_> {
         let mut same = Vec::new();
         for (range, mapping) in pieces {
             self.compare(range, mapping, portion.get(from..).unwrap_or_default(), &mut same)?;
-            // Each is within one mapping.
-            let mut is_next = false;
             for (address, index) in (range.start..range.end).step_by(page).zip(0..) {
                 if same.get(index).is_none_or(|is_same| !is_same) {
                     portion.copy_within(from..from + page, to);
-                    self.keep(address..address + page as u64, self.at + to as u64, is_next);
+                    self.keep(address, mapping, self.at + to as u64);
                     to += page;
-                    is_next = true;
-                } else {
-                    is_next = false;
                 }
                 from += page;
             }
@@ -283,10 +285,18 @@ impl Copier<'_> {
         Ok(())
     }
 
-    fn keep(&mut self, range: Range<u64>, place: u64, is_next: bool) {
+    /// A page of that mapping, which is there in the image.
+    fn keep(&mut self, address: u64, mapping: &Mapping, place: u64) {
+        let end = address + rustix::param::page_size() as u64;
+        // Each run is within one mapping.
+        let is_within = address > mapping.range.start;
         match self.runs.last_mut() {
-            Some(last) if is_next => last.range.end = range.end,
-            _ => self.runs.push(Run { range, content: Content::At(place) }),
+            Some(Run { range, content: Content::At(at) })
+                if is_within && range.end == address && *at + (range.end - range.start) == place =>
+            {
+                range.end = end;
+            }
+            _ => self.runs.push(Run { range: address..end, content: Content::At(place) }),
         }
     }
 
@@ -295,7 +305,7 @@ impl Copier<'_> {
         let mut portion = Vec::new();
         let mut from = range.start;
         while from < range.end {
-            let length = (range.end - from).min(PORTION_BYTES);
+            let length = (range.end - from).min(LARGE_PORTION_BYTES);
             portion.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
             self.memory.read_exact_at(&mut portion, from)?;
             self.file.write_all_at(&portion, self.at)?;

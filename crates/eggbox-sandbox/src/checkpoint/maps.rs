@@ -108,14 +108,9 @@ fn read_text(mut maps: &File) -> io::Result<Vec<Area>> {
 
 /// The same, and the pages that are the process's own.
 pub(super) fn read_memory(maps: &File, pagemap: &File, known: Known<'_>) -> io::Result<(Vec<Own>, Vec<OwnPages>)> {
-    // Each takes half of the time.
-    let (mappings, own) = std::thread::scope(|scope| {
-        let own = scope.spawn(|| all_own_pages(pagemap));
-        let mappings = read_maps(maps, known);
-        (mappings, own.join().unwrap_or_else(|_| Err(io::Error::other("a thread has panicked"))))
-    });
-    let mappings = mappings?;
-    let own = match own? {
+    // One after the other: two threads at the same memory hold each other up for longer.
+    let mappings = read_maps(maps, known)?;
+    let own = match all_own_pages(pagemap)? {
         Some(own) => own,
         None => {
             let is_scanned =
