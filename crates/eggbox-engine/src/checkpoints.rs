@@ -14,10 +14,11 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use eggbox_sandbox::checkpoint::compact;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use uuid::Uuid;
@@ -75,11 +76,20 @@ struct Index {
 pub(crate) struct Stored {
     folder: PathBuf,
     pub(crate) manifest: Manifest,
-    /// It is not to be found any more: its files go with the last who uses them.
-    is_removed: AtomicBool,
+    state: Mutex<State>,
     /// Sessions that are shown parts of it have it, too.
     memory: Arc<Taken>,
     _files: Taken,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Good for this start of the host.
+    Written,
+    /// It is on the disk for certain.
+    Lasting,
+    /// It is not to be found any more: its files go with the last who uses them.
+    Removed,
 }
 
 /// Room on the disk, until it is dropped.
@@ -188,16 +198,20 @@ impl Checkpoints {
         Draft::begin(&self.folder)
     }
 
-    /// Makes it one of them, which is of a session of that home with that base. Blocks for as long as the disk takes.
+    /// Makes it one of them, with what was drawn. Blocks for as long as the disk takes.
     ///
     /// # Errors
     /// Where there is one of that name, or no room; the draft is cleared away then.
     pub(crate) fn commit(
         &self,
         draft: Draft,
-        manifest: Manifest,
-        Drawn { home, base, image, .. }: Drawn,
+        mut manifest: Manifest,
+        Drawn { home, base, mut image, memory, files_bytes, _turn }: Drawn,
     ) -> Result<Arc<Stored>, StoreError> {
+        if let Some(memory) = &memory {
+            image = compact(&image, memory.file(), &base, draft.memory())?;
+        }
+        manifest.bytes += draft.memory().metadata()?.len() + files_bytes;
         self.make_room(manifest.bytes)?;
         let _making = self.making.read().unwrap_or_else(PoisonError::into_inner);
         if self.bases.keep(&base, &image, &home)? {
@@ -331,6 +345,26 @@ impl Checkpoints {
         self.sorted(|manifest| manifest.kind == CheckpointKind::Asleep)
     }
 
+    /// Has every session that sleeps be on the disk for certain, so that it outlives the end of the host, too. Blocks for as long as the
+    /// disk takes.
+    pub(crate) fn make_lasting(&self) {
+        let written: Vec<_> = self.asleep().into_iter().filter(|stored| *stored.state() == State::Written).collect();
+        if written.is_empty() {
+            return;
+        }
+        // One wait for all of them.
+        let synced = File::open(&self.folder).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+        if let Err(error) = synced {
+            tracing::error!(%error, "sessions that sleep are not on the disk for certain");
+            return;
+        }
+        for stored in written {
+            if let Err(error) = stored.last() {
+                tracing::error!(%error, id = %stored.manifest.id, "a session that sleeps would not outlive the host's end");
+            }
+        }
+    }
+
     fn sorted(&self, takes: impl Fn(&Manifest) -> bool) -> Vec<Arc<Stored>> {
         let mut found: Vec<_> = self.index().each.values().filter(|stored| takes(&stored.manifest)).cloned().collect();
         found.sort_by(|one, other| {
@@ -401,7 +435,8 @@ impl Stored {
         let memory = folder.join(draft::MEMORY).metadata().map_or(0, |metadata| metadata.len()).min(manifest.bytes);
         let files = Taken::new(used, manifest.bytes - memory);
         let memory = Arc::new(Taken::new(used, memory));
-        Self { folder, manifest, is_removed: AtomicBool::new(false), memory, _files: files }
+        let state = Mutex::new(if manifest.boot.is_none() { State::Lasting } else { State::Written });
+        Self { folder, manifest, state, memory, _files: files }
     }
 
     /// The room that its memory takes, for whoever is shown parts of it.
@@ -423,18 +458,33 @@ impl Stored {
         self.folder.join(draft::HISTORY)
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is on the disk, and has to say so, unless it is nobody's any more.
+    fn last(&self) -> io::Result<()> {
+        let mut state = self.state();
+        if *state == State::Written {
+            self.manifest.rewrite_lasting(&self.folder)?;
+            *state = State::Lasting;
+        }
+        Ok(())
+    }
+
     /// It is nobody's from here on.
     fn discard(&self) {
+        let mut state = self.state();
         if let Err(error) = fs::remove_file(self.folder.join(manifest::NAME)) {
             tracing::error!(%error, folder = %self.folder.display(), "failed to remove a checkpoint");
         }
-        self.is_removed.store(true, Ordering::Relaxed);
+        *state = State::Removed;
     }
 }
 
 impl Drop for Stored {
     fn drop(&mut self) {
-        if self.is_removed.load(Ordering::Relaxed) {
+        if *self.state() == State::Removed {
             let folder = std::mem::take(&mut self.folder);
             // It may have very many files, and whoever has it last others to serve.
             std::thread::spawn(move || clear(&folder));

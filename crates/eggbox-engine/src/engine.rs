@@ -457,7 +457,7 @@ impl Engine {
         self.shared.closing.store(true, Ordering::Relaxed);
         // Those that are still running are ended with the nest, and answered so.
         let _ = timeout(grace, self.shared.registry.quiet()).await;
-        let _ = timeout(grace, self.shared.registry.hibernate_all()).await;
+        let _ = timeout(grace, self.shared.registry.end_asleep()).await;
         self.shared.registry.environments().end().await;
     }
 }

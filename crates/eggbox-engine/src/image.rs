@@ -14,6 +14,8 @@ use crate::checkpoints::Taken;
 
 /// Sessions that are forked at once; others wait for their turn. Each has an image as large as a session's memory, at most.
 const FORKED_AT_ONCE_MAX: usize = 4;
+/// Images that are being written to the disk at once, each in memory until it is there.
+const STORED_AT_ONCE_MAX: usize = 8;
 /// How long one waits for its turn: nothing else is done in its session meanwhile.
 const TURN_MAX: Duration = Duration::from_secs(5);
 /// Images in memory that sessions may be shown parts of, all together. Where there is no room an image is copied whole, into memory
@@ -28,6 +30,7 @@ const SPARE_BYTES_MAX: u64 = 8 << 20;
 #[derive(Debug)]
 pub(crate) struct ImageRoom {
     turns: Semaphore,
+    storing: Arc<Semaphore>,
     shown: Arc<Semaphore>,
     spare: Spare,
 }
@@ -61,13 +64,19 @@ enum Room {
 
 impl ImageRoom {
     pub(crate) fn new() -> Self {
-        let (turns, shown) = (Semaphore::new(FORKED_AT_ONCE_MAX), Arc::new(Semaphore::new(SHOWN_BYTES_MAX)));
-        Self { turns, shown, spare: Arc::default() }
+        let shared = |count| Arc::new(Semaphore::new(count));
+        let (storing, shown) = (shared(STORED_AT_ONCE_MAX), shared(SHOWN_BYTES_MAX));
+        Self { turns: Semaphore::new(FORKED_AT_ONCE_MAX), storing, shown, spare: Arc::default() }
     }
 
     /// Waits for a turn, but not for long; none where all are taken.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         timeout(TURN_MAX, self.turns.acquire()).await.ok()?.ok()
+    }
+
+    /// The same for one that is to be written to the disk, until it is there.
+    pub(crate) async fn turn_to_store(&self) -> Option<OwnedSemaphorePermit> {
+        timeout(TURN_MAX, Arc::clone(&self.storing).acquire_owned()).await.ok()?.ok()
     }
 
     /// A file in memory for one, which may have been another's.

@@ -12,7 +12,7 @@ mod maps;
 mod relocation;
 mod work;
 
-pub use capture::{Bounds, CaptureError, Captured, LargeRun, capture, image_file, seal};
+pub use capture::{Bounds, CaptureError, Captured, LargeRun, capture, compact, image_file, seal};
 pub use image::{Image, ImageError, Place, SHOWN_BYTES_MIN};
 pub use relocation::{MappedFile, mapped_by};
 pub use work::{Given, Layout, work};

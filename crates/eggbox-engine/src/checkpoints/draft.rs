@@ -6,8 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use eggbox_sandbox::checkpoint::Image;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Home, Manifest, clear, unique};
+use crate::image::SessionImage;
 use crate::workspace::Files;
 
 pub(super) const MEMORY: &str = "memory";
@@ -24,15 +26,18 @@ pub(crate) struct Draft {
     is_whole: bool,
 }
 
-/// What was written down.
+/// What is to be written down of a session, which may have gone on since.
 #[derive(Debug)]
 pub(crate) struct Drawn {
     /// The nest that it is of, and the base that this has.
     pub(crate) home: Home,
     pub(crate) base: File,
     pub(crate) image: Image,
-    /// Of its memory and its files.
-    pub(crate) bytes: u64,
+    /// Where that is, if it is not in the draft.
+    pub(crate) memory: Option<SessionImage>,
+    /// What its files take.
+    pub(crate) files_bytes: u64,
+    pub(crate) _turn: OwnedSemaphorePermit,
 }
 
 impl Draft {

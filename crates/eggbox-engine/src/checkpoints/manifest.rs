@@ -15,6 +15,8 @@ use crate::history::Record;
 use crate::session_id::SessionId;
 
 pub(super) const NAME: &str = "manifest.json";
+/// Of one that is to be in its place.
+const NEW_NAME: &str = "manifest.new";
 /// Of this form.
 const VERSION: u32 = 1;
 
@@ -77,7 +79,7 @@ impl Manifest {
             nest,
             base,
             bytes: 0,
-            boot: (kind == CheckpointKind::Automatic).then(|| BOOT.clone()),
+            boot: (kind != CheckpointKind::Asked).then(|| BOOT.clone()),
         }
     }
 
@@ -101,7 +103,22 @@ impl Manifest {
     }
 
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(folder.join(NAME))?;
-        file.write_all(&serde_json::to_vec(self)?)
+        self.write_as(&folder.join(NAME)).map(drop)
+    }
+
+    /// In its own place, as a whole and for certain: of a checkpoint that is on the disk for certain, too.
+    pub(super) fn rewrite_lasting(&self, folder: &Path) -> io::Result<()> {
+        let new = folder.join(NEW_NAME);
+        // What a server before this one has left of it.
+        let _ = std::fs::remove_file(&new);
+        Self { boot: None, ..self.clone() }.write_as(&new)?.sync_all()?;
+        std::fs::rename(&new, folder.join(NAME))?;
+        File::open(folder)?.sync_all()
+    }
+
+    fn write_as(&self, path: &Path) -> io::Result<File> {
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        Ok(file)
     }
 }

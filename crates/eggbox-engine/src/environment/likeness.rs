@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::checkpoint::{Captured, Given, Image, Layout, MappedFile, work};
+use eggbox_sandbox::checkpoint::{Captured, Given, Image, Layout, work};
 use eggbox_sandbox::plan::SessionNamespaces;
 
 use super::Environment;
@@ -141,9 +141,8 @@ impl Environment {
         let _turn = self.common.images.turn().await.ok_or(SessionError::ForksBusy)?;
         let bytes_max = if is_on_disk { checkpoints.room() } else { u64::MAX };
         let kept = checkpoints.folder();
-        let into = ImageInto { file: &file, base: &base, bytes_max, kept, shown: &shown, is_kept: false };
+        let into = ImageInto { file: &file, base: &base, bytes_max, kept, shown: &shown, is_kept: false, nest: &nest };
         let Captured { image: tables, large } = session.capture(place, into).await?;
-        check_files(tables.files(), &nest).await?;
         let image = if is_on_disk {
             let scratch = checkpoints.scratch(file.metadata()?.len()).map_err(|_| SessionError::NoDiskSpace)?;
             SessionImage::on_disk(read_only(&file)?, scratch)
@@ -168,28 +167,42 @@ impl Environment {
         })
     }
 
-    /// Writes down what others go on from as that session, which is at rest, and stands still until its next request.
+    /// Takes down what others go on from as that session, which is at rest, and stands still until its next request; where it goes on
+    /// then, without waiting for the disk.
     pub(crate) async fn draw(
         &self,
         session: &mut Session,
         draft: &Draft,
+        goes_on: bool,
         workers: &Workers,
         wait_max: Duration,
     ) -> Result<Drawn, SessionError> {
         let nest = self.living_nest().await?;
         let (base, base_name) = base_for(session, &nest)?;
         let home = Home { base: base_name, ..nest.home(&self.common.config.build)? };
+        let (checkpoints, images) = (&self.common.checkpoints, &self.common.images);
+        let storing = images.turn_to_store().await.ok_or(SessionError::ForksBusy)?;
+        let is_large = session.meter.memory_bytes().is_none_or(|bytes| bytes > IN_MEMORY_BYTES_MAX);
+        // Where the session goes on it need not wait for the disk, if there is room for it elsewhere.
+        let elsewhere = if goes_on && !is_large { Some(images.file()?) } else { None };
         let place = session.stand_still(wait_max).await?;
         // Not before: it may take its time, and others have theirs.
-        let _turn = self.common.images.turn().await.ok_or(SessionError::ForksBusy)?;
-        let (checkpoints, memory) = (&self.common.checkpoints, draft.memory());
-        // It has to have everything itself.
-        let (bytes_max, kept) = (checkpoints.room(), checkpoints.folder());
-        let into = ImageInto { file: memory, base: &base, bytes_max, kept, shown: &[], is_kept: true };
-        let Captured { image, .. } = session.capture(place, into).await?;
-        check_files(image.files(), &nest).await?;
-        let files = copy_all(&Files::OfSession(session.place()), &draft.files(), workers).await.map_err(not_carried)?;
-        Ok(Drawn { home, base, image, bytes: draft.memory().metadata()?.len() + files })
+        let _turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
+        let into = ImageInto {
+            file: elsewhere.as_ref().unwrap_or(draft.memory()),
+            base: &base,
+            bytes_max: if elsewhere.is_none() { checkpoints.room() } else { u64::MAX },
+            kept: checkpoints.folder(),
+            // It has to have everything itself.
+            shown: &[],
+            is_kept: elsewhere.is_none(),
+            nest: &nest,
+        };
+        let (files, kept) = (Files::OfSession(session.place()), draft.files());
+        let (captured, files_bytes) = tokio::join!(session.capture(place, into), copy_all(&files, &kept, workers));
+        let (image, files_bytes) = (captured?.image, files_bytes.map_err(not_carried)?);
+        let memory = elsewhere.map(|file| images.lend(file)).transpose()?;
+        Ok(Drawn { home, base, image, memory, files_bytes, _turn: storing })
     }
 
     /// The base that an image has, where that is not the nest's own.
@@ -367,13 +380,6 @@ impl Environment {
             }
         }
     }
-}
-
-/// That every file that an image shows parts of is there for every session of that nest, and not one's own.
-async fn check_files(files: Vec<MappedFile>, nest: &Arc<Nest>) -> Result<(), SessionError> {
-    let nest = Arc::clone(nest);
-    let checked = tokio::task::spawn_blocking(move || nest.check_files(files)).await.map_err(io::Error::other)?;
-    checked.map_err(|why| SessionError::NotCarried { why })
 }
 
 fn not_carried(error: WorkspaceError) -> SessionError {

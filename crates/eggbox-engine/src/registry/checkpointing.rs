@@ -7,10 +7,10 @@ use super::errand::{Errand, Reply};
 use super::{Registry, Shared};
 use crate::checkpoint_id::CheckpointId;
 use crate::checkpoint_view::CheckpointView;
-use crate::checkpoints::{CheckpointKind, Manifest, StoreError, Stored};
+use crate::checkpoints::{CheckpointKind, Draft, Drawn, Manifest, StoreError, Stored};
 use crate::engine::{CheckpointError, chain};
 use crate::environment::{Environment, Original};
-use crate::history::Record;
+use crate::history::{History, Record};
 use crate::inheritance::Ended;
 use crate::names::Sleeper;
 use crate::outcome::Death;
@@ -21,6 +21,14 @@ use crate::wanted::{Checkpointing, WantedSession};
 
 /// How long it may take to write one down, or to go back to one.
 const CHECKPOINT_MAX: Duration = Duration::from_secs(30);
+
+/// What is to become a checkpoint.
+pub(super) struct Sketch {
+    draft: Draft,
+    drawn: Drawn,
+    manifest: Manifest,
+    history: Arc<History>,
+}
 
 impl Registry {
     /// Writes down how the session of that name is, under a name that no other checkpoint of its owner has.
@@ -86,14 +94,14 @@ impl Registry {
         CheckpointView::of(&stored.manifest, self.checkpoints().expires(stored.manifest.created_at))
     }
 
-    /// Writes down how a session at rest is.
+    /// Takes down how a session at rest is. It can go on before that is written to the disk.
     pub(super) async fn draw(
         &self,
         session: &mut Session,
         id: CheckpointId,
         kind: CheckpointKind,
         last_number: u64,
-    ) -> Result<Arc<Stored>, CheckpointError> {
+    ) -> Result<Sketch, CheckpointError> {
         let drawn = self.try_draw(session, id, kind, last_number).await;
         if let Err(CheckpointError::Refused(error)) = &drawn {
             session.set_obstacle(Some(chain(error)));
@@ -109,31 +117,63 @@ impl Registry {
         id: CheckpointId,
         kind: CheckpointKind,
         last_number: u64,
-    ) -> Result<Arc<Stored>, CheckpointError> {
+    ) -> Result<Sketch, CheckpointError> {
         let refused = |error: SessionError| CheckpointError::from(self.refusal(&error));
         let environment = self.environment_of(&session.id, &session.history).map_err(refused)?;
+        let draft = self.checkpoints().draft().map_err(StoreError::from)?;
+        // Nobody waits for the disk but whoever has asked for it.
+        let goes_on = kind == CheckpointKind::Asked;
+        let drawn = environment.draw(session, &draft, goes_on, &self.workers, CHECKPOINT_MAX).await.map_err(refused)?;
+        let history = Arc::clone(&session.history);
+        let nests = [drawn.home.nest.clone(), drawn.home.base.clone()];
+        let mut manifest = Manifest::new(id, kind, history.record(), nests);
+        manifest.variables = history.variables();
+        (manifest.executions, manifest.last_number) = (history.last_number(), last_number);
+        Ok(Sketch { draft, drawn, manifest, history })
+    }
+
+    /// Writes that to the disk.
+    pub(super) async fn store(&self, sketch: Sketch) -> Result<Arc<Stored>, CheckpointError> {
+        let Sketch { draft, drawn, mut manifest, history } = sketch;
         let checkpoints = Arc::clone(self.checkpoints());
-        let draft = checkpoints.draft().map_err(StoreError::from)?;
-        let drawn = environment.draw(session, &draft, &self.workers, CHECKPOINT_MAX).await;
-        let drawn = drawn.map_err(refused)?;
-        let (history, record) = (Arc::clone(&session.history), session.history.record());
-        let (variables, executions) = (history.variables(), history.last_number());
-        let mut manifest = Manifest::new(id, kind, record, [drawn.home.nest.clone(), drawn.home.base.clone()]);
-        (manifest.variables, manifest.bytes) = (variables, drawn.bytes);
-        (manifest.executions, manifest.last_number) = (executions, last_number);
-        let committed = tokio::task::spawn_blocking(move || {
+        let stored = tokio::task::spawn_blocking(move || {
             if manifest.kind == CheckpointKind::Asleep {
                 manifest.bytes += history.write_to(&draft.history_folder()?)?;
             }
             checkpoints.commit(draft, manifest, drawn)
         });
-        let stored = committed.await.map_err(|error| StoreError::Io(error.into()))??;
-        if kind == CheckpointKind::Asked {
-            // What comes after goes on from it.
-            let id = stored.manifest.id.clone();
-            session.history.update(|record| record.checkpoint = Some(id)).map_err(StoreError::from)?;
-        }
-        Ok(stored)
+        Ok(stored.await.map_err(|error| StoreError::Io(error.into()))??)
+    }
+
+    /// Has a checkpoint that was asked for be written down while its session goes on.
+    pub(super) async fn checkpoint_now(
+        self: &Arc<Self>,
+        session: &mut Session,
+        id: CheckpointId,
+        last_number: u64,
+        reply: Reply<Arc<Stored>>,
+    ) {
+        let sketch = match self.draw(session, id, CheckpointKind::Asked, last_number).await {
+            Ok(sketch) => sketch,
+            Err(error) => return reply.send(Err(error)),
+        };
+        let (registry, history) = (Arc::clone(self), Arc::clone(&session.history));
+        tokio::spawn(async move {
+            let before = sketch.manifest.record.checkpoint.clone();
+            let stored = registry.store(sketch).await;
+            if let Ok(stored) = &stored {
+                // What comes after goes on from it, but where it has gone elsewhere since.
+                let updated = history.update(|record| {
+                    if record.checkpoint == before {
+                        record.checkpoint = Some(stored.manifest.id.clone());
+                    }
+                });
+                if let Err(error) = updated {
+                    tracing::error!(id = %stored.manifest.id, %error, "that a session goes on from a checkpoint is not written down");
+                }
+            }
+            reply.send(stored);
+        });
     }
 
     /// Has a session that takes checkpoints by itself take one, unless it has one of what it is now.
@@ -146,7 +186,11 @@ impl Registry {
         }
         session.tried = Some(now);
         let id = CheckpointId::unique_beside(&session.id);
-        match self.draw(session, id, CheckpointKind::Automatic, last).await {
+        let stored = match self.draw(session, id, CheckpointKind::Automatic, last).await {
+            Ok(sketch) => self.store(sketch).await,
+            Err(error) => Err(error),
+        };
+        match stored {
             Ok(_) => {}
             Err(error) => tracing::debug!(session = %session.id, error = chain(&error), "a session has no checkpoint"),
         }

@@ -10,7 +10,7 @@ use super::errand::Errand;
 use super::forking::again;
 use super::sleeping::Asleep;
 use super::{Beginning, InFlight, Manner, Registry, Reply, Request, Shared};
-use crate::checkpoints::{CheckpointKind, Stored};
+use crate::checkpoints::Stored;
 use crate::engine::{ExecuteError, chain};
 use crate::environment::{Environment, RestartError};
 use crate::executions::{Execution, Past};
@@ -135,7 +135,7 @@ impl Registry {
 
     /// Serves requests until the session has ended.
     async fn serve_to_end(
-        &self,
+        self: &Arc<Self>,
         session: &mut Session,
         running: Option<InFlight>,
         (queue, errands): (&mut mpsc::Receiver<Request>, &mut mpsc::Receiver<Errand>),
@@ -345,11 +345,11 @@ impl Registry {
     }
 
     /// Does what is wanted of a session at rest. Returns what there is of it where it has gone to sleep.
-    async fn run_errand(&self, session: &mut Session, errand: Errand, shared: &Shared) -> Option<Asleep> {
+    async fn run_errand(self: &Arc<Self>, session: &mut Session, errand: Errand, shared: &Shared) -> Option<Asleep> {
         match errand {
             Errand::Fork(fork) => self.fork_now(session, fork).await,
             Errand::Checkpoint { id, reply } => {
-                reply.send(self.draw(session, id, CheckpointKind::Asked, shared.board.last()).await);
+                self.checkpoint_now(session, id, shared.board.last(), reply).await;
             }
             Errand::Restore { checkpoint, reply } => self.restore_now(session, &checkpoint, reply, shared).await,
             Errand::Sleep { reply } => return self.lie_down(session, reply, shared).await,

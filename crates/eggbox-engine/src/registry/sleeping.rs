@@ -51,11 +51,17 @@ impl Registry {
         self.send_errand(id, |reply| Errand::Sleep { reply: Some(reply) }).await
     }
 
-    /// Has all sessions go to sleep that can, where the operator has them do so by themselves: this server is going to end.
-    pub(crate) async fn hibernate_all(self: &Arc<Self>) {
-        if self.config.hibernation.idle.is_none() {
-            return;
+    /// Has all sessions go to sleep that can, where the operator has them do so by themselves, and all that sleep be on the disk for
+    /// certain: this server is going to end.
+    pub(crate) async fn end_asleep(self: &Arc<Self>) {
+        if self.config.hibernation.idle.is_some() {
+            self.hibernate_all().await;
         }
+        let checkpoints = Arc::clone(self.checkpoints());
+        let _ = tokio::task::spawn_blocking(move || checkpoints.make_lasting()).await;
+    }
+
+    async fn hibernate_all(self: &Arc<Self>) {
         let ids: Vec<SessionId> = self.names().live.keys().cloned().collect();
         let of = ids.len();
         let mut sleeping = JoinSet::new();
@@ -139,7 +145,11 @@ impl Registry {
     ) -> Option<Asleep> {
         let id = CheckpointId::unique_beside(&session.id);
         let (record, what_it_was) = (session.history.record(), session.what_it_is());
-        match self.draw(session, id, CheckpointKind::Asleep, shared.board.last()).await {
+        let stored = match self.draw(session, id, CheckpointKind::Asleep, shared.board.last()).await {
+            Ok(sketch) => self.store(sketch).await,
+            Err(error) => Err(error),
+        };
+        match stored {
             Ok(stored) => Some(Asleep { stored, record, what_it_was, reply }),
             Err(error) => {
                 if let Some(reply) = reply {
@@ -183,6 +193,10 @@ impl Registry {
                 true
             }
         };
+        if let Some(reply) = reply {
+            let kept = || ExecuteError::NotCarried { why: "it was wanted, or changed, meanwhile".to_owned() };
+            reply.send(if is_asleep { Ok(()) } else { Err(kept().into()) });
+        }
         if is_asleep {
             // It has said all that it had to say; whatever it would do now is not in what was written down.
             session.end(Death::Unobserved).await;
@@ -190,10 +204,6 @@ impl Registry {
             self.counts().session_slept();
         } else {
             self.remove_stored(stored).await;
-        }
-        if let Some(reply) = reply {
-            let kept = || ExecuteError::NotCarried { why: "it was wanted, or changed, meanwhile".to_owned() };
-            reply.send(if is_asleep { Ok(()) } else { Err(kept().into()) });
         }
         is_asleep
     }
@@ -204,7 +214,11 @@ impl Registry {
             tokio::time::sleep(LOOK_PAUSE).await;
             self.send_to_sleep();
             let checkpoints = Arc::clone(self.checkpoints());
-            let _ = tokio::task::spawn_blocking(move || checkpoints.expire()).await;
+            let kept_in_order = move || {
+                checkpoints.make_lasting();
+                checkpoints.expire();
+            };
+            let _ = tokio::task::spawn_blocking(kept_in_order).await;
             for (stored, life_max) in self.too_old() {
                 self.bury_asleep(stored, Death::Life { life_max }).await;
             }

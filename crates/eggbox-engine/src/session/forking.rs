@@ -46,6 +46,8 @@ pub(crate) struct ImageInto<'a> {
     pub(crate) shown: &'a [Arc<SessionImage>],
     /// It stays on the disk.
     pub(crate) is_kept: bool,
+    /// Where others are to find what it has mapped.
+    pub(crate) nest: &'a Arc<Nest>,
 }
 
 impl Session {
@@ -75,22 +77,27 @@ impl Session {
     /// # Errors
     /// Where it has what no image can carry.
     pub(crate) async fn capture(&self, place: ImagePlace, into: ImageInto<'_>) -> Result<Captured, SessionError> {
-        let ImageInto { file, base, bytes_max, kept, shown, is_kept } = into;
+        let ImageInto { file, base, bytes_max, kept, shown, is_kept, nest } = into;
         let pid = self.process.pid().ok_or(SessionError::Closed)?;
         let most = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);
         let bounded = bytes_max.min(most);
         // Off the threads that serve others: its memory is read by the kernel's hand.
         let (file, base, kept) = (file.try_clone()?, base.try_clone()?, kept.to_owned());
-        let shown = shown.to_vec();
+        let (shown, nest) = (shown.to_vec(), Arc::clone(nest));
         let captured = tokio::task::spawn_blocking(move || {
             let shown: Vec<_> = shown.iter().map(|image| image.file()).collect();
-            capture(pid, &base, place, Bounds { bytes_max: bounded, kept: &kept, shown: &shown, is_kept }, &file)
+            let bounds = Bounds { bytes_max: bounded, kept: &kept, shown: &shown, is_kept };
+            let captured = capture(pid, &base, place, bounds, &file)?;
+            let files = nest.check_files(captured.image.files());
+            Ok(files.map(|()| captured))
         });
-        let captured = captured.await.map_err(io::Error::other)?.map_err(|error| match error {
+        let captured: Result<_, CaptureError> = captured.await.map_err(io::Error::other)?;
+        let captured = captured.map_err(|error| match error {
             CaptureError::Read(error) if is_no_room(&error) => SessionError::NoDiskSpace,
             CaptureError::TooLarge { .. } if bytes_max < most => SessionError::NoDiskSpace,
             refused => SessionError::NotCarried { why: chain(&refused) },
         })?;
+        let captured = captured.map_err(|why| SessionError::NotCarried { why })?;
         // Its number may have become another's only once it was gone.
         if self.process.pid() == Some(pid) {
             Ok(captured)

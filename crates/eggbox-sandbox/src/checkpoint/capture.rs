@@ -45,7 +45,7 @@ pub struct Bounds<'a> {
     pub kept: &'a Path,
     /// Images that are there where this one is loaded: what is shown of them need not be copied.
     pub shown: &'a [&'a File],
-    /// It is looked at every page whether it has the same in it as where it was not written to, and need not be kept.
+    /// The file is all that there will be of it: it begins with the tables, and has no page that is as if nobody had written to it.
     pub is_kept: bool,
 }
 
@@ -121,38 +121,32 @@ pub fn capture(
     if bytes > bytes_max {
         return Err(CaptureError::TooLarge { bytes, bytes_max });
     }
-    let mut copier = Copier { pid, memory: &memory, file, base: is_kept.then_some(base), at: page, runs: Vec::new() };
+    let mut copier = Copier::new(Some(pid), &memory, is_kept.then_some(base), file);
     let mut own = pages.into_iter().peekable();
-    let (mut small, mut large) = (Vec::new(), Vec::new());
     for mapping in &mappings {
         while let Some(OwnPages { range, are_zero }) = own.next_if(|pages| pages.range.end <= mapping.range.end) {
-            if are_zero {
-                copier.runs.push(Run { range, content: Content::Zero });
-            } else if range.end - range.start >= SHOWN_BYTES_MIN {
-                large.push(range);
-            } else {
-                let mut start = range.start;
-                while start < range.end {
-                    let end = range.end.min(start + PORTION_BYTES);
-                    small.push((start..end, mapping));
-                    start = end;
-                }
-            }
+            let at = if are_zero { None } else { Some(range.start) };
+            copier.take(range, mapping, at);
         }
     }
-    copier.copy_all(&small)?;
-    // Behind those that are copied by whoever loads it.
-    for range in large {
-        copier.copy_large(range)?;
-    }
-    let Copier { at, mut runs, .. } = copier;
-    runs.sort_unstable_by_key(|run| run.range.start);
-    let image = Image { place, mappings, runs };
-    let (head, tables) = image.encode(at, page);
-    file.write_all_at(&head, 0)?;
-    file.write_all_at(&tables, at)?;
-    ftruncate(file, at + tables.len() as u64).map_err(io::Error::from)?;
+    let image = copier.finish(place, &mappings)?;
     Ok(Captured { large: image.large_runs(), image })
+}
+
+/// Has `to` be the same image as is in `from`, without pages that are as they would be if nobody had written to them, of which those of the
+/// base are in `base`.
+///
+/// # Errors
+/// Where a file cannot be read, or there is no room.
+pub fn compact(image: &Image, from: &File, base: &File, to: &File) -> io::Result<Image> {
+    let mut copier = Copier::new(None, from, Some(base), to);
+    let mut runs = image.runs.iter().peekable();
+    for mapping in &image.mappings {
+        while let Some(run) = runs.next_if(|run| run.range.end <= mapping.range.end) {
+            copier.take(run.range.clone(), mapping, run.place());
+        }
+    }
+    copier.finish(image.place, &image.mappings)
 }
 
 impl Image {
@@ -195,31 +189,92 @@ fn pages_of(own: &[OwnPages], mappings: &[(Mapping, bool)]) -> Vec<OwnPages> {
     pages
 }
 
-/// Copies memory of a process into an image, one after the other.
+/// Copies memory into an image, piece after piece.
 struct Copier<'a> {
-    pid: Pid,
-    memory: &'a File,
-    file: &'a File,
-    /// Where it is compared.
+    /// The process that it is of, where there is a faster way to it than by `from`.
+    pid: Option<Pid>,
+    from: &'a File,
+    /// Where it is for good, and pages are looked at.
     base: Option<&'a File>,
+    file: &'a File,
     /// Where the next page comes.
     at: u64,
+    small: Vec<Piece<'a>>,
+    large: Vec<Piece<'a>>,
     runs: Vec<Run>,
 }
 
-impl Copier<'_> {
-    /// Of pieces that are each a portion at most, with the mappings that they are of.
-    fn copy_all(&mut self, mut pieces: &[(Range<u64>, &Mapping)]) -> io::Result<()> {
-        let length = |range: &Range<u64>| range.end - range.start;
+/// Memory that is to be copied, of one mapping.
+struct Piece<'a> {
+    range: Range<u64>,
+    mapping: &'a Mapping,
+    /// Where it is had from.
+    at: u64,
+}
+
+impl Piece<'_> {
+    fn bytes(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
+impl<'a> Copier<'a> {
+    fn new(pid: Option<Pid>, from: &'a File, base: Option<&'a File>, file: &'a File) -> Self {
+        let at = rustix::param::page_size() as u64;
+        Self { pid, from, base, file, at, small: Vec::new(), large: Vec::new(), runs: Vec::new() }
+    }
+
+    /// Has memory be copied that is had from there; it is zero where that is nowhere.
+    fn take(&mut self, range: Range<u64>, mapping: &'a Mapping, at: Option<u64>) {
+        let Some(at) = at else {
+            self.runs.push(Run { range, content: Content::Zero });
+            return;
+        };
+        if range.end - range.start >= SHOWN_BYTES_MIN {
+            self.large.push(Piece { range, mapping, at });
+            return;
+        }
+        let mut start = range.start;
+        while start < range.end {
+            let end = range.end.min(start + PORTION_BYTES);
+            self.small.push(Piece { range: start..end, mapping, at: at + (start - range.start) });
+            start = end;
+        }
+    }
+
+    /// Copies all of it. Returns the image, which is in the file then.
+    fn finish(mut self, place: Place, mappings: &[Mapping]) -> io::Result<Image> {
+        let small = std::mem::take(&mut self.small);
+        self.copy_small(&small)?;
+        // Behind those that are copied by whoever loads it.
+        for piece in std::mem::take(&mut self.large) {
+            self.copy_large(&piece)?;
+        }
+        let Self { at, file, base, mut runs, .. } = self;
+        runs.sort_unstable_by_key(|run| run.range.start);
+        let image = Image { place, mappings: mappings.to_vec(), runs };
+        if base.is_some() {
+            let (head, tables) = image.encode(at, rustix::param::page_size() as u64);
+            file.write_all_at(&head, 0)?;
+            file.write_all_at(&tables, at)?;
+            ftruncate(file, at + tables.len() as u64)?;
+        } else {
+            // Whoever loads it has the image from whoever has taken it.
+            ftruncate(file, at)?;
+        }
+        Ok(image)
+    }
+
+    fn copy_small(&mut self, mut pieces: &[Piece<'a>]) -> io::Result<()> {
         let mut portion = Vec::new();
         while !pieces.is_empty() {
             let mut bytes = 0;
-            let count = pieces.iter().take(VECTOR_MAX).take_while(|(range, _)| {
-                bytes += length(range);
+            let count = pieces.iter().take(VECTOR_MAX).take_while(|piece| {
+                bytes += piece.bytes();
                 bytes <= PORTION_BYTES
             });
             let (now, rest) = pieces.split_at(count.count());
-            let bytes: u64 = now.iter().map(|(range, _)| length(range)).sum();
+            let bytes: u64 = now.iter().map(Piece::bytes).sum();
             portion.resize(usize::try_from(bytes).map_err(io::Error::other)?, 0);
             self.read(now, &mut portion)?;
             self.write(now, &mut portion)?;
@@ -228,28 +283,35 @@ impl Copier<'_> {
         Ok(())
     }
 
-    fn read(&self, pieces: &[(Range<u64>, &Mapping)], portion: &mut [u8]) -> io::Result<()> {
-        let ranges: Vec<_> = pieces.iter().map(|(range, _)| range.clone()).collect();
-        if read_process(self.pid, &ranges, portion).is_ok_and(|count| count == portion.len()) {
-            return Ok(());
+    fn read(&self, pieces: &[Piece<'_>], portion: &mut [u8]) -> io::Result<()> {
+        if let Some(pid) = self.pid {
+            let ranges: Vec<_> = pieces.iter().map(|piece| piece.range.clone()).collect();
+            // What is closed to the process itself is not to be had this way.
+            if read_process(pid, &ranges, portion).is_ok_and(|count| count == portion.len()) {
+                return Ok(());
+            }
         }
-        // What is closed to the process itself is not to be had that way.
         let mut rest = portion;
-        for range in ranges {
-            let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
-            let (piece, behind) = rest.split_at_mut_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
-            self.memory.read_exact_at(piece, range.start)?;
+        let mut pieces = pieces.iter().peekable();
+        while let Some(piece) = pieces.next() {
+            let mut end = piece.at + piece.bytes();
+            while let Some(next) = pieces.next_if(|next| next.at == end) {
+                end += next.bytes();
+            }
+            let length = usize::try_from(end - piece.at).map_err(io::Error::other)?;
+            let (first, behind) = rest.split_at_mut_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
+            self.from.read_exact_at(first, piece.at)?;
             rest = behind;
         }
         Ok(())
     }
 
     /// Writes what has to be kept of it.
-    fn write(&mut self, pieces: &[(Range<u64>, &Mapping)], portion: &mut [u8]) -> io::Result<()> {
+    fn write(&mut self, pieces: &[Piece<'_>], portion: &mut [u8]) -> io::Result<()> {
         let page = rustix::param::page_size();
         let (mut from, mut to) = (0, 0);
         let mut same = Vec::new();
-        for (range, mapping) in pieces {
+        for Piece { range, mapping, .. } in pieces {
             self.compare(range, mapping, portion.get(from..).unwrap_or_default(), &mut same)?;
             for (address, index) in (range.start..range.end).step_by(page).zip(0..) {
                 if same.get(index).is_none_or(|is_same| !is_same) {
@@ -300,16 +362,16 @@ impl Copier<'_> {
         }
     }
 
-    fn copy_large(&mut self, range: Range<u64>) -> io::Result<()> {
-        self.runs.push(Run { range: range.clone(), content: Content::At(self.at) });
+    fn copy_large(&mut self, piece: &Piece<'_>) -> io::Result<()> {
+        self.runs.push(Run { range: piece.range.clone(), content: Content::At(self.at) });
         let mut portion = Vec::new();
-        let mut from = range.start;
-        while from < range.end {
-            let length = (range.end - from).min(LARGE_PORTION_BYTES);
+        let mut done = 0;
+        while done < piece.bytes() {
+            let length = (piece.bytes() - done).min(LARGE_PORTION_BYTES);
             portion.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
-            self.memory.read_exact_at(&mut portion, from)?;
+            self.from.read_exact_at(&mut portion, piece.at + done)?;
             self.file.write_all_at(&portion, self.at)?;
-            (from, self.at) = (from + length, self.at + length);
+            (done, self.at) = (done + length, self.at + length);
         }
         Ok(())
     }
