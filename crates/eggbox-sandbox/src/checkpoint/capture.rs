@@ -13,10 +13,8 @@ use super::image::{Content, Image, Mapping, Place, Run, SHARED_BYTES_MIN, SHOWN_
 use super::maps::{Found, Identity, Known, read_memory};
 use crate::sys::memory::{OwnPages, VECTOR_MAX, read_process};
 
-/// Copied at once of small pieces: what the processor's caches have room for, and what the C library has memory for already.
-const PORTION_BYTES: u64 = 64 << 10;
-/// The same of large ones.
-const LARGE_PORTION_BYTES: u64 = 256 << 10;
+/// Copied at once: what the processor's caches have room for.
+const PORTION_BYTES: u64 = 256 << 10;
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +43,7 @@ pub struct Bounds<'a> {
     pub kept: &'a Path,
     /// Images that are there where this one is loaded: what is shown of them need not be copied.
     pub shown: &'a [&'a File],
-    /// The file is all that there will be of it: it begins with the tables, and has no page that is as if nobody had written to it.
+    /// The file is all that there will be of it, and has its tables, too.
     pub is_kept: bool,
 }
 
@@ -121,7 +119,7 @@ pub fn capture(
     if bytes > bytes_max {
         return Err(CaptureError::TooLarge { bytes, bytes_max });
     }
-    let mut copier = Copier::new(Some(pid), &memory, is_kept.then_some(base), file);
+    let mut copier = Copier::new(Some(pid), &memory, None, file);
     let mut own = pages.into_iter().peekable();
     for mapping in &mappings {
         while let Some(OwnPages { range, are_zero }) = own.next_if(|pages| pages.range.end <= mapping.range.end) {
@@ -129,7 +127,7 @@ pub fn capture(
             copier.take(range, mapping, at);
         }
     }
-    let image = copier.finish(place, &mappings)?;
+    let image = copier.finish(place, &mappings, is_kept)?;
     Ok(Captured { large: image.large_runs(), image })
 }
 
@@ -146,7 +144,7 @@ pub fn compact(image: &Image, from: &File, base: &File, to: &File) -> io::Result
             copier.take(run.range.clone(), mapping, run.place());
         }
     }
-    copier.finish(image.place, &image.mappings)
+    copier.finish(image.place, &image.mappings, true)
 }
 
 impl Image {
@@ -194,7 +192,7 @@ struct Copier<'a> {
     /// The process that it is of, where there is a faster way to it than by `from`.
     pid: Option<Pid>,
     from: &'a File,
-    /// Where it is for good, and pages are looked at.
+    /// Where pages are compared with it.
     base: Option<&'a File>,
     file: &'a File,
     /// Where the next page comes.
@@ -243,17 +241,17 @@ impl<'a> Copier<'a> {
     }
 
     /// Copies all of it. Returns the image, which is in the file then.
-    fn finish(mut self, place: Place, mappings: &[Mapping]) -> io::Result<Image> {
+    fn finish(mut self, place: Place, mappings: &[Mapping], is_kept: bool) -> io::Result<Image> {
         let small = std::mem::take(&mut self.small);
         self.copy_small(&small)?;
         // Behind those that are copied by whoever loads it.
         for piece in std::mem::take(&mut self.large) {
             self.copy_large(&piece)?;
         }
-        let Self { at, file, base, mut runs, .. } = self;
+        let Self { at, file, mut runs, .. } = self;
         runs.sort_unstable_by_key(|run| run.range.start);
         let image = Image { place, mappings: mappings.to_vec(), runs };
-        if base.is_some() {
+        if is_kept {
             let (head, tables) = image.encode(at, rustix::param::page_size() as u64);
             file.write_all_at(&head, 0)?;
             file.write_all_at(&tables, at)?;
@@ -367,7 +365,7 @@ impl<'a> Copier<'a> {
         let mut portion = Vec::new();
         let mut done = 0;
         while done < piece.bytes() {
-            let length = (piece.bytes() - done).min(LARGE_PORTION_BYTES);
+            let length = (piece.bytes() - done).min(PORTION_BYTES);
             portion.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
             self.from.read_exact_at(&mut portion, piece.at + done)?;
             self.file.write_all_at(&portion, self.at)?;
