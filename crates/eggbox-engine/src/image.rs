@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use eggbox_sandbox::checkpoint::{SHOWN_BYTES_MIN, image_file, seal};
+use eggbox_sandbox::checkpoint::{ImageMemory, SHOWN_BYTES_MIN};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -36,7 +36,7 @@ pub(crate) struct ImageRoom {
 }
 
 /// Files that others had for their images, which nobody has any more.
-type Spare = Arc<Mutex<Vec<File>>>;
+type Spare = Arc<Mutex<Vec<ImageMemory>>>;
 
 /// An image.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ enum Room {
     Copied,
     /// There, too, and the file is another's when nobody has this any more.
     Lent {
-        writable: Option<File>,
+        memory: Option<ImageMemory>,
         spare: Spare,
     },
 }
@@ -79,34 +79,35 @@ impl ImageRoom {
         timeout(TURN_MAX, Arc::clone(&self.storing).acquire_owned()).await.ok()?.ok()
     }
 
-    /// A file in memory for one, which may have been another's.
-    pub(crate) fn file(&self) -> io::Result<File> {
+    /// Memory for one, which may have been another's.
+    pub(crate) fn memory(&self) -> io::Result<ImageMemory> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        spare.map_or_else(image_file, Ok)
+        spare.map_or_else(ImageMemory::new, Ok)
     }
 
-    /// One in such a file, with room for it, if there is some.
-    pub(crate) fn hold(&self, file: File) -> io::Result<SessionImage> {
-        seal(&file)?;
+    /// One in such memory, with room for it, if there is some.
+    pub(crate) fn hold(&self, memory: ImageMemory) -> io::Result<SessionImage> {
+        let file = memory.sealed()?;
         let bytes = u32::try_from(file.metadata()?.len()).ok();
         let permit = bytes.and_then(|bytes| Arc::clone(&self.shown).try_acquire_many_owned(bytes).ok());
         Ok(SessionImage { file, room: permit.map_or(Room::Copied, Room::InMemory) })
     }
 
     /// The same of one that is only ever copied. Whoever loads it cannot write to it, and has closed it before any code runs.
-    pub(crate) fn lend(&self, file: File) -> io::Result<SessionImage> {
-        let (readable, spare) = (read_only(&file)?, Arc::clone(&self.spare));
-        Ok(SessionImage { file: readable, room: Room::Lent { writable: Some(file), spare } })
+    pub(crate) fn lend(&self, memory: ImageMemory) -> io::Result<SessionImage> {
+        let (file, spare) = (read_only(memory.file())?, Arc::clone(&self.spare));
+        Ok(SessionImage { file, room: Room::Lent { memory: Some(memory), spare } })
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let Self::Lent { writable, spare } = self else { return };
+        let Self::Lent { memory, spare } = self else { return };
         let mut spare = spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_small = |file: &File| file.metadata().is_ok_and(|metadata| metadata.len() <= SPARE_BYTES_MAX);
+        let is_small =
+            |memory: &ImageMemory| memory.file().metadata().is_ok_and(|metadata| metadata.len() <= SPARE_BYTES_MAX);
         if spare.len() < SPARE_MAX {
-            spare.extend(writable.take().filter(is_small));
+            spare.extend(memory.take().filter(is_small));
         }
     }
 }
@@ -152,14 +153,16 @@ impl AsFd for SessionImage {
 mod tests {
     use super::*;
 
+    fn memory(room: &ImageRoom, bytes: u64) -> ImageMemory {
+        let memory = room.memory().unwrap();
+        memory.file().set_len(bytes).unwrap();
+        memory
+    }
+
     #[test]
     fn what_finds_no_room_is_copied() {
         let room = ImageRoom::new();
-        let image = |megabytes: u64| {
-            let file = image_file().unwrap();
-            file.set_len(megabytes << 20).unwrap();
-            Arc::new(room.hold(file).unwrap())
-        };
+        let image = |megabytes: u64| Arc::new(room.hold(memory(&room, megabytes << 20)).unwrap());
         let [first, second] = [600, 600].map(image);
         assert_eq!((first.shown_bytes_min(), second.shown_bytes_min()), (SHOWN_BYTES_MIN, u64::MAX));
         // Some session may still be shown it.
@@ -172,22 +175,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_lent_is_the_next_ones_as_soon_as_nobody_has_it() {
+    fn memory_that_was_lent_is_the_next_ones_as_soon_as_nobody_has_it() {
         use std::os::unix::fs::FileExt;
         let room = ImageRoom::new();
-        let file = room.file().unwrap();
-        file.write_all_at(b"one", 0).unwrap();
-        let image = Arc::new(room.lend(file).unwrap());
+        let image = Arc::new(room.lend(memory(&room, 4096)).unwrap());
         assert!(!image.may_be_shown() && image.file().write_at(b"x", 0).is_err());
         let inode = |file: &File| rustix::fs::fstat(file).unwrap().st_ino;
-        let other = room.file().unwrap();
-        assert_ne!(inode(&other), inode(image.file()));
         let lent = inode(image.file());
+        assert_ne!(inode(memory(&room, 4096).file()), lent);
         drop(image);
-        let again = room.file().unwrap();
-        assert_eq!(inode(&again), lent);
-        again.set_len(SPARE_BYTES_MAX + 1).unwrap();
+        let again = memory(&room, SPARE_BYTES_MAX + 1);
+        assert_eq!(inode(again.file()), lent);
+        // Not where it is large.
         drop(room.lend(again).unwrap());
-        assert_ne!(inode(&room.file().unwrap()), lent);
+        assert_ne!(inode(memory(&room, 4096).file()), lent);
     }
 }

@@ -8,12 +8,14 @@
 
 mod capture;
 mod image;
+mod image_memory;
 mod maps;
 mod relocation;
 mod work;
 
-pub use capture::{Bounds, CaptureError, Captured, LargeRun, capture, compact, image_file, seal};
+pub use capture::{Bounds, CaptureError, Captured, LargeRun, Target, capture, compact};
 pub use image::{Image, ImageError, Place, SHOWN_BYTES_MIN};
+pub use image_memory::ImageMemory;
 pub use relocation::{MappedFile, mapped_by};
 pub use work::{Given, Layout, work};
 #[cfg(feature = "native")]

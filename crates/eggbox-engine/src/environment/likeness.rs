@@ -17,7 +17,7 @@ use crate::history::{History, Record};
 use crate::image::{SessionImage, read_only};
 use crate::nest::Nest;
 use crate::outcome::Death;
-use crate::session::{ImageInto, Session, SessionError};
+use crate::session::{ImageInto, ImageTarget, Session, SessionError};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 use crate::wanted::WantedSession;
@@ -133,23 +133,22 @@ impl Environment {
         let is_large = session.meter.memory_bytes().is_none_or(|bytes| bytes > IN_MEMORY_BYTES_MAX);
         // Where the file system has no such files it goes to memory.
         let on_disk = if is_large { checkpoints.scratch_file().ok() } else { None };
-        let (file, is_on_disk) = match on_disk {
-            Some(file) => (file, true),
-            None => (self.common.images.file()?, false),
+        let (target, bytes_max) = match on_disk {
+            Some(file) => (ImageTarget::File(file), checkpoints.room()),
+            None => (ImageTarget::Memory(self.common.images.memory()?), u64::MAX),
         };
         let place = session.stand_still(wait_max).await?;
         let _turn = self.common.images.turn().await.ok_or(SessionError::ForksBusy)?;
-        let bytes_max = if is_on_disk { checkpoints.room() } else { u64::MAX };
         let kept = checkpoints.folder();
-        let into = ImageInto { file: &file, base: &base, bytes_max, kept, shown: &shown, is_kept: false, nest: &nest };
-        let Captured { image: tables, large } = session.capture(place, into).await?;
-        let image = if is_on_disk {
-            let scratch = checkpoints.scratch(file.metadata()?.len()).map_err(|_| SessionError::NoDiskSpace)?;
-            SessionImage::on_disk(read_only(&file)?, scratch)
-        } else if tables.is_only_copied() {
-            self.common.images.lend(file)?
-        } else {
-            self.common.images.hold(file)?
+        let into = ImageInto { target, base: &base, bytes_max, kept, shown: &shown, nest: &nest };
+        let (Captured { image: tables, large }, target) = session.capture(place, into).await?;
+        let image = match target {
+            ImageTarget::File(file) => {
+                let scratch = checkpoints.scratch(file.metadata()?.len()).map_err(|_| SessionError::NoDiskSpace)?;
+                SessionImage::on_disk(read_only(&file)?, scratch)
+            }
+            ImageTarget::Memory(memory) if tables.is_only_copied() => self.common.images.lend(memory)?,
+            ImageTarget::Memory(memory) => self.common.images.hold(memory)?,
         };
         let image = Arc::new(image);
         if !large.is_empty() && image.may_be_shown() {
@@ -184,24 +183,24 @@ impl Environment {
         let storing = images.turn_to_store().await.ok_or(SessionError::ForksBusy)?;
         let is_large = session.meter.memory_bytes().is_none_or(|bytes| bytes > IN_MEMORY_BYTES_MAX);
         // Where the session goes on it need not wait for the disk, if there is room for it elsewhere.
-        let elsewhere = if goes_on && !is_large { Some(images.file()?) } else { None };
+        let (target, bytes_max) = if goes_on && !is_large {
+            (ImageTarget::Memory(images.memory()?), u64::MAX)
+        } else {
+            (ImageTarget::File(draft.memory().try_clone()?), checkpoints.room())
+        };
         let place = session.stand_still(wait_max).await?;
         // Not before: it may take its time, and others have theirs.
         let _turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
-        let into = ImageInto {
-            file: elsewhere.as_ref().unwrap_or(draft.memory()),
-            base: &base,
-            bytes_max: if elsewhere.is_none() { checkpoints.room() } else { u64::MAX },
-            kept: checkpoints.folder(),
-            // It has to have everything itself.
-            shown: &[],
-            is_kept: elsewhere.is_none(),
-            nest: &nest,
-        };
+        // It has to have everything itself.
+        let (kept, shown) = (checkpoints.folder(), &[]);
+        let into = ImageInto { target, base: &base, bytes_max, kept, shown, nest: &nest };
         let (files, kept) = (Files::OfSession(session.place()), draft.files());
         let (captured, files_bytes) = tokio::join!(session.capture(place, into), copy_all(&files, &kept, workers));
-        let (image, files_bytes) = (captured?.image, files_bytes.map_err(not_carried)?);
-        let memory = elsewhere.map(|file| images.lend(file)).transpose()?;
+        let ((Captured { image, .. }, target), files_bytes) = (captured?, files_bytes.map_err(not_carried)?);
+        let memory = match target {
+            ImageTarget::File(_) => None,
+            ImageTarget::Memory(memory) => Some(images.lend(memory)?),
+        };
         Ok(Drawn { home, base, image, memory, files_bytes, _turn: storing })
     }
 

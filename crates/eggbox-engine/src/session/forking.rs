@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::checkpoint::{Bounds, CaptureError, Captured, LargeRun, Layout, Place as ImagePlace, capture};
+use eggbox_sandbox::checkpoint::{
+    Bounds, CaptureError, Captured, ImageMemory, LargeRun, Layout, Place as ImagePlace, Target, capture,
+};
 use eggbox_sandbox::wire::{
     BECOME_IMAGES_MAX, FromSession, KIND_BECOME, KIND_RESUME, KIND_STAND_STILL, LAYOUT_HAS_CHANGED, numbered_request,
     show_request,
@@ -33,10 +35,17 @@ const STAND_STILL_MAX: Duration = Duration::from_secs(3);
 /// How long nobody has used a session that takes a checkpoint when it is idle.
 const ON_IDLE: Duration = Duration::from_millis(500);
 
+/// Where an image goes.
+#[derive(Debug)]
+pub(crate) enum ImageTarget {
+    File(File),
+    Memory(ImageMemory),
+}
+
 /// What an image is taken into, and within.
 #[derive(Debug)]
 pub(crate) struct ImageInto<'a> {
-    pub(crate) file: &'a File,
+    pub(crate) target: ImageTarget,
     /// Of the session.
     pub(crate) base: &'a File,
     pub(crate) bytes_max: u64,
@@ -44,8 +53,6 @@ pub(crate) struct ImageInto<'a> {
     pub(crate) kept: &'a Path,
     /// Images that are there where this one is loaded.
     pub(crate) shown: &'a [Arc<SessionImage>],
-    /// It stays on the disk.
-    pub(crate) is_kept: bool,
     /// Where others are to find what it has mapped.
     pub(crate) nest: &'a Arc<Nest>,
 }
@@ -72,24 +79,32 @@ impl Session {
         }
     }
 
-    /// Takes an image of it, which stands still there.
+    /// Takes an image of it, which stands still there. Returns what it is in, too.
     ///
     /// # Errors
     /// Where it has what no image can carry.
-    pub(crate) async fn capture(&self, place: ImagePlace, into: ImageInto<'_>) -> Result<Captured, SessionError> {
-        let ImageInto { file, base, bytes_max, kept, shown, is_kept, nest } = into;
+    pub(crate) async fn capture(
+        &self,
+        place: ImagePlace,
+        into: ImageInto<'_>,
+    ) -> Result<(Captured, ImageTarget), SessionError> {
+        let ImageInto { mut target, base, bytes_max, kept, shown, nest } = into;
         let pid = self.process.pid().ok_or(SessionError::Closed)?;
         let most = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);
         let bounded = bytes_max.min(most);
         // Off the threads that serve others: its memory is read by the kernel's hand.
-        let (file, base, kept) = (file.try_clone()?, base.try_clone()?, kept.to_owned());
+        let (base, kept) = (base.try_clone()?, kept.to_owned());
         let (shown, nest) = (shown.to_vec(), Arc::clone(nest));
         let captured = tokio::task::spawn_blocking(move || {
             let shown: Vec<_> = shown.iter().map(|image| image.file()).collect();
-            let bounds = Bounds { bytes_max: bounded, kept: &kept, shown: &shown, is_kept };
-            let captured = capture(pid, &base, place, bounds, &file)?;
+            let bounds = Bounds { bytes_max: bounded, kept: &kept, shown: &shown };
+            let into = match &mut target {
+                ImageTarget::File(file) => Target::File(file),
+                ImageTarget::Memory(memory) => Target::Memory(memory),
+            };
+            let captured = capture(pid, &base, place, bounds, into)?;
             let files = nest.check_files(captured.image.files());
-            Ok(files.map(|()| captured))
+            Ok(files.map(|()| (captured, target)))
         });
         let captured: Result<_, CaptureError> = captured.await.map_err(io::Error::other)?;
         let captured = captured.map_err(|error| match error {

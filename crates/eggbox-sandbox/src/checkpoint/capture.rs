@@ -6,10 +6,11 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::fs::ftruncate;
 use rustix::process::Pid;
 
 use super::image::{Content, Image, Mapping, Place, Run, SHARED_BYTES_MIN, SHOWN_BYTES_MIN, Source};
+use super::image_memory::ImageMemory;
 use super::maps::{Found, Identity, Known, read_memory};
 use crate::sys::memory::{OwnPages, VECTOR_MAX, read_process};
 
@@ -43,8 +44,6 @@ pub struct Bounds<'a> {
     pub kept: &'a Path,
     /// Images that are there where this one is loaded: what is shown of them need not be copied.
     pub shown: &'a [&'a File],
-    /// The file is all that there will be of it, and has its tables, too.
-    pub is_kept: bool,
 }
 
 /// What was captured.
@@ -66,27 +65,16 @@ pub struct LargeRun {
     pub protection: u64,
 }
 
-/// An empty file in memory for an image.
-///
-/// # Errors
-/// Where the kernel refuses one.
-pub fn image_file() -> io::Result<File> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    Ok(File::from(memfd_create(c"checkpoint", flags)?))
+/// Where an image goes.
+#[derive(Debug)]
+pub enum Target<'a> {
+    /// All that there will be of it: its tables, too.
+    File(&'a File),
+    /// Its pages.
+    Memory(&'a mut ImageMemory),
 }
 
-/// Has nobody write to such a file any more.
-///
-/// # Errors
-/// Where it is none.
-pub fn seal(file: &File) -> io::Result<()> {
-    // Nobody has mapped it to write to it. `WRITE`, which looks for that, fails now and then while the kernel looks at its pages.
-    let seals = SealFlags::FUTURE_WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    Ok(fcntl_add_seals(file, seals)?)
-}
-
-/// Fills `file`, all of it, with an image of the process `pid`, which stands still at `place` and shares `base` with its
-/// nest. Its memory is its own affair: where it lies about its place, or does not stand still, whoever loads the image fares
+/// Takes an image of the process `pid`, which stands still at `place` and shares `base` with its nest. Its memory is its own affair: where it lies about its place, or does not stand still, whoever loads the image fares
 /// accordingly.
 ///
 ///
@@ -96,8 +84,8 @@ pub fn capture(
     pid: Pid,
     base: &File,
     place: Place,
-    Bounds { bytes_max, kept, shown, is_kept }: Bounds<'_>,
-    file: &File,
+    Bounds { bytes_max, kept, shown }: Bounds<'_>,
+    target: Target<'_>,
 ) -> Result<Captured, CaptureError> {
     let open = |name| File::open(format!("/proc/{}/{name}", pid.as_raw_pid()));
     let (maps, pagemap, memory) = (open("maps")?, open("pagemap")?, open("mem")?);
@@ -119,7 +107,11 @@ pub fn capture(
     if bytes > bytes_max {
         return Err(CaptureError::TooLarge { bytes, bytes_max });
     }
-    let mut copier = Copier::new(Some(pid), &memory, None, file);
+    let output = match target {
+        Target::File(file) => Output::File(file),
+        Target::Memory(memory) => Output::Memory(memory.room(bytes)?),
+    };
+    let mut copier = Copier::new(Some(pid), &memory, None, output);
     let mut own = pages.into_iter().peekable();
     for mapping in &mappings {
         while let Some(OwnPages { range, are_zero }) = own.next_if(|pages| pages.range.end <= mapping.range.end) {
@@ -127,7 +119,7 @@ pub fn capture(
             copier.take(range, mapping, at);
         }
     }
-    let image = copier.finish(place, &mappings, is_kept)?;
+    let image = copier.finish(place, &mappings)?;
     Ok(Captured { large: image.large_runs(), image })
 }
 
@@ -137,14 +129,14 @@ pub fn capture(
 /// # Errors
 /// Where a file cannot be read, or there is no room.
 pub fn compact(image: &Image, from: &File, base: &File, to: &File) -> io::Result<Image> {
-    let mut copier = Copier::new(None, from, Some(base), to);
+    let mut copier = Copier::new(None, from, Some(base), Output::File(to));
     let mut runs = image.runs.iter().peekable();
     for mapping in &image.mappings {
         while let Some(run) = runs.next_if(|run| run.range.end <= mapping.range.end) {
             copier.take(run.range.clone(), mapping, run.place());
         }
     }
-    copier.finish(image.place, &image.mappings, true)
+    copier.finish(image.place, &image.mappings)
 }
 
 impl Image {
@@ -194,12 +186,18 @@ struct Copier<'a> {
     from: &'a File,
     /// Where pages are compared with it.
     base: Option<&'a File>,
-    file: &'a File,
+    output: Output<'a>,
     /// Where the next page comes.
     at: u64,
     small: Vec<Piece<'a>>,
     large: Vec<Piece<'a>>,
     runs: Vec<Run>,
+}
+
+/// Where it is copied to.
+enum Output<'a> {
+    File(&'a File),
+    Memory(&'a mut [u8]),
 }
 
 /// Memory that is to be copied, of one mapping.
@@ -217,9 +215,9 @@ impl Piece<'_> {
 }
 
 impl<'a> Copier<'a> {
-    fn new(pid: Option<Pid>, from: &'a File, base: Option<&'a File>, file: &'a File) -> Self {
+    fn new(pid: Option<Pid>, from: &'a File, base: Option<&'a File>, output: Output<'a>) -> Self {
         let at = rustix::param::page_size() as u64;
-        Self { pid, from, base, file, at, small: Vec::new(), large: Vec::new(), runs: Vec::new() }
+        Self { pid, from, base, output, at, small: Vec::new(), large: Vec::new(), runs: Vec::new() }
     }
 
     /// Has memory be copied that is had from there; it is zero where that is nowhere.
@@ -241,29 +239,29 @@ impl<'a> Copier<'a> {
     }
 
     /// Copies all of it. Returns the image, which is in the file then.
-    fn finish(mut self, place: Place, mappings: &[Mapping], is_kept: bool) -> io::Result<Image> {
+    fn finish(mut self, place: Place, mappings: &[Mapping]) -> io::Result<Image> {
         let small = std::mem::take(&mut self.small);
         self.copy_small(&small)?;
         // Behind those that are copied by whoever loads it.
         for piece in std::mem::take(&mut self.large) {
             self.copy_large(&piece)?;
         }
-        let Self { at, file, mut runs, .. } = self;
+        let Self { at, output, mut runs, .. } = self;
         runs.sort_unstable_by_key(|run| run.range.start);
         let image = Image { place, mappings: mappings.to_vec(), runs };
-        if is_kept {
+        if let Output::File(file) = output {
             let (head, tables) = image.encode(at, rustix::param::page_size() as u64);
             file.write_all_at(&head, 0)?;
             file.write_all_at(&tables, at)?;
             ftruncate(file, at + tables.len() as u64)?;
-        } else {
-            // Whoever loads it has the image from whoever has taken it.
-            ftruncate(file, at)?;
         }
         Ok(image)
     }
 
     fn copy_small(&mut self, mut pieces: &[Piece<'a>]) -> io::Result<()> {
+        if let Output::Memory(_) = self.output {
+            return pieces.chunks(VECTOR_MAX).try_for_each(|pieces| self.copy_at_once(pieces));
+        }
         let mut portion = Vec::new();
         while !pieces.is_empty() {
             let mut bytes = 0;
@@ -274,34 +272,30 @@ impl<'a> Copier<'a> {
             let (now, rest) = pieces.split_at(count.count());
             let bytes: u64 = now.iter().map(Piece::bytes).sum();
             portion.resize(usize::try_from(bytes).map_err(io::Error::other)?, 0);
-            self.read(now, &mut portion)?;
+            read(self.pid, self.from, now, &mut portion)?;
             self.write(now, &mut portion)?;
             pieces = rest;
         }
         Ok(())
     }
 
-    fn read(&self, pieces: &[Piece<'_>], portion: &mut [u8]) -> io::Result<()> {
-        if let Some(pid) = self.pid {
-            let ranges: Vec<_> = pieces.iter().map(|piece| piece.range.clone()).collect();
-            // What is closed to the process itself is not to be had this way.
-            if read_process(pid, &ranges, portion).is_ok_and(|count| count == portion.len()) {
-                return Ok(());
-            }
-        }
-        let mut rest = portion;
-        let mut pieces = pieces.iter().peekable();
-        while let Some(piece) = pieces.next() {
-            let mut end = piece.at + piece.bytes();
-            while let Some(next) = pieces.next_if(|next| next.at == end) {
-                end += next.bytes();
-            }
-            let length = usize::try_from(end - piece.at).map_err(io::Error::other)?;
-            let (first, behind) = rest.split_at_mut_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
-            self.from.read_exact_at(first, piece.at)?;
-            rest = behind;
+    /// Into memory, where all of it stays.
+    fn copy_at_once(&mut self, pieces: &[Piece<'a>]) -> io::Result<()> {
+        let bytes = pieces.iter().map(Piece::bytes).sum();
+        let (pid, from) = (self.pid, self.from);
+        read(pid, from, pieces, self.memory(bytes)?)?;
+        for Piece { range, mapping, .. } in pieces {
+            self.keep(range.clone(), mapping, self.at);
+            self.at += range.end - range.start;
         }
         Ok(())
+    }
+
+    /// The next bytes of it.
+    fn memory(&mut self, bytes: u64) -> io::Result<&mut [u8]> {
+        let Output::Memory(memory) = &mut self.output else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let range = usize::try_from(self.at).ok().zip(usize::try_from(self.at + bytes).ok());
+        range.and_then(|(start, end)| memory.get_mut(start..end)).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Writes what has to be kept of it.
@@ -314,15 +308,13 @@ impl<'a> Copier<'a> {
             for (address, index) in (range.start..range.end).step_by(page).zip(0..) {
                 if same.get(index).is_none_or(|is_same| !is_same) {
                     portion.copy_within(from..from + page, to);
-                    self.keep(address, mapping, self.at + to as u64);
+                    self.keep(address..address + page as u64, mapping, self.at + to as u64);
                     to += page;
                 }
                 from += page;
             }
         }
-        self.file.write_all_at(portion.get(..to).unwrap_or_default(), self.at)?;
-        self.at += to as u64;
-        Ok(())
+        self.put(portion.get(..to).unwrap_or_default())
     }
 
     /// Which of the pages at the beginning of `bytes` are as they would be if nobody had written to them.
@@ -345,18 +337,27 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
-    /// A page of that mapping, which is there in the image.
-    fn keep(&mut self, address: u64, mapping: &Mapping, place: u64) {
-        let end = address + rustix::param::page_size() as u64;
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let at = self.at;
+        match &mut self.output {
+            Output::File(file) => file.write_all_at(bytes, at)?,
+            Output::Memory(_) => self.memory(bytes.len() as u64)?.copy_from_slice(bytes),
+        }
+        self.at += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// A part of that mapping, which is there in the image.
+    fn keep(&mut self, part: Range<u64>, mapping: &Mapping, place: u64) {
         // Each run is within one mapping.
-        let is_within = address > mapping.range.start;
+        let is_within = part.start > mapping.range.start;
         match self.runs.last_mut() {
             Some(Run { range, content: Content::At(at) })
-                if is_within && range.end == address && *at + (range.end - range.start) == place =>
+                if is_within && range.end == part.start && *at + (range.end - range.start) == place =>
             {
-                range.end = end;
+                range.end = part.end;
             }
-            _ => self.runs.push(Run { range: address..end, content: Content::At(place) }),
+            _ => self.runs.push(Run { range: part, content: Content::At(place) }),
         }
     }
 
@@ -368,11 +369,35 @@ impl<'a> Copier<'a> {
             let length = (piece.bytes() - done).min(PORTION_BYTES);
             portion.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
             self.from.read_exact_at(&mut portion, piece.at + done)?;
-            self.file.write_all_at(&portion, self.at)?;
-            (done, self.at) = (done + length, self.at + length);
+            self.put(&portion)?;
+            done += length;
         }
         Ok(())
     }
+}
+
+/// Reads pieces of a process, or of a file.
+fn read(pid: Option<Pid>, from: &File, pieces: &[Piece<'_>], portion: &mut [u8]) -> io::Result<()> {
+    if let Some(pid) = pid {
+        let ranges: Vec<_> = pieces.iter().map(|piece| piece.range.clone()).collect();
+        // What is closed to the process itself is not to be had this way.
+        if read_process(pid, &ranges, portion).is_ok_and(|count| count == portion.len()) {
+            return Ok(());
+        }
+    }
+    let mut rest = portion;
+    let mut pieces = pieces.iter().peekable();
+    while let Some(piece) = pieces.next() {
+        let mut end = piece.at + piece.bytes();
+        while let Some(next) = pieces.next_if(|next| next.at == end) {
+            end += next.bytes();
+        }
+        let length = usize::try_from(end - piece.at).map_err(io::Error::other)?;
+        let (first, behind) = rest.split_at_mut_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
+        from.read_exact_at(first, piece.at)?;
+        rest = behind;
+    }
+    Ok(())
 }
 
 impl Run {

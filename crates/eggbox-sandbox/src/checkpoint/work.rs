@@ -8,9 +8,11 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Pid;
 
 use super::image::{Content, Image, Mapping, Protection, Run, Source};
+use super::image_memory::seal;
 use super::maps::{Found, Identity, Known, Own, read_memory};
 use crate::sys::memory::VECTOR_MAX;
 
@@ -177,9 +179,9 @@ pub fn work(image: &Image, layout: &Layout, given: Given) -> io::Result<File> {
     let mut worker = Worker::new(image, given);
     worker.plan(layout);
     let bytes = worker.encode(layout)?;
-    let file = super::image_file()?;
+    let file = memfd_create(c"work", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?.into();
     std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0)?;
-    super::seal(&file)?;
+    seal(&file)?;
     Ok(file)
 }
 

@@ -1,6 +1,6 @@
 //! What memory another process has of its own, and what is in it.
 
-use std::ffi::c_ulong;
+use std::ffi::{c_ulong, c_void};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -10,6 +10,49 @@ use std::ptr;
 use rustix::process::Pid;
 
 use super::check;
+
+/// Memory of a file that this process alone writes to.
+#[derive(Debug)]
+pub(crate) struct Window {
+    start: *mut c_void,
+    bytes: usize,
+}
+
+// SAFETY: it owns the mapping, and gives access to it as it is given access itself.
+unsafe impl Send for Window {}
+// SAFETY: as above.
+unsafe impl Sync for Window {}
+
+impl Window {
+    /// # Errors
+    /// Where the file cannot be mapped.
+    pub(crate) fn map(file: &File, bytes: usize) -> io::Result<Self> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let start = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Self { start, bytes }) }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The first bytes, of which there have to be so many in the file.
+    ///
+    /// # Safety
+    /// The file is so long as long as they are used, and nobody else writes to it.
+    pub(crate) unsafe fn first(&mut self, bytes: usize) -> &mut [u8] {
+        // SAFETY: by contract; they are within the mapping.
+        unsafe { std::slice::from_raw_parts_mut(self.start.cast(), bytes.min(self.bytes)) }
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        // SAFETY: it is mapped, and nobody else knows of it.
+        unsafe { libc::munmap(self.start, self.bytes) };
+    }
+}
 
 /// A mapping of a process (proc_pid_maps(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
