@@ -69,6 +69,8 @@ pub(crate) static PLOT_COLD: Row = row("plot_cold", "python3 -c, imports and plo
 // Sessions as values.
 pub(crate) static FORKED: Row = row("forked", "fork of a session, to its first result", Milliseconds, Some(&NEW));
 pub(crate) static CHECKPOINT: Row = row("checkpoint", "checkpoint of a session", Milliseconds, Some(&NEW));
+pub(crate) static CHECKPOINT_PAUSE: Row =
+    row("checkpoint_pause", "print(x) in a session while a checkpoint is taken", Milliseconds, Some(&WARM));
 pub(crate) static CHECKPOINT_SIZE: Row = row("checkpoint_size", "what a checkpoint takes", Mebibytes, None);
 pub(crate) static RESTORE: Row = row("restore", "going back to a checkpoint", Milliseconds, Some(&NEW));
 pub(crate) static REWIND: Row = row("rewind", "execution that is undone, to its answer", Milliseconds, Some(&NEW));
@@ -138,6 +140,7 @@ pub(crate) static ROWS: &[&Row] = &[
     &PLOT_COLD,
     &FORKED,
     &CHECKPOINT,
+    &CHECKPOINT_PAUSE,
     &CHECKPOINT_SIZE,
     &RESTORE,
     &REWIND,

@@ -1,7 +1,7 @@
 //! Sessions as values: forked, written down, gone back to, put to sleep and woken.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures_util::TryStreamExt;
@@ -10,8 +10,8 @@ use hyper::{Method, StatusCode};
 use serde_json::json;
 
 use crate::catalog::{
-    CHECKPOINT, CHECKPOINT_SIZE, CROWD_WAKE, FORKED, LARGE_FORK, LARGE_PAUSE, RESTORE, REWIND, SLEEP, SLEEPER_CREATE,
-    SLEEPER_MEMORY, WAKE,
+    CHECKPOINT, CHECKPOINT_PAUSE, CHECKPOINT_SIZE, CROWD_WAKE, FORKED, LARGE_FORK, LARGE_PAUSE, RESTORE, REWIND, SLEEP,
+    SLEEPER_CREATE, SLEEPER_MEMORY, WAKE,
 };
 use crate::code;
 use crate::eggbox::{Eggbox, Settings};
@@ -34,6 +34,7 @@ pub(crate) async fn measure(stand: &mut Stand, counts: Counts, results: &mut Res
     stand.data.run(PARENT, &code::STATE).await?;
     stand.data.ask("/v1/sessions", json!({ "id": REWOUND, "checkpoints": "each" }), StatusCode::CREATED).await?;
     stand.data.run(REWOUND, &code::SET).await?;
+    let mut beside = Executor::new(stand.data.address);
     // The first one of a nest has its memory kept, too.
     checkpoint(&mut stand.data, "first").await?;
     for round in 0..counts.first_rounds {
@@ -53,6 +54,15 @@ pub(crate) async fn measure(stand: &mut Stand, counts: Counts, results: &mut Res
         let (took, bytes) = checkpoint(&mut stand.data, &name).await?;
         results.took(&CHECKPOINT, Some(took))?;
         results.value(&CHECKPOINT_SIZE, bytes / f64::from(1 << 20), 1, 1)?;
+
+        stand.rest().await;
+        no_op(&mut stand.data).await?;
+        let paused = format!("paused-{round}");
+        let taken = checkpoint(&mut stand.data, &paused);
+        let pause = print_behind(&mut beside, Instant::now());
+        let (_, pause) = tokio::try_join!(taken, pause)?;
+        results.took(&CHECKPOINT_PAUSE, Some(pause))?;
+        remove(&mut stand.data, &paused).await?;
 
         stand.rest().await;
         no_op(&mut stand.data).await?;
@@ -83,10 +93,18 @@ pub(crate) async fn measure(stand: &mut Stand, counts: Counts, results: &mut Res
 }
 
 /// How long it took, and how many bytes it has.
-async fn checkpoint(server: &mut Eggbox, name: &str) -> Result<(std::time::Duration, f64)> {
+async fn checkpoint(server: &mut Eggbox, name: &str) -> Result<(Duration, f64)> {
     let path = format!("/v1/sessions/{PARENT}/checkpoints");
     let (took, said) = server.ask(&path, json!({ "name": name }), StatusCode::CREATED).await?;
     Ok((took, said["bytes"].as_f64().context("a checkpoint says how large it is")?))
+}
+
+/// How long a `print(x)` in that session takes that is sent right behind something else, from when that was sent.
+async fn print_behind(beside: &mut Executor, begun: Instant) -> Result<Duration> {
+    // No sooner.
+    tokio::time::sleep(Duration::from_micros(300)).await;
+    beside.execute(code::WARM.source, Some(PARENT)).await?.expect(code::WARM.prints)?;
+    Ok(begun.elapsed())
 }
 
 async fn remove(server: &mut Eggbox, name: &str) -> Result<()> {
@@ -121,13 +139,7 @@ pub(crate) async fn large(options: &Options, counts: Counts, results: &mut Resul
             server.run(&child, &code::WARM).await?;
             anyhow::Ok(begun.elapsed())
         };
-        let pause = async {
-            // Behind the wish for a fork.
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            let begun = Instant::now();
-            beside.execute(code::WARM.source, Some(PARENT)).await?.expect(code::WARM.prints)?;
-            anyhow::Ok(begun.elapsed())
-        };
+        let pause = print_behind(&mut beside, Instant::now());
         let (forked, pause) = tokio::try_join!(forked, pause)?;
         if round > 0 {
             results.took(&LARGE_FORK, Some(forked))?;
@@ -163,7 +175,7 @@ pub(crate) async fn sleepers(options: &Options, counts: Counts, results: &mut Re
     results.value(&SLEEPER_MEMORY, after.mebibytes_since(&before) / sleepers.max(1) as f64, 1, 1)?;
     let rounds = (counts.large_rounds * 10).min(sleepers);
     for round in 0..rounds {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         no_op(&mut server).await?;
         let id = format!("sleeper-{}", round * sleepers / rounds);
         results.took(&CROWD_WAKE, Some(server.run(&id, &code::WARM).await?))?;

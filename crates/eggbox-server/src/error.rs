@@ -86,7 +86,7 @@ pub(crate) enum Error {
     NoRoomForFork,
     #[error("the session goes to sleep just now: ask again, which wakes it")]
     FallsAsleep,
-    #[error("the session stays as it is: no image can carry what it has: {why}")]
+    #[error("the session stays as it is: {why}")]
     NotCarried { why: String },
     #[error(
         "there is no checkpoint `{id}`: it was never taken, or is not kept any more; GET /v1/checkpoints lists those that are"

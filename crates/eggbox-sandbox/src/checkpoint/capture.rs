@@ -412,3 +412,49 @@ impl Run {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::image::Protection;
+    use super::*;
+
+    #[test]
+    fn an_image_is_the_same_without_pages_that_are_as_they_were() {
+        let page = rustix::param::page_size() as u64;
+        let filled = |bytes: &[u8]| -> Vec<u8> {
+            bytes.iter().flat_map(|byte| std::iter::repeat_n(*byte, usize::try_from(page).unwrap())).collect()
+        };
+        let protection = Protection { may_read: true, may_write: true, may_execute: false };
+        let mapping =
+            |pages: Range<u64>, source| Mapping { range: pages.start * page..pages.end * page, protection, source };
+        let run = |pages: Range<u64>, at| Run {
+            range: pages.start * page..pages.end * page,
+            content: Content::At(at * page),
+        };
+        // One that is next to the other, and may not be taken for the same.
+        let mappings = vec![mapping(10..14, Source::Base { offset: page }), mapping(14..17, Source::Nothing)];
+        let place = Place { stack: 1, program_break: 2, thread_pointer: 3, descriptors: 4 };
+        let image = Image { place, mappings, runs: vec![run(10..14, 1), run(14..17, 5)] };
+        let base = crate::memory_file(c"base", &filled(&[9, 1, 2, 3, 4])).unwrap();
+        let from = crate::memory_file(c"image", &filled(&[0, 1, 7, 3, 8, 5, 0, 6])).unwrap();
+        let to = crate::memory_file(c"compact", b"").unwrap();
+        let compacted = compact(&image, &from, &base, &to).unwrap();
+        assert_eq!(compacted.runs, [run(11..12, 1), run(13..14, 2), run(14..15, 3), run(16..17, 4)]);
+        assert_eq!(Image::read(&to).unwrap(), compacted);
+        let mut pages = vec![0; usize::try_from(4 * page).unwrap()];
+        to.read_exact_at(&mut pages, page).unwrap();
+        assert_eq!(pages, filled(&[7, 8, 5, 6]));
+    }
+
+    #[test]
+    fn memory_that_is_taken_again_has_nothing_of_the_one_before() {
+        let page = rustix::param::page_size() as u64;
+        let mut memory = ImageMemory::new().unwrap();
+        memory.room(3 * page).unwrap().fill(7);
+        assert_eq!(memory.room(page).unwrap().len() as u64, page);
+        let again = memory.room(8 * page).unwrap();
+        assert_eq!(again.iter().filter(|byte| **byte == 7).count() as u64, page);
+        let sealed = memory.sealed().unwrap();
+        assert!(sealed.write_at(b"x", 0).is_err() && sealed.set_len(0).is_err());
+    }
+}

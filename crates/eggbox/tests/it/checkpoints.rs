@@ -507,6 +507,32 @@ fn sessions_and_checkpoints_outlive_their_nest_and_their_server() {
 }
 
 #[test]
+fn what_sleeps_outlives_the_hosts_end_as_soon_as_it_is_on_the_disk_for_certain() {
+    let server = Setup::bare().start();
+    for id in ["a", "b"] {
+        begin(&server, id, &format!("x = {id:?}"));
+        hibernate(&server, id);
+    }
+    let manifests = || {
+        let folders = fs::read_dir(server.state_dir().join("checkpoints")).expect("it is there").flatten();
+        let manifests = folders.map(|folder| folder.path().join("manifest.json"));
+        manifests.filter_map(|path| Some((serde_json::from_slice(&fs::read(&path).ok()?).ok()?, path)))
+    };
+    let lasting = || manifests().filter(|(manifest, _): &(Value, _)| manifest["boot"].is_null()).count();
+    assert!(wait_for(Duration::from_secs(10), || (lasting() == 2).then_some(())).is_some());
+    // One that was not when the host ended.
+    let of_a = manifests().find(|(manifest, _)| manifest["session"] == "a");
+    let (mut manifest, path): (Value, _) = of_a.expect("it is there");
+    let ended = server.end_by(Signal::KILL);
+    manifest["boot"] = json!("another start of the host");
+    fs::write(&path, manifest.to_string()).expect("it can be written");
+    let server = Setup::bare().start_after(ended);
+    assert_eq!(server.look_at("a").status, 404);
+    assert!(!path.exists());
+    assert_eq!(printed(&server, "b", "print(x)"), "b\n");
+}
+
+#[test]
 fn what_has_changed_since_is_said_before_anything_is_touched() {
     let server = Setup::bare().start();
     begin(&server, "a", "x = 5");
