@@ -2,6 +2,8 @@
 //! steps that the kernel does. It is worked out here, from outside, where there is memory to do it in; the process maps what comes
 //! of it, looks whether it is what it was, and does it.
 
+mod head;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -11,6 +13,8 @@ use std::os::fd::AsFd;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Pid;
 
+pub(crate) use self::head::{Batch, DESCRIPTORS_MAX, HAS_TO_BE, HEAD_BYTES, Head, Piece, Span, Step, Table};
+use self::head::{FILE_WORDS, WORD_BYTES, WantedFile};
 use super::image::{Content, Image, Mapping, Protection, Run, Source};
 use super::image_memory::seal;
 use super::maps::{Found, Identity, Known, Own, read_memory};
@@ -41,105 +45,6 @@ pub struct Given {
     /// Its base is the one that the session has.
     pub has_its_base: bool,
 }
-
-/// Done with the memory of a process, by the kernel alone. The descriptor that something is mapped from is one by its number among
-/// those that the work is done with.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Step {
-    pub(crate) call: u64,
-    pub(crate) arguments: [u64; 6],
-}
-
-/// Behind the address of a step that is brk(2), which takes no other argument and fails without a word: that it must not fail.
-pub(crate) const HAS_TO_BE: u64 = 1;
-
-/// Addresses from one to another.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) start: u64,
-    pub(crate) end: u64,
-}
-
-/// `struct iovec`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Piece {
-    pub(crate) start: u64,
-    pub(crate) bytes: u64,
-}
-
-/// Pieces that are filled by one call, from there in the file of that number.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Batch {
-    pub(crate) file: u64,
-    pub(crate) place: u64,
-    pub(crate) first: u64,
-    pub(crate) count: u64,
-}
-
-/// Where behind the head some are, in bytes from its beginning, and how many.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Table {
-    pub(crate) first: u64,
-    pub(crate) count: u64,
-}
-
-/// The beginning of an arena: memory with the work, where nothing is of what it changes, and behind that a stack to do it on.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head {
-    /// Where the arena is to be.
-    pub(crate) start: u64,
-    /// What of it is mapped from the file that this begins.
-    pub(crate) file_bytes: u64,
-    /// With the stack.
-    pub(crate) bytes: u64,
-    /// Of the [`Layout`] that all this was worked out from.
-    pub(crate) pages: u64,
-    /// See [`Place`](super::Place).
-    pub(crate) stack: u64,
-    pub(crate) thread_pointer: u64,
-    pub(crate) numbers: u64,
-    /// What the process hears that it becomes: put here by whoever does the work.
-    pub(crate) told: u64,
-    /// [`Span`]s where no page of the process's own may be left: what shows there then is what the mappings show.
-    pub(crate) cleared: Table,
-    /// Those of them where it had such pages when it was looked at, but for those that are filled from the base. To let go of any others
-    /// takes long, and the process would have to find them again.
-    pub(crate) written: Table,
-    /// After that these [`Step`]s.
-    pub(crate) steps: Table,
-    /// Then these [`Batch`]es are read from the image and the base, into these [`Piece`]s.
-    pub(crate) batches: Table,
-    pub(crate) pieces: Table,
-    /// Then these [`Step`]s.
-    pub(crate) last_steps: Table,
-    /// Files that have to be opened, in order: the length of the path, the device, the inode; and then the paths.
-    pub(crate) files: Table,
-    /// The numbers of all descriptors: of the image, the base, other images, and those files; put here by whoever does the work.
-    pub(crate) descriptors: Table,
-}
-
-/// A file that has to be opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WantedFile {
-    pub(crate) path: Vec<u8>,
-    pub(crate) identity: Identity,
-}
-
-pub(crate) const WORD_BYTES: usize = size_of::<u64>();
-pub(crate) const HEAD_BYTES: usize = size_of::<Head>();
-/// Of a file, before its path.
-const FILE_WORDS: usize = 3;
-/// With the byte behind it.
-#[cfg(feature = "native")]
-const PATH_BYTES_MAX: usize = libc::PATH_MAX.cast_unsigned() as usize;
-/// How many descriptors a process takes to do such work at most.
-pub(crate) const DESCRIPTORS_MAX: usize = 2048;
 
 const IMAGE: u64 = 0;
 const BASE: u64 = 1;
@@ -464,84 +369,6 @@ impl<'a> Worker<'a> {
 
 const NO_FILE: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
 
-impl Head {
-    /// # Errors
-    /// Where there is none.
-    #[cfg(feature = "native")]
-    pub(crate) fn read(file: &File) -> io::Result<Self> {
-        let mut bytes = [[0; WORD_BYTES]; HEAD_BYTES / WORD_BYTES];
-        std::os::unix::fs::FileExt::read_exact_at(file, bytes.as_flattened_mut(), 0)?;
-        let mut words = bytes.into_iter().map(u64::from_le_bytes);
-        let mut word = || words.next().unwrap_or_default();
-        let [start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told] = std::array::from_fn(|_| word());
-        let [cleared, written, steps, batches, pieces, last_steps, files, descriptors] =
-            std::array::from_fn(|_| Table { first: word(), count: word() });
-        #[rustfmt::skip]
-        let head = Self {
-            start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told,
-            cleared, written, steps, batches, pieces, last_steps, files, descriptors,
-        };
-        Ok(head)
-    }
-
-    /// Whether every table is where the file is.
-    #[cfg(feature = "native")]
-    pub(crate) fn tables_are_within(&self) -> bool {
-        let Self { cleared, written, steps, batches, pieces, last_steps, files, descriptors, file_bytes, .. } = *self;
-        let sizes = [
-            (cleared, size_of::<Span>()),
-            (written, size_of::<Span>()),
-            (steps, size_of::<Step>()),
-            (batches, size_of::<Batch>()),
-            (pieces, size_of::<Piece>()),
-            (last_steps, size_of::<Step>()),
-            (files, FILE_WORDS * WORD_BYTES),
-            (descriptors, WORD_BYTES),
-        ];
-        sizes.into_iter().all(|(Table { first, count }, size)| {
-            let end = count.checked_mul(size as u64).and_then(|bytes| bytes.checked_add(first));
-            first.is_multiple_of(WORD_BYTES as u64) && end.is_some_and(|end| end <= file_bytes)
-        })
-    }
-
-    /// Calls `open` with the path of each file that has to be opened, and with what it has to be. Writes to no memory but the stack.
-    ///
-    /// # Errors
-    /// Where the file does not have them, or `open` fails.
-    #[cfg(feature = "native")]
-    pub(crate) fn each_wanted(
-        &self,
-        file: &File,
-        mut open: impl FnMut(&std::ffi::CStr, Identity) -> io::Result<()>,
-    ) -> io::Result<()> {
-        use std::os::unix::fs::FileExt;
-        let Table { first, count } = self.files;
-        let each = (FILE_WORDS * WORD_BYTES) as u64;
-        let mut path_at = first + count * each;
-        for index in 0..count {
-            let mut words = [[0; WORD_BYTES]; FILE_WORDS];
-            file.read_exact_at(words.as_flattened_mut(), first + index * each)?;
-            let [bytes, device, inode] = words.map(u64::from_le_bytes);
-            let mut path = [0; PATH_BYTES_MAX];
-            let room = usize::try_from(bytes).ok().and_then(|bytes| path.get_mut(..bytes));
-            file.read_exact_at(room.ok_or(io::ErrorKind::InvalidFilename)?, path_at)?;
-            path_at += bytes;
-            let path = std::ffi::CStr::from_bytes_until_nul(&path).map_err(|_| io::ErrorKind::InvalidFilename)?;
-            open(path, Identity::of_words(device, inode))?;
-        }
-        Ok(())
-    }
-
-    fn words(&self) -> [u64; HEAD_BYTES / WORD_BYTES] {
-        let Self { start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told, .. } = *self;
-        let Self { cleared, written, steps, batches, pieces, last_steps, files, descriptors, .. } = *self;
-        let plain = [start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told];
-        let tables = [cleared, written, steps, batches, pieces, last_steps, files, descriptors];
-        let mut words = plain.into_iter().chain(tables.into_iter().flat_map(|Table { first, count }| [first, count]));
-        std::array::from_fn(|_| words.next().unwrap_or_default())
-    }
-}
-
 /// What is read by one call lies in one piece in the file.
 fn add_batches(file: u64, filled: &[(Range<u64>, u64)], batches: &mut Vec<Batch>, pieces: &mut Vec<Piece>) {
     let mut end = None;
@@ -637,98 +464,4 @@ fn gap(own: &[Own], wanted: &[Mapping], bytes: u64) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::image::{Place, SHOWN_BYTES_MIN};
-    use super::*;
-
-    #[test]
-    fn what_is_taken_is_not_in_the_rest() {
-        assert_eq!(subtract(&(10..20), &[0..5, 13..14, 25..30]), [10..13, 14..20]);
-        assert_eq!(subtract(&(10..20), &[5..12, 14..16, 19..25]), [12..14, 16..19]);
-        assert_eq!(subtract(&(10..20), &[5..25, 30..40]), []);
-    }
-
-    const PAGE: u64 = 4096;
-
-    fn mapping(pages: Range<u64>, source: Source) -> Mapping {
-        let protection = Protection { may_read: true, may_write: true, may_execute: false };
-        Mapping { range: pages.start * PAGE..pages.end * PAGE, protection, source }
-    }
-
-    fn layout(mappings: Vec<Mapping>, written: &[Range<u64>]) -> Layout {
-        let own = |mapping: Mapping| (mapping.range.clone(), Found::Private { mapping, is_whole: false });
-        let written = written.iter().map(|pages| pages.start * PAGE..pages.end * PAGE).collect();
-        Layout { mappings: mappings.into_iter().map(own).collect(), pages: 77, written }
-    }
-
-    /// The words of a table, by its place among those of a head.
-    fn table(encoded: &[u8], number: usize, words_each: usize) -> Vec<Vec<u64>> {
-        let words: Vec<u64> = encoded.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
-        let [first, count] = [8 + 2 * number, 9 + 2 * number].map(|at| usize::try_from(words[at]).unwrap());
-        let first = first / WORD_BYTES;
-        words[first..first + count * words_each].chunks(words_each).map(<[u64]>::to_vec).collect()
-    }
-
-    #[test]
-    fn the_work_is_what_the_image_has_and_the_session_has_not() {
-        let base = || mapping(1..9, Source::Base { offset: 16 * PAGE });
-        let (stack, kernels) = (|start| mapping(start..9000, Source::Stack), || mapping(40..41, Source::Kernels));
-        let identity = Identity { device: (1, 2), inode: 3 };
-        let file = mapping(30..32, Source::File { path: b"/lib/a.so".to_vec(), identity, offset: PAGE });
-        let run = |pages: Range<u64>, place| Run {
-            range: pages.start * PAGE..pages.end * PAGE,
-            content: Content::At(place * PAGE),
-        };
-        let place = Place { stack: 1, program_break: 99 * PAGE, thread_pointer: 2, descriptors: 3 };
-        let mappings = vec![base(), file.clone(), kernels(), stack(8992)];
-        let image = Image { place, mappings, runs: vec![run(5..7, 1), run(8998..8999, 3)] };
-        let gone = mapping(20..24, Source::Nothing);
-        // On the second page, on one that the image has, too, and on some that go.
-        let layout = layout(vec![base(), gone, kernels(), stack(8990)], &[2..3, 5..6, 20..22]);
-        let given = |has_its_base| Given { shown: 1, shown_bytes_min: SHOWN_BYTES_MIN, has_its_base };
-        let encoded = |given| {
-            check_place(&image, &layout).unwrap();
-            let mut worker = Worker::new(&image, given);
-            worker.plan(&layout);
-            worker.encode(&layout).unwrap()
-        };
-        let of_nest = encoded(given(true));
-        let cleared = [[PAGE, 5 * PAGE], [7 * PAGE, 9 * PAGE]];
-        assert_eq!(table(&of_nest, 0, 2), cleared);
-        // Its second page is had from the base again, which is the eighteenth there.
-        assert_eq!(table(&of_nest, 1, 2), Vec::<Vec<u64>>::new());
-        assert_eq!(table(&of_nest, 3, 4), [[IMAGE, PAGE, 0, 2], [BASE, 17 * PAGE, 2, 1]]);
-        assert_eq!(table(&of_nest, 4, 2), [[5 * PAGE, 2 * PAGE], [8998 * PAGE, PAGE], [2 * PAGE, PAGE]]);
-        let calls = |encoded: &[u8]| {
-            let steps = table(encoded, 2, 7).into_iter();
-            steps.map(|step| (i64::try_from(step[0]).unwrap(), step[1] / PAGE, step[2] / PAGE)).collect::<Vec<_>>()
-        };
-        let [brk, munmap, mmap] = [libc::SYS_brk, libc::SYS_munmap, libc::SYS_mmap];
-        assert_eq!(calls(&of_nest), [(brk, 99, 0), (munmap, 20, 4), (brk, 99, 0), (mmap, 30, 2)]);
-        // The file behind the image, the base and the other image.
-        assert_eq!(table(&of_nest, 2, 7)[3][5], 3);
-        assert_eq!(table(&of_nest, 6, FILE_WORDS), [[9, 1 << 32 | 2, 3]]);
-        assert_eq!(table(&of_nest, 7, 1).len(), 4);
-        assert!(of_nest.windows(9).any(|bytes| bytes == b"/lib/a.so"));
-        // Of another nest's base everything is mapped.
-        let of_other = encoded(given(false));
-        assert_eq!((table(&of_other, 0, 2).len(), calls(&of_other)[3]), (0, (mmap, 1, 8)));
-        // What no step can change.
-        let elsewhere = Image { mappings: vec![base(), stack(8992)], ..image.clone() };
-        assert!(work(&elsewhere, &layout, given(true)).unwrap_err().to_string().starts_with("the kernel's own pages"));
-        let without = Image {
-            mappings: vec![mapping(1..2, Source::Image { file: 1, offset: 0 }), kernels(), stack(8992)],
-            ..image
-        };
-        assert!(work(&without, &layout, given(true)).unwrap_err().to_string().contains("is not there"));
-    }
-
-    #[test]
-    fn what_is_common_is_in_both() {
-        let ranges = [0..5, 15..17, 18..35, 38..60, 70..80];
-        let found = |start, end| common(&Span { start, end }, &ranges).collect::<Vec<_>>();
-        assert_eq!(found(10, 20), [15..17, 18..20]);
-        assert_eq!(found(30, 40), [30..35, 38..40]);
-        assert_eq!(found(60, 70), []);
-    }
-}
+mod tests;
