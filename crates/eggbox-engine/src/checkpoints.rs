@@ -168,6 +168,8 @@ impl Checkpoints {
         Drawn { home, base, mut image, memory, files_bytes, _turn }: Drawn,
     ) -> Result<Arc<Stored>, StoreError> {
         if let Some(memory) = &memory {
+            // Before any of it is written.
+            self.make_room(memory.file().metadata()?.len() + files_bytes)?;
             image = compact(&image, memory.file(), &base, draft.memory())?;
         }
         manifest.bytes += draft.memory().metadata()?.len() + files_bytes;
@@ -306,22 +308,18 @@ impl Checkpoints {
 
     /// Has every session that sleeps be on the disk for certain, so that it outlives the end of the host, too. Blocks for as long as the
     /// disk takes.
-    pub(crate) fn make_lasting(&self) {
-        let written: Vec<_> = self.asleep().into_iter().filter(|stored| stored.is_only_written()).collect();
+    ///
+    /// # Errors
+    /// Where the disk does not take one of them.
+    pub(crate) fn make_lasting(&self) -> io::Result<()> {
+        let is_wanted = |stored: &Stored| stored.manifest.kind == CheckpointKind::Asleep && stored.is_only_written();
+        let written: Vec<_> = self.index().each.values().filter(|stored| is_wanted(stored)).cloned().collect();
         if written.is_empty() {
-            return;
+            return Ok(());
         }
         // One wait for all of them.
-        let synced = File::open(&self.folder).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
-        if let Err(error) = synced {
-            tracing::error!(%error, "sessions that sleep are not on the disk for certain");
-            return;
-        }
-        for stored in written {
-            if let Err(error) = stored.last() {
-                tracing::error!(%error, id = %stored.manifest.id, "a session that sleeps would not outlive the host's end");
-            }
-        }
+        rustix::fs::syncfs(File::open(&self.folder)?)?;
+        written.iter().map(|stored| stored.last()).fold(Ok(()), io::Result::and)
     }
 
     fn sorted(&self, takes: impl Fn(&Manifest) -> bool) -> Vec<Arc<Stored>> {
@@ -347,8 +345,9 @@ impl Checkpoints {
                 return false;
             }
             index.each.remove(&stored.manifest.id);
+            // Under the same lock: whoever looks for others does not find it again.
+            stored.discard();
         }
-        stored.discard();
         true
     }
 

@@ -93,6 +93,8 @@ pub enum SessionError {
     ForksBusy,
     #[error("there is no room on the disk")]
     NoDiskSpace,
+    #[error("an image of it is too large for memory")]
+    TooLargeForMemory,
     #[error("the image cannot be loaded: {why}")]
     NotLoaded { why: String },
     #[error("the image cannot be loaded: {LAYOUT_HAS_CHANGED}")]

@@ -37,7 +37,8 @@ pub(crate) struct Drawn {
     pub(crate) memory: Option<SessionImage>,
     /// What its files take.
     pub(crate) files_bytes: u64,
-    pub(crate) _turn: OwnedSemaphorePermit,
+    /// Where it is not.
+    pub(crate) _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Draft {
@@ -87,7 +88,9 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if !self.is_whole {
-            clear(&self.folder);
+            let folder = std::mem::take(&mut self.folder);
+            // It may have very many files, and whoever gives it up others to serve.
+            std::thread::spawn(move || clear(&folder));
         }
     }
 }

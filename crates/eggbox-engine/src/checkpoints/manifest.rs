@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
@@ -106,14 +106,13 @@ impl Manifest {
         self.write_as(&folder.join(NAME)).map(drop)
     }
 
-    /// In its own place, as a whole and for certain: of a checkpoint that is on the disk for certain, too.
-    pub(super) fn rewrite_lasting(&self, folder: &Path) -> io::Result<()> {
+    /// The same of a checkpoint that is on the disk for certain, on the disk, too, beside this one. Returns where.
+    pub(super) fn write_lasting(&self, folder: &Path) -> io::Result<PathBuf> {
         let new = folder.join(NEW_NAME);
         // What a server before this one has left of it.
         let _ = std::fs::remove_file(&new);
         Self { boot: None, ..self.clone() }.write_as(&new)?.sync_all()?;
-        std::fs::rename(&new, folder.join(NAME))?;
-        File::open(folder)?.sync_all()
+        Ok(new)
     }
 
     fn write_as(&self, path: &Path) -> io::Result<File> {

@@ -92,21 +92,34 @@ impl Stored {
 
     /// It is on the disk, and has to say so, unless it is nobody's any more.
     pub(super) fn last(&self) -> io::Result<()> {
-        let mut state = self.state();
-        if *state == State::Written {
-            self.manifest.rewrite_lasting(&self.folder)?;
+        let new = match self.manifest.write_lasting(&self.folder) {
+            // Its files are being cleared away.
+            Err(_) if *self.state() == State::Removed => return Ok(()),
+            other => other?,
+        };
+        {
+            // Not while the disk is waited for: whoever removes it has no time.
+            let mut state = self.state();
+            if *state != State::Written {
+                return Ok(());
+            }
+            fs::rename(new, self.folder.join(manifest::NAME))?;
             *state = State::Lasting;
         }
-        Ok(())
+        File::open(&self.folder)?.sync_all()
     }
 
     /// It is nobody's from here on.
     pub(super) fn discard(&self) {
-        let mut state = self.state();
+        let before = std::mem::replace(&mut *self.state(), State::Removed);
         if let Err(error) = fs::remove_file(self.folder.join(manifest::NAME)) {
             tracing::error!(%error, folder = %self.folder.display(), "failed to remove a checkpoint");
         }
-        *state = State::Removed;
+        if before == State::Lasting {
+            // Or what sleeps no longer would be found asleep after an end of the host. Nobody waits for that.
+            let folder = File::open(&self.folder);
+            std::thread::spawn(move || folder.and_then(|folder| folder.sync_all()));
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::checkpoint::{Captured, Given, Image, Layout, work};
+use eggbox_sandbox::checkpoint::{Captured, Given, Image, Layout, Place as ImagePlace, work};
 use eggbox_sandbox::plan::SessionNamespaces;
 
 use super::Environment;
@@ -24,7 +24,9 @@ use crate::wanted::WantedSession;
 use crate::workspace::{Files, Workers, Workspace, WorkspaceError, copy_all};
 
 /// The image of a session that has more memory than this is put on the disk, where it may be as large as it likes.
-const IN_MEMORY_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const IN_MEMORY_BYTES_MAX: u64 = 64 << 20;
+/// The same of an image, which has what its session has in swap as well.
+const IMAGE_IN_MEMORY_BYTES_MAX: u64 = 2 * IN_MEMORY_BYTES_MAX;
 
 /// What a session goes on from.
 #[derive(Debug)]
@@ -124,31 +126,49 @@ impl Environment {
         }
     }
 
-    /// What others go on from as that session, which is at rest, and stands still until its next request.
-    pub(crate) async fn original(&self, session: &mut Session, wait_max: Duration) -> Result<Original, SessionError> {
+    /// Whether others can go on from that session, as far as it need not be asked.
+    pub(crate) async fn check_original(&self, session: &Session) -> Result<(), SessionError> {
+        base_for(session, &*self.living_nest().await?).map(drop)
+    }
+
+    /// What others go on from as that session, which stands still there, until its next request.
+    pub(crate) async fn original(
+        &self,
+        session: &mut Session,
+        place: ImagePlace,
+        wait_max: Duration,
+    ) -> Result<Original, SessionError> {
         let nest = self.living_nest().await?;
         let (base, base_name) = base_for(session, &nest)?;
-        let checkpoints = &self.common.checkpoints;
+        let (checkpoints, images) = (&self.common.checkpoints, &self.common.images);
         let shown = session.images().to_vec();
-        let is_large = session.meter.memory_bytes().is_none_or(|bytes| bytes > IN_MEMORY_BYTES_MAX);
-        // Where the file system has no such files it goes to memory.
-        let on_disk = if is_large { checkpoints.scratch_file().ok() } else { None };
-        let (target, bytes_max) = match on_disk {
-            Some(file) => (ImageTarget::File(file), checkpoints.room()),
-            None => (ImageTarget::Memory(self.common.images.memory()?), u64::MAX),
+        let _turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
+        let take = async |target, bytes_max| {
+            let kept = checkpoints.folder();
+            session.capture(place, ImageInto { target, base: &base, bytes_max, kept, shown: &shown, nest: &nest }).await
         };
-        let place = session.stand_still(wait_max).await?;
-        let _turn = self.common.images.turn().await.ok_or(SessionError::ForksBusy)?;
-        let kept = checkpoints.folder();
-        let into = ImageInto { target, base: &base, bytes_max, kept, shown: &shown, nest: &nest };
-        let (Captured { image: tables, large }, target) = session.capture(place, into).await?;
+        let is_large = session.is_large();
+        let taken = if is_large {
+            Err(SessionError::TooLargeForMemory)
+        } else {
+            take(ImageTarget::Memory(images.memory()?), IMAGE_IN_MEMORY_BYTES_MAX).await
+        };
+        let taken = match taken {
+            Err(SessionError::TooLargeForMemory) => match checkpoints.scratch_file() {
+                Ok(file) => take(ImageTarget::File(file), checkpoints.room()).await,
+                // Where the file system has no such files.
+                Err(_) => take(ImageTarget::Memory(images.memory()?), u64::MAX).await,
+            },
+            taken => taken,
+        };
+        let (Captured { image: tables, large }, target) = taken?;
         let image = match target {
             ImageTarget::File(file) => {
                 let scratch = checkpoints.scratch(file.metadata()?.len()).map_err(|_| SessionError::NoDiskSpace)?;
                 SessionImage::on_disk(read_only(&file)?, scratch)
             }
-            ImageTarget::Memory(memory) if tables.is_only_copied() => self.common.images.lend(memory)?,
-            ImageTarget::Memory(memory) => self.common.images.hold(memory)?,
+            ImageTarget::Memory(memory) if tables.is_only_copied() => images.lend(memory)?,
+            ImageTarget::Memory(memory) => images.hold(memory)?,
         };
         let image = Arc::new(image);
         if !large.is_empty() && image.may_be_shown() {
@@ -180,23 +200,37 @@ impl Environment {
         let (base, base_name) = base_for(session, &nest)?;
         let home = Home { base: base_name, ..nest.home(&self.common.config.build)? };
         let (checkpoints, images) = (&self.common.checkpoints, &self.common.images);
-        let storing = images.turn_to_store().await.ok_or(SessionError::ForksBusy)?;
-        let is_large = session.meter.memory_bytes().is_none_or(|bytes| bytes > IN_MEMORY_BYTES_MAX);
-        // Where the session goes on it need not wait for the disk, if there is room for it elsewhere.
-        let (target, bytes_max) = if goes_on && !is_large {
-            (ImageTarget::Memory(images.memory()?), u64::MAX)
-        } else {
-            (ImageTarget::File(draft.memory().try_clone()?), checkpoints.room())
-        };
+        // There is room for it elsewhere until it is on the disk.
+        let is_in_memory = goes_on && !session.is_large();
+        let storing =
+            if is_in_memory { Some(images.turn_to_store().await.ok_or(SessionError::ForksBusy)?) } else { None };
         let place = session.stand_still(wait_max).await?;
         // Not before: it may take its time, and others have theirs.
         let _turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
-        // It has to have everything itself.
-        let (kept, shown) = (checkpoints.folder(), &[]);
-        let into = ImageInto { target, base: &base, bytes_max, kept, shown, nest: &nest };
+        let take = async |target, bytes_max| {
+            // It has to have everything itself.
+            let (kept, shown) = (checkpoints.folder(), &[]);
+            session.capture(place, ImageInto { target, base: &base, bytes_max, kept, shown, nest: &nest }).await
+        };
+        let to_disk = || io::Result::Ok(ImageTarget::File(draft.memory().try_clone()?));
+        let capture = async {
+            if is_in_memory {
+                match take(ImageTarget::Memory(images.memory()?), IMAGE_IN_MEMORY_BYTES_MAX).await {
+                    Err(SessionError::TooLargeForMemory) => {}
+                    taken => return taken,
+                }
+            }
+            take(to_disk()?, checkpoints.room()).await
+        };
         let (files, kept) = (Files::OfSession(session.place()), draft.files());
-        let (captured, files_bytes) = tokio::join!(session.capture(place, into), copy_all(&files, &kept, workers));
-        let ((Captured { image, .. }, target), files_bytes) = (captured?, files_bytes.map_err(not_carried)?);
+        let copy = async { copy_all(&files, &kept, workers).await.map_err(not_carried) };
+        let ((Captured { image, .. }, target), files_bytes) = if session.has_obstacle() {
+            // It is likely to have it still, and its files would be copied in vain.
+            (capture.await?, copy.await?)
+        } else {
+            let (captured, files_bytes) = tokio::join!(capture, copy);
+            (captured?, files_bytes?)
+        };
         let memory = match target {
             ImageTarget::File(_) => None,
             ImageTarget::Memory(memory) => Some(images.lend(memory)?),
@@ -275,28 +309,24 @@ impl Environment {
         Ok(session.history.set_variables(original.variables.clone())?)
     }
 
-    /// A session that is nobody's yet and has run nothing, with the limits, labels and policy of `record`, and with those files.
-    pub(crate) async fn blank_session(
-        &self,
-        record: &Record,
-        files: &Files,
-        workers: &Workers,
-    ) -> Result<Session, SessionError> {
+    /// A session that is nobody's yet and has run nothing, with the limits, labels and policy of `record`.
+    pub(crate) async fn blank_session(&self, record: &Record) -> Result<Session, SessionError> {
         let nest = self.living_nest().await?;
         // What variables it has, it has from the image.
-        let mut session = self.session_like(record, BTreeMap::new(), &nest).await?;
+        self.session_like(record, BTreeMap::new(), &nest).await
+    }
+
+    /// Gives such a session those files, and makes it ready for its memory.
+    pub(crate) async fn fill(
+        &self,
+        session: &mut Session,
+        files: &Files,
+        workers: &Workers,
+    ) -> Result<(), SessionError> {
+        let nest = self.living_nest().await?;
         let place = Files::OfSession(session.place());
-        let made = tokio::try_join!(
-            async { copy_all(files, &place, workers).await.map_err(not_carried) },
-            session.look(&nest),
-        );
-        match made {
-            Ok(_) => Ok(session),
-            Err(error) => {
-                undo(session).await;
-                Err(error)
-            }
-        }
+        let copy = async { copy_all(files, &place, workers).await.map_err(not_carried) };
+        tokio::try_join!(copy, session.look(&nest)).map(drop)
     }
 
     /// Has such a session go on from there.
@@ -330,8 +360,14 @@ impl Environment {
     ) -> Result<Session, SessionError> {
         let like = like.unwrap_or(&original.record);
         let record = Record { asked: like.asked.and(&asked), ..like.clone() };
-        let blank = self.blank_session(&record, &original.files, workers).await?;
-        self.go_on(blank, original, wait_max).await
+        let mut blank = self.blank_session(&record).await?;
+        match self.fill(&mut blank, &original.files, workers).await {
+            Ok(()) => self.go_on(blank, original, wait_max).await,
+            Err(error) => {
+                undo(blank).await;
+                Err(error)
+            }
+        }
     }
 
     /// A session that takes the place of `other`, and goes on from there.

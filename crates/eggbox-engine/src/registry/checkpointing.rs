@@ -8,7 +8,7 @@ use super::{Registry, Shared};
 use crate::checkpoint_id::CheckpointId;
 use crate::checkpoint_view::CheckpointView;
 use crate::checkpoints::{CheckpointKind, Draft, Drawn, Manifest, StoreError, Stored};
-use crate::engine::{CheckpointError, chain};
+use crate::engine::{CheckpointError, ExecuteError, chain};
 use crate::environment::{Environment, Original};
 use crate::history::{History, Record};
 use crate::inheritance::Ended;
@@ -103,10 +103,12 @@ impl Registry {
         last_number: u64,
     ) -> Result<Sketch, CheckpointError> {
         let drawn = self.try_draw(session, id, kind, last_number).await;
-        if let Err(CheckpointError::Refused(error)) = &drawn {
-            session.set_obstacle(Some(chain(error)));
-        } else if drawn.is_ok() {
-            session.set_obstacle(None);
+        match &drawn {
+            Ok(_) => session.set_obstacle(None),
+            // That goes by.
+            Err(CheckpointError::Refused(ExecuteError::ForksBusy)) => {}
+            Err(CheckpointError::Refused(error)) => session.set_obstacle(Some(chain(error))),
+            Err(_) => {}
         }
         drawn
     }
@@ -158,19 +160,23 @@ impl Registry {
             Err(error) => return reply.send(Err(error)),
         };
         let (registry, history) = (Arc::clone(self), Arc::clone(&session.history));
-        tokio::spawn(async move {
-            let before = sketch.manifest.record.checkpoint.clone();
-            let stored = registry.store(sketch).await;
-            if let Ok(stored) = &stored {
-                // What comes after goes on from it, but where it has gone elsewhere since.
-                let updated = history.update(|record| {
-                    if record.checkpoint == before {
-                        record.checkpoint = Some(stored.manifest.id.clone());
-                    }
-                });
-                if let Err(error) = updated {
-                    tracing::error!(id = %stored.manifest.id, %error, "that a session goes on from a checkpoint is not written down");
+        // What comes after goes on from it.
+        let goes_on_from = move |from: Option<CheckpointId>, now: Option<CheckpointId>| {
+            let updated = history.update(|record| {
+                if record.checkpoint == from {
+                    record.checkpoint = now;
                 }
+            });
+            if let Err(error) = updated {
+                tracing::error!(%error, "which checkpoint a session goes on from is not written down");
+            }
+        };
+        let (id, before) = (sketch.manifest.id.clone(), sketch.manifest.record.checkpoint.clone());
+        goes_on_from(before.clone(), Some(id.clone()));
+        tokio::spawn(async move {
+            let stored = registry.store(sketch).await;
+            if stored.is_err() {
+                goes_on_from(Some(id), before);
             }
             reply.send(stored);
         });
@@ -192,7 +198,12 @@ impl Registry {
         };
         match stored {
             Ok(_) => {}
-            Err(error) => tracing::debug!(session = %session.id, error = chain(&error), "a session has no checkpoint"),
+            Err(error) => {
+                if let CheckpointError::Refused(ExecuteError::ForksBusy) = error {
+                    session.tried = None;
+                }
+                tracing::debug!(session = %session.id, error = chain(&error), "a session has no checkpoint");
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use crate::environment::undo;
 use crate::outcome::Death;
 use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
+use crate::session_limits::AskedLimits;
 use crate::view::SessionView;
 use crate::workspace::Files;
 
@@ -96,31 +97,30 @@ impl Registry {
         let (record, files) = (session.history.record(), Files::OfSession(session.place()));
         let (parent, workers) = (session.id.clone(), &self.workers);
         let mut first = None;
-        let mut captured = match self.environment_of(&session.id, &session.history) {
-            Ok(environment) => {
-                // Its first child comes to be, but for its memory, while that is copied.
-                let blank = environment.blank_session(&record, &files, workers);
-                let (original, blank) = tokio::join!(environment.original(session, left()), blank);
-                first = Some(blank);
-                original.map(|original| (original, environment))
-            }
-            Err(error) => Err(error),
+        let captured = async {
+            let environment = self.environment_of(&session.id, &session.history)?;
+            environment.check_original(session).await?;
+            // Its first child comes to be while it comes to a rest, and has its files while its memory is copied.
+            let (place, blank) = tokio::join!(session.stand_still(left()), environment.blank_session(&record));
+            let blank = first.insert(blank?);
+            let original = environment.original(session, place?, left());
+            let (original, filled) = tokio::join!(original, environment.fill(blank, &files, workers));
+            filled?;
+            Ok((original?, environment))
         };
+        let mut captured: Result<_, SessionError> = captured.await;
         for (name, forked) in children {
             let blank = first.take();
             let child = match &captured {
                 Ok((original, environment)) => {
-                    let made = async {
-                        let blank = match blank {
-                            Some(blank) => blank?,
-                            None => environment.blank_session(&record, &files, workers).await?,
-                        };
-                        environment.go_on(blank, original, left()).await
+                    let made = match blank {
+                        Some(blank) => environment.go_on(blank, original, left()).await,
+                        None => environment.session_from(original, None, AskedLimits::default(), workers, left()).await,
                     };
-                    self.begin_child(made.await, name, parent.clone(), None).await
+                    self.begin_child(made, name, parent.clone(), None).await
                 }
                 Err(error) => {
-                    if let Some(Ok(blank)) = blank {
+                    if let Some(blank) = blank {
                         undo(blank).await;
                     }
                     Err(again(error))

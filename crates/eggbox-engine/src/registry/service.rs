@@ -514,7 +514,9 @@ impl Registry {
         }
         if let Some(sleeper) = asleep {
             if live.is_some_and(|live| live.ending.is_wanted()) {
-                self.checkpoints().remove(&sleeper.stored);
+                let checkpoints = Arc::clone(self.checkpoints());
+                // It waits for the disk.
+                tokio::task::spawn_blocking(move || checkpoints.remove(&sleeper.stored));
             } else {
                 names.asleep.insert(id.clone(), Sleeper { failure: Some(again(error)), ..sleeper });
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::errand::{Errand, Reply};
 use super::{Beginning, Registry, Request, Shared};
@@ -27,6 +27,8 @@ const WAKE_MAX: Duration = Duration::from_secs(30);
 const AT_ONCE_MAX: usize = 4;
 /// How often it is looked at what is to go to sleep, or has slept for too long.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
+/// Between two tries to have what sleeps be on the disk for certain, where one has failed.
+const LASTING_PAUSE: Duration = Duration::from_secs(10);
 /// How long nobody has used a session at least that goes to sleep for want of memory.
 const COLD_MIN: Duration = Duration::from_secs(1);
 /// How many go to sleep for that at one look.
@@ -57,8 +59,7 @@ impl Registry {
         if self.config.hibernation.idle.is_some() {
             self.hibernate_all().await;
         }
-        let checkpoints = Arc::clone(self.checkpoints());
-        let _ = tokio::task::spawn_blocking(move || checkpoints.make_lasting()).await;
+        self.make_lasting().await;
     }
 
     async fn hibernate_all(self: &Arc<Self>) {
@@ -210,19 +211,36 @@ impl Registry {
 
     /// Has those go to sleep that are to by the operator's wish, and ends what has slept for too long. Never returns.
     pub(crate) async fn keep_order(self: Arc<Self>) {
+        let mut lasting = None::<JoinHandle<()>>;
         loop {
             tokio::time::sleep(LOOK_PAUSE).await;
             self.send_to_sleep();
+            // It may take long, and nobody waits for it.
+            if lasting.as_ref().is_none_or(JoinHandle::is_finished) {
+                let registry = Arc::clone(&self);
+                lasting = Some(tokio::spawn(async move {
+                    if !registry.make_lasting().await {
+                        tokio::time::sleep(LASTING_PAUSE).await;
+                    }
+                }));
+            }
             let checkpoints = Arc::clone(self.checkpoints());
-            let kept_in_order = move || {
-                checkpoints.make_lasting();
-                checkpoints.expire();
-            };
-            let _ = tokio::task::spawn_blocking(kept_in_order).await;
+            let _ = tokio::task::spawn_blocking(move || checkpoints.expire()).await;
             for (stored, life_max) in self.too_old() {
                 self.bury_asleep(stored, Death::Life { life_max }).await;
             }
         }
+    }
+
+    /// Has all that sleep be on the disk for certain; whether they are.
+    async fn make_lasting(&self) -> bool {
+        let checkpoints = Arc::clone(self.checkpoints());
+        let lasting = tokio::task::spawn_blocking(move || checkpoints.make_lasting()).await;
+        let lasting = lasting.unwrap_or_else(|error| Err(error.into()));
+        if let Err(error) = &lasting {
+            tracing::error!(%error, "sessions that sleep are not on the disk for certain: they would not outlive an end of the host");
+        }
+        lasting.is_ok()
     }
 
     fn send_to_sleep(&self) {

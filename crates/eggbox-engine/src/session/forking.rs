@@ -20,6 +20,7 @@ use crate::checkpoint_id::CheckpointId;
 use crate::checkpoints::Base;
 use crate::clock::Moment;
 use crate::engine::chain;
+use crate::environment::IN_MEMORY_BYTES_MAX;
 use crate::history::History;
 use crate::image::SessionImage;
 use crate::nest::Nest;
@@ -90,6 +91,7 @@ impl Session {
     ) -> Result<(Captured, ImageTarget), SessionError> {
         let ImageInto { mut target, base, bytes_max, kept, shown, nest } = into;
         let pid = self.process.pid().ok_or(SessionError::Closed)?;
+        let is_in_memory = matches!(target, ImageTarget::Memory(_));
         let most = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);
         let bounded = bytes_max.min(most);
         // Off the threads that serve others: its memory is read by the kernel's hand.
@@ -109,6 +111,7 @@ impl Session {
         let captured: Result<_, CaptureError> = captured.await.map_err(io::Error::other)?;
         let captured = captured.map_err(|error| match error {
             CaptureError::Read(error) if is_no_room(&error) => SessionError::NoDiskSpace,
+            CaptureError::TooLarge { .. } if bytes_max < most && is_in_memory => SessionError::TooLargeForMemory,
             CaptureError::TooLarge { .. } if bytes_max < most => SessionError::NoDiskSpace,
             refused => SessionError::NotCarried { why: chain(&refused) },
         })?;
@@ -119,6 +122,11 @@ impl Session {
         } else {
             Err(SessionError::NotCarried { why: "it has ended".to_owned() })
         }
+    }
+
+    /// Whether it has more memory than is held twice.
+    pub(crate) fn is_large(&self) -> bool {
+        self.meter.memory_bytes().is_none_or(|bytes| bytes > IN_MEMORY_BYTES_MAX)
     }
 
     /// Those that it may be shown parts of: another image of it need not have what is in them.

@@ -259,9 +259,9 @@ impl<'a> Copier<'a> {
     }
 
     fn copy_small(&mut self, mut pieces: &[Piece<'a>]) -> io::Result<()> {
-        if let Output::Memory(_) = self.output {
+        let Output::File(file) = self.output else {
             return pieces.chunks(VECTOR_MAX).try_for_each(|pieces| self.copy_at_once(pieces));
-        }
+        };
         let mut portion = Vec::new();
         while !pieces.is_empty() {
             let mut bytes = 0;
@@ -273,7 +273,7 @@ impl<'a> Copier<'a> {
             let bytes: u64 = now.iter().map(Piece::bytes).sum();
             portion.resize(usize::try_from(bytes).map_err(io::Error::other)?, 0);
             read(self.pid, self.from, now, &mut portion)?;
-            self.write(now, &mut portion)?;
+            self.write(now, &mut portion, file)?;
             pieces = rest;
         }
         Ok(())
@@ -299,7 +299,7 @@ impl<'a> Copier<'a> {
     }
 
     /// Writes what has to be kept of it.
-    fn write(&mut self, pieces: &[Piece<'_>], portion: &mut [u8]) -> io::Result<()> {
+    fn write(&mut self, pieces: &[Piece<'_>], portion: &mut [u8], file: &File) -> io::Result<()> {
         let page = rustix::param::page_size();
         let (mut from, mut to) = (0, 0);
         let mut same = Vec::new();
@@ -314,7 +314,9 @@ impl<'a> Copier<'a> {
                 from += page;
             }
         }
-        self.put(portion.get(..to).unwrap_or_default())
+        file.write_all_at(portion.get(..to).unwrap_or_default(), self.at)?;
+        self.at += to as u64;
+        Ok(())
     }
 
     /// Which of the pages at the beginning of `bytes` are as they would be if nobody had written to them.
@@ -337,16 +339,6 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let at = self.at;
-        match &mut self.output {
-            Output::File(file) => file.write_all_at(bytes, at)?,
-            Output::Memory(_) => self.memory(bytes.len() as u64)?.copy_from_slice(bytes),
-        }
-        self.at += bytes.len() as u64;
-        Ok(())
-    }
-
     /// A part of that mapping, which is there in the image.
     fn keep(&mut self, part: Range<u64>, mapping: &Mapping, place: u64) {
         // Each run is within one mapping.
@@ -363,14 +355,18 @@ impl<'a> Copier<'a> {
 
     fn copy_large(&mut self, piece: &Piece<'_>) -> io::Result<()> {
         self.runs.push(Run { range: piece.range.clone(), content: Content::At(self.at) });
-        let mut portion = Vec::new();
-        let mut done = 0;
+        let (from, mut portion, mut done) = (self.from, Vec::new(), 0);
         while done < piece.bytes() {
             let length = (piece.bytes() - done).min(PORTION_BYTES);
-            portion.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
-            self.from.read_exact_at(&mut portion, piece.at + done)?;
-            self.put(&portion)?;
-            done += length;
+            if let Output::File(file) = self.output {
+                portion.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
+                from.read_exact_at(&mut portion, piece.at + done)?;
+                file.write_all_at(&portion, self.at)?;
+            } else {
+                // By the kernel, which says where there is no memory for it; a page fault would not.
+                from.read_exact_at(self.memory(length)?, piece.at + done)?;
+            }
+            (done, self.at) = (done + length, self.at + length);
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::image::{Mapping, Protection, Source};
 use crate::sys;
-use crate::sys::memory::{Area, OwnPages, all_own_pages, areas, own_pages};
+use crate::sys::memory::{Area, OwnPages, areas, own_pages};
 
 /// Of the text of all mappings: some 100,000 of them, or fewer with long names.
 const MAPS_BYTES_MAX: u64 = 16 << 20;
@@ -110,15 +110,10 @@ fn read_text(mut maps: &File) -> io::Result<Vec<Area>> {
 pub(super) fn read_memory(maps: &File, pagemap: &File, known: Known<'_>) -> io::Result<(Vec<Own>, Vec<OwnPages>)> {
     // One after the other: two threads at the same memory hold each other up for longer.
     let mappings = read_maps(maps, known)?;
-    let own = match all_own_pages(pagemap)? {
-        Some(own) => own,
-        None => {
-            let is_scanned =
-                |found: &Found| !matches!(found, Found::Private { mapping, .. } if mapping.source == Source::Kernels);
-            let scanned = mappings.iter().filter(|(_, found)| is_scanned(found));
-            own_pages(pagemap, &scanned.map(|(range, _)| range.clone()).collect::<Vec<_>>())?
-        }
-    };
+    let is_scanned =
+        |found: &Found| !matches!(found, Found::Private { mapping, .. } if mapping.source == Source::Kernels);
+    let scanned = mappings.iter().filter(|(_, found)| is_scanned(found));
+    let own = own_pages(pagemap, &scanned.map(|(range, _)| range.clone()).collect::<Vec<_>>())?;
     Ok((mappings, own))
 }
 

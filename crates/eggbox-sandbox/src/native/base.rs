@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 
@@ -34,7 +35,10 @@ const NOT_MOVED: [&str; 5] = ["gd", "wf", "dc", "io", "pf"];
 /// # Errors
 /// Where the kernel refuses a file in memory, or there is no room for it.
 pub(super) fn rehome() -> io::Result<(OwnedFd, u64)> {
-    let mappings = own_mappings(&fs::read_to_string("/proc/self/smaps")?);
+    let smaps = fs::read_to_string("/proc/self/smaps")?;
+    // Nobody else has looked.
+    let _ = WIPED.set(wiped_mappings(&smaps));
+    let mappings = own_mappings(&smaps);
     let bytes: usize = mappings.iter().map(|mapping| mapping.range.len()).sum();
     let file = memfd_create(c"base", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     // What nobody has written to stays a hole.
@@ -48,6 +52,33 @@ pub(super) fn rehome() -> io::Result<(OwnedFd, u64)> {
     // Nobody writes to it any more, whoever gets hold of it: sessions have their copies.
     fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
     Ok((file, offset))
+}
+
+/// Has what every fork finds empty be empty here, too: a process that has become another's image is a fork to whoever relies on that. The
+/// C library keeps its random numbers there (glibc from 2.41 on, getrandom(3)).
+pub(super) fn wipe() -> io::Result<()> {
+    WIPED.get().into_iter().flatten().try_for_each(|range| match inside::wipe(range.clone()) {
+        // It has been given up.
+        Err(error) if error.kind() == io::ErrorKind::OutOfMemory => Ok(()),
+        wiped => wiped,
+    })
+}
+
+/// What of the nest's memory forks find empty.
+static WIPED: OnceLock<Vec<Range<usize>>> = OnceLock::new();
+
+/// That, from the text of `/proc/PID/smaps`.
+fn wiped_mappings(smaps: &str) -> Vec<Range<usize>> {
+    let (mut found, mut current) = (Vec::new(), None);
+    for line in smaps.lines() {
+        let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if first == "VmFlags:" {
+            found.extend(current.take().filter(|_| rest.split_whitespace().any(|flag| flag == "wf")));
+        } else if !first.ends_with(':') {
+            current = mapping(first, rest).map(|mapping| mapping.range);
+        }
+    }
+    found
 }
 
 /// The mappings to move, from the text of `/proc/PID/smaps`.
@@ -113,5 +144,6 @@ mod tests {
             is_of_file,
         });
         assert_eq!(own_mappings(text), expected);
+        assert_eq!(wiped_mappings(text).first(), Some(&(0x8000..0x9000)));
     }
 }

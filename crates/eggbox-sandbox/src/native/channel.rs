@@ -10,10 +10,10 @@ use std::sync::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recv, recvmsg};
 
-use super::denial;
 use super::loading;
 use super::streams::Streams;
 use super::surroundings::Surroundings;
+use super::{base, denial};
 use crate::checkpoint::Place;
 use crate::layers::rlimits;
 use crate::sys::{self, inside, suspension};
@@ -250,6 +250,7 @@ impl Channel {
             return told.map(|()| None);
         }
         suspension::leave_arena(goes_on);
+        base::wipe()?;
         denial::set_workspace_free(goes_on.told & WORKSPACE_IS_FREE != 0);
         inside::mark_session_process();
         if let Ok(mut progress) = self.progress.lock() {

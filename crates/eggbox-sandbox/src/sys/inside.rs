@@ -289,3 +289,14 @@ impl Timers {
         Ok(())
     }
 }
+
+/// Gives back what is in this memory, which is private and of no file: it is zero then.
+///
+/// # Errors
+/// Where it is not mapped.
+pub(crate) fn wipe(range: std::ops::Range<usize>) -> io::Result<()> {
+    let start = ptr::with_exposed_provenance_mut(range.start);
+    // SAFETY: whoever uses it reckons with its being wiped at any fork.
+    let result = unsafe { libc::madvise(start, range.len(), libc::MADV_DONTNEED) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -158,24 +158,6 @@ pub(crate) fn own_pages(pagemap: &File, mappings: &[Range<u64>]) -> io::Result<V
     }
 }
 
-/// The same of all of its memory at once; none where the kernel has to be asked for one mapping after the other.
-///
-/// # Errors
-/// Where the kernel does not tell.
-pub(crate) fn all_own_pages(pagemap: &File) -> io::Result<Option<Vec<OwnPages>>> {
-    match scan_pages(pagemap, 0..ADDRESSES_END) {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL | libc::EFAULT)) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Where the addresses of processes end, but for those that ask for more by name (the kernel's x86/x86_64/mm and arch/arm64/memory).
-#[cfg(target_arch = "x86_64")]
-const ADDRESSES_END: u64 = (1 << 47) - 4096;
-#[cfg(target_arch = "aarch64")]
-const ADDRESSES_END: u64 = 1 << 48;
-
 /// PAGEMAP_SCAN, see the kernel's admin-guide/mm/pagemap.
 fn scan_pages(pagemap: &File, range: Range<u64>) -> io::Result<Vec<OwnPages>> {
     /// `_IOWR('f', 16, struct pm_scan_arg)`.

@@ -171,7 +171,8 @@ fn what_cannot_be_had_is_refused_by_name_and_nothing_changes() {
     assert_eq!((full.status, full.refusal()[0]), (507, "no_room_for_checkpoint"), "{full:?}");
     // Nothing is left of those for which there was none.
     let kept = 1 + taken.iter().filter(|taken| taken.status == 201).count();
-    assert_eq!(fs::read_dir(server.state_dir().join("checkpoints")).expect("it is there").count(), kept);
+    let folders = || fs::read_dir(server.state_dir().join("checkpoints")).expect("it is there").count();
+    assert!(wait_for(Duration::from_secs(10), || (folders() == kept).then_some(())).is_some(), "{}", folders());
     assert_eq!(server.send("DELETE", "/v1/checkpoints/one", "").status, 204);
     assert_eq!(take(&server, "a", "one").status, 201);
     assert!(!server.look_at("a").json.as_object().expect("an object").contains_key("not_checkpointed"));
