@@ -216,7 +216,13 @@ impl Environment {
         session.set_share(Share::Full);
         // Now, so that nobody has to wait for it later.
         session.keep().await.map_err(SessionError::Channel)?;
-        session.look(&nest).await?;
+        match session.look(&nest).await {
+            // Who wants an image to be loaded will hear of it.
+            Err(SessionError::Channel(error)) => {
+                tracing::debug!(%error, "a session that is made ahead cannot be looked at");
+            }
+            looked => looked?,
+        }
         self.pool.put(session);
         Ok(())
     }
