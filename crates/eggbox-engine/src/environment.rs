@@ -4,7 +4,7 @@
 mod likeness;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use eggbox_sandbox::cgroup::Share;
@@ -35,6 +35,9 @@ use crate::wanted::WantedSession;
 /// What is preloaded where the operator names nothing and the interpreter has it.
 const PRELOAD_AVAILABLE: [&str; 4] = ["numpy", "pandas", "matplotlib", "matplotlib.pyplot"];
 
+/// For how long after an image was loaded sessions that are made ahead are looked at so that the next one is loaded sooner.
+const IMAGES_SPAN: Duration = Duration::from_secs(600);
+
 /// The longest rest between two sessions that are made ahead.
 const PARK_PAUSE_MAX: Duration = Duration::from_millis(50);
 
@@ -53,6 +56,8 @@ pub(crate) struct Environment {
     pub(crate) pool: Pool,
     /// The nest that gives sessions: replaced when it has died; held while another is being started.
     nest: Mutex<Arc<Nest>>,
+    /// When an image was wanted to be loaded last; none before.
+    image_wanted: std::sync::Mutex<Option<Instant>>,
 }
 
 /// Why an environment cannot be used.
@@ -88,7 +93,7 @@ impl Environment {
         common: Arc<Common>,
     ) -> Self {
         let pool = Pool::new(config.parked_min as usize, config.parked_max as usize);
-        Self { name, plan, common, pool, nest: Mutex::new(nest) }
+        Self { name, plan, common, pool, nest: Mutex::new(nest), image_wanted: std::sync::Mutex::default() }
     }
 
     /// A session that nobody uses, to prove that the wall can be put up. Returns what it reported.
@@ -216,15 +221,28 @@ impl Environment {
         session.set_share(Share::Full);
         // Now, so that nobody has to wait for it later.
         session.keep().await.map_err(SessionError::Channel)?;
-        match session.look(&nest).await {
-            // Who wants an image to be loaded will hear of it.
-            Err(SessionError::Channel(error)) => {
-                tracing::debug!(%error, "a session that is made ahead cannot be looked at");
+        // That costs a sixth of what making it does.
+        if self.is_image_likely() {
+            match session.look(&nest).await {
+                // Who wants an image to be loaded will hear of it.
+                Err(SessionError::Channel(error)) => {
+                    tracing::debug!(%error, "a session that is made ahead cannot be looked at");
+                }
+                looked => looked?,
             }
-            looked => looked?,
         }
         self.pool.put(session);
         Ok(())
+    }
+
+    /// Somebody wants an image to be loaded: others may follow.
+    fn image_is_wanted(&self) {
+        *self.image_wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn is_image_likely(&self) -> bool {
+        let wanted = *self.image_wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.is_some_and(|wanted| wanted.elapsed() < IMAGES_SPAN)
     }
 
     /// Takes no further nest, and lets those go that were made ahead. This is closing.

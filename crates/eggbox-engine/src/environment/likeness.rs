@@ -311,6 +311,7 @@ impl Environment {
 
     /// A session that is nobody's yet and has run nothing, with the limits, labels and policy of `record`.
     pub(crate) async fn blank_session(&self, record: &Record) -> Result<Session, SessionError> {
+        self.image_is_wanted();
         let nest = self.living_nest().await?;
         // What variables it has, it has from the image.
         self.session_like(record, BTreeMap::new(), &nest).await
