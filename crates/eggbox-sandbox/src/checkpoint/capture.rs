@@ -74,9 +74,8 @@ pub enum Target<'a> {
     Memory(&'a mut ImageMemory),
 }
 
-/// Takes an image of the process `pid`, which stands still at `place` and shares `base` with its nest. Its memory is its own affair: where it lies about its place, or does not stand still, whoever loads the image fares
-/// accordingly.
-///
+/// Takes an image of the process `pid`, which stands still at `place` and shares `base` with its nest. Its memory is its own affair:
+/// where it lies about its place, or does not stand still, whoever loads the image fares accordingly.
 ///
 /// # Errors
 /// Where it has what no image can carry, its memory cannot be read, or there is no room for it.
