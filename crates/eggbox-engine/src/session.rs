@@ -48,7 +48,7 @@ use crate::watchdog::Watchdog;
 use crate::wish::{WISHES_MAX, Wish};
 use crate::workspace::{Place, Tree};
 
-pub(crate) use self::forking::{ImageInto, ImageTarget};
+pub(crate) use self::forking::{ImageOf, ImageTarget};
 
 /// How long a session may take from its fork to its being ready.
 const READY_MAX: Duration = Duration::from_secs(10);

@@ -17,7 +17,7 @@ use crate::history::{History, Record};
 use crate::image::{SessionImage, read_only};
 use crate::nest::Nest;
 use crate::outcome::Death;
-use crate::session::{ImageInto, ImageTarget, Session, SessionError};
+use crate::session::{ImageOf, ImageTarget, Session, SessionError};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 use crate::wanted::WantedSession;
@@ -143,24 +143,13 @@ impl Environment {
         let (checkpoints, images) = (&self.common.checkpoints, &self.common.images);
         let shown = session.images().to_vec();
         let _turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
-        let take = async |target, bytes_max| {
-            let kept = checkpoints.folder();
-            session.capture(place, ImageInto { target, base: &base, bytes_max, kept, shown: &shown, nest: &nest }).await
+        let of = ImageOf { place, base: &base, kept: checkpoints.folder(), shown: &shown, nest: &nest };
+        let otherwise = || match checkpoints.scratch_file() {
+            Ok(file) => Ok((ImageTarget::File(file), checkpoints.room())),
+            // Where the file system has no such files.
+            Err(_) => Ok((ImageTarget::Memory(images.memory()?), u64::MAX)),
         };
-        let is_large = session.is_large();
-        let taken = if is_large {
-            Err(SessionError::TooLargeForMemory)
-        } else {
-            take(ImageTarget::Memory(images.memory()?), IMAGE_IN_MEMORY_BYTES_MAX).await
-        };
-        let taken = match taken {
-            Err(SessionError::TooLargeForMemory) => match checkpoints.scratch_file() {
-                Ok(file) => take(ImageTarget::File(file), checkpoints.room()).await,
-                // Where the file system has no such files.
-                Err(_) => take(ImageTarget::Memory(images.memory()?), u64::MAX).await,
-            },
-            taken => taken,
-        };
+        let taken = self.take(session, of, !session.is_large(), otherwise).await;
         let (Captured { image: tables, large }, target) = taken?;
         let image = match target {
             ImageTarget::File(file) => {
@@ -207,21 +196,10 @@ impl Environment {
         let place = session.stand_still(wait_max).await?;
         // Not before: it may take its time, and others have theirs.
         let _turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
-        let take = async |target, bytes_max| {
-            // It has to have everything itself.
-            let (kept, shown) = (checkpoints.folder(), &[]);
-            session.capture(place, ImageInto { target, base: &base, bytes_max, kept, shown, nest: &nest }).await
-        };
-        let to_disk = || io::Result::Ok(ImageTarget::File(draft.memory().try_clone()?));
-        let capture = async {
-            if is_in_memory {
-                match take(ImageTarget::Memory(images.memory()?), IMAGE_IN_MEMORY_BYTES_MAX).await {
-                    Err(SessionError::TooLargeForMemory) => {}
-                    taken => return taken,
-                }
-            }
-            take(to_disk()?, checkpoints.room()).await
-        };
+        // It has to have everything itself.
+        let of = ImageOf { place, base: &base, kept: checkpoints.folder(), shown: &[], nest: &nest };
+        let otherwise = || Ok((ImageTarget::File(draft.memory().try_clone()?), checkpoints.room()));
+        let capture = self.take(session, of, is_in_memory, otherwise);
         let (files, kept) = (Files::OfSession(session.place()), draft.files());
         let copy = async { copy_all(&files, &kept, workers).await.map_err(not_carried) };
         let ((Captured { image, .. }, target), files_bytes) = if session.has_obstacle() {
@@ -236,6 +214,26 @@ impl Environment {
             ImageTarget::Memory(memory) => Some(images.lend(memory)?),
         };
         Ok(Drawn { home, base, image, memory, files_bytes, _turn: storing })
+    }
+
+    /// Takes an image into memory, where it is wanted there and not too large for that, or into what there is otherwise, with the bytes that
+    /// it may have there.
+    async fn take(
+        &self,
+        session: &Session,
+        of: ImageOf<'_>,
+        is_in_memory: bool,
+        otherwise: impl FnOnce() -> io::Result<(ImageTarget, u64)>,
+    ) -> Result<(Captured, ImageTarget), SessionError> {
+        if is_in_memory {
+            let target = ImageTarget::Memory(self.common.images.memory()?);
+            match session.capture(of, target, IMAGE_IN_MEMORY_BYTES_MAX).await {
+                Err(SessionError::TooLargeForMemory) => {}
+                taken => return taken,
+            }
+        }
+        let (target, bytes_max) = otherwise()?;
+        session.capture(of, target, bytes_max).await
     }
 
     /// The base that an image has, where that is not the nest's own.

@@ -43,13 +43,13 @@ pub(crate) enum ImageTarget {
     Memory(ImageMemory),
 }
 
-/// What an image is taken into, and within.
-#[derive(Debug)]
-pub(crate) struct ImageInto<'a> {
-    pub(crate) target: ImageTarget,
+/// What an image is of, and what there is beside it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ImageOf<'a> {
+    /// Where the session stands still.
+    pub(crate) place: ImagePlace,
     /// Of the session.
     pub(crate) base: &'a File,
-    pub(crate) bytes_max: u64,
     /// Beneath it are images that the session may have been loaded from.
     pub(crate) kept: &'a Path,
     /// Images that are there where this one is loaded.
@@ -80,16 +80,16 @@ impl Session {
         }
     }
 
-    /// Takes an image of it, which stands still there. Returns what it is in, too.
+    /// Takes an image of it, of so many bytes at most. Returns what it is in, too.
     ///
     /// # Errors
     /// Where it has what no image can carry.
     pub(crate) async fn capture(
         &self,
-        place: ImagePlace,
-        into: ImageInto<'_>,
+        ImageOf { place, base, kept, shown, nest }: ImageOf<'_>,
+        mut target: ImageTarget,
+        bytes_max: u64,
     ) -> Result<(Captured, ImageTarget), SessionError> {
-        let ImageInto { mut target, base, bytes_max, kept, shown, nest } = into;
         let pid = self.process.pid().ok_or(SessionError::Closed)?;
         let is_in_memory = matches!(target, ImageTarget::Memory(_));
         let most = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);

@@ -118,7 +118,8 @@ pub fn capture(
             copier.take(range, mapping, at);
         }
     }
-    let image = copier.finish(place, &mappings)?;
+    let copied = copier.copy()?;
+    let image = copied.finish(place, mappings)?;
     Ok(Captured { large: image.large_runs(), image })
 }
 
@@ -135,7 +136,7 @@ pub fn compact(image: &Image, from: &File, base: &File, to: &File) -> io::Result
             copier.take(run.range.clone(), mapping, run.place());
         }
     }
-    copier.finish(image.place, &image.mappings)
+    copier.copy()?.finish(image.place, image.mappings.clone())
 }
 
 impl Image {
@@ -179,7 +180,7 @@ fn pages_of(own: &[OwnPages], mappings: &[(Mapping, bool)]) -> Vec<OwnPages> {
 }
 
 /// Copies memory into an image, piece after piece.
-struct Copier<'a> {
+struct Copier<'a, 'm> {
     /// The process that it is of, where there is a faster way to it than by `from`.
     pid: Option<Pid>,
     from: &'a File,
@@ -188,8 +189,8 @@ struct Copier<'a> {
     output: Output<'a>,
     /// Where the next page comes.
     at: u64,
-    small: Vec<Piece<'a>>,
-    large: Vec<Piece<'a>>,
+    small: Vec<Piece<'m>>,
+    large: Vec<Piece<'m>>,
     runs: Vec<Run>,
 }
 
@@ -197,6 +198,30 @@ struct Copier<'a> {
 enum Output<'a> {
     File(&'a File),
     Memory(&'a mut [u8]),
+}
+
+/// What is there when all is copied but the tables.
+struct Copied<'a> {
+    /// Where they come.
+    at: u64,
+    output: Output<'a>,
+    runs: Vec<Run>,
+}
+
+impl Copied<'_> {
+    /// The image, which is in the file then.
+    fn finish(self, place: Place, mappings: Vec<Mapping>) -> io::Result<Image> {
+        let Self { at, output, mut runs } = self;
+        runs.sort_unstable_by_key(|run| run.range.start);
+        let image = Image { place, mappings, runs };
+        if let Output::File(file) = output {
+            let (head, tables) = image.encode(at, rustix::param::page_size() as u64);
+            file.write_all_at(&head, 0)?;
+            file.write_all_at(&tables, at)?;
+            ftruncate(file, at + tables.len() as u64)?;
+        }
+        Ok(image)
+    }
 }
 
 /// Memory that is to be copied, of one mapping.
@@ -213,14 +238,14 @@ impl Piece<'_> {
     }
 }
 
-impl<'a> Copier<'a> {
+impl<'a, 'm> Copier<'a, 'm> {
     fn new(pid: Option<Pid>, from: &'a File, base: Option<&'a File>, output: Output<'a>) -> Self {
         let at = rustix::param::page_size() as u64;
         Self { pid, from, base, output, at, small: Vec::new(), large: Vec::new(), runs: Vec::new() }
     }
 
     /// Has memory be copied that is had from there; it is zero where that is nowhere.
-    fn take(&mut self, range: Range<u64>, mapping: &'a Mapping, at: Option<u64>) {
+    fn take(&mut self, range: Range<u64>, mapping: &'m Mapping, at: Option<u64>) {
         let Some(at) = at else {
             self.runs.push(Run { range, content: Content::Zero });
             return;
@@ -237,27 +262,19 @@ impl<'a> Copier<'a> {
         }
     }
 
-    /// Copies all of it. Returns the image, which is in the file then.
-    fn finish(mut self, place: Place, mappings: &[Mapping]) -> io::Result<Image> {
+    /// Copies all of it.
+    fn copy(mut self) -> io::Result<Copied<'a>> {
         let small = std::mem::take(&mut self.small);
         self.copy_small(&small)?;
         // Behind those that are copied by whoever loads it.
         for piece in std::mem::take(&mut self.large) {
             self.copy_large(&piece)?;
         }
-        let Self { at, output, mut runs, .. } = self;
-        runs.sort_unstable_by_key(|run| run.range.start);
-        let image = Image { place, mappings: mappings.to_vec(), runs };
-        if let Output::File(file) = output {
-            let (head, tables) = image.encode(at, rustix::param::page_size() as u64);
-            file.write_all_at(&head, 0)?;
-            file.write_all_at(&tables, at)?;
-            ftruncate(file, at + tables.len() as u64)?;
-        }
-        Ok(image)
+        let Self { at, output, runs, .. } = self;
+        Ok(Copied { at, output, runs })
     }
 
-    fn copy_small(&mut self, mut pieces: &[Piece<'a>]) -> io::Result<()> {
+    fn copy_small(&mut self, mut pieces: &[Piece<'m>]) -> io::Result<()> {
         let Output::File(file) = self.output else {
             return pieces.chunks(VECTOR_MAX).try_for_each(|pieces| self.copy_at_once(pieces));
         };
@@ -279,7 +296,7 @@ impl<'a> Copier<'a> {
     }
 
     /// Into memory, where all of it stays.
-    fn copy_at_once(&mut self, pieces: &[Piece<'a>]) -> io::Result<()> {
+    fn copy_at_once(&mut self, pieces: &[Piece<'m>]) -> io::Result<()> {
         let bytes = pieces.iter().map(Piece::bytes).sum();
         let (pid, from) = (self.pid, self.from);
         read(pid, from, pieces, self.memory(bytes)?)?;
@@ -306,7 +323,9 @@ impl<'a> Copier<'a> {
             self.compare(range, mapping, portion.get(from..).unwrap_or_default(), &mut same)?;
             for (address, index) in (range.start..range.end).step_by(page).zip(0..) {
                 if same.get(index).is_none_or(|is_same| !is_same) {
-                    portion.copy_within(from..from + page, to);
+                    if to < from {
+                        portion.copy_within(from..from + page, to);
+                    }
                     self.keep(address..address + page as u64, mapping, self.at + to as u64);
                     to += page;
                 }

@@ -67,22 +67,32 @@ pub(super) fn wipe() -> io::Result<()> {
 /// What of the nest's memory forks find empty.
 static WIPED: OnceLock<Vec<Range<usize>>> = OnceLock::new();
 
-/// That, from the text of `/proc/PID/smaps`.
-fn wiped_mappings(smaps: &str) -> Vec<Range<usize>> {
-    let (mut found, mut current) = (Vec::new(), None);
-    for line in smaps.lines() {
-        let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
-        if first == "VmFlags:" {
-            found.extend(current.take().filter(|_| rest.split_whitespace().any(|flag| flag == "wf")));
-        } else if !first.ends_with(':') {
-            current = mapping(first, rest).map(|mapping| mapping.range);
-        }
+/// A mapping with what the kernel says of it.
+struct Described<'a> {
+    mapping: Mapping,
+    has_own_pages: bool,
+    flags: &'a str,
+}
+
+impl Described<'_> {
+    fn has_any(&self, flags: &[&str]) -> bool {
+        self.flags.split_whitespace().any(|flag| flags.contains(&flag))
     }
-    found
 }
 
 /// The mappings to move, from the text of `/proc/PID/smaps`.
 fn own_mappings(smaps: &str) -> Vec<Mapping> {
+    let own = described(smaps).into_iter().filter(|each| each.has_own_pages && !each.has_any(&NOT_MOVED));
+    own.map(|each| each.mapping).collect()
+}
+
+/// Where forks find nothing, from the same.
+fn wiped_mappings(smaps: &str) -> Vec<Range<usize>> {
+    let wiped = described(smaps).into_iter().filter(|each| each.has_any(&["wf"]));
+    wiped.map(|each| each.mapping.range).collect()
+}
+
+fn described(smaps: &str) -> Vec<Described<'_>> {
     let mut found = Vec::new();
     let mut current: Option<Mapping> = None;
     let mut has_own_pages = false;
@@ -92,8 +102,7 @@ fn own_mappings(smaps: &str) -> Vec<Mapping> {
             "Anonymous:" | "Swap:" => has_own_pages |= !rest.trim().starts_with("0 "),
             // The last line of each.
             "VmFlags:" => {
-                let is_moved = !rest.split_whitespace().any(|flag| NOT_MOVED.contains(&flag));
-                found.extend(current.take().filter(|_| has_own_pages && is_moved));
+                found.extend(current.take().map(|mapping| Described { mapping, has_own_pages, flags: rest }));
             }
             _ if !first.ends_with(':') => {
                 current = mapping(first, rest);
