@@ -151,6 +151,17 @@ pub(crate) struct Session {
     obstacle: Arc<Mutex<Option<String>>>,
 }
 
+/// What a session's end is known by before it is there.
+#[derive(Debug)]
+pub(crate) enum EndSign {
+    /// The process is no more.
+    Exit(Result<Exit, oneshot::error::RecvError>),
+    /// Its channel was closed.
+    Closed,
+    /// It is to be killed for this.
+    Due(Death),
+}
+
 /// The number of its last execution, and how often others have done something to its files: where they are the same, so is it.
 pub(crate) type WhatItIs = (u64, u64);
 
@@ -518,9 +529,8 @@ impl Session {
         }
     }
 
-    /// Waits until the session ends, by itself or for its age or idleness, and says why it ended. Can be dropped at any
-    /// point.
-    pub(crate) async fn watch_idle(&mut self) -> Death {
+    /// Waits until the session ends or has to, by itself or for its age or idleness. Can be dropped at any point.
+    pub(crate) async fn watch_idle(&mut self) -> EndSign {
         let history = Arc::clone(&self.history);
         loop {
             let changed = history.changed();
@@ -529,9 +539,9 @@ impl Session {
             let idle_since = history.idle_since().unwrap_or_else(Moment::now);
             tokio::select! {
                 biased;
-                death = self.watch_end() => return death,
-                () = idle_since.after(idle_max).reached() => return self.end(Death::Idle { idle_max }).await,
-                () = created.after(life_max).reached() => return self.end(Death::Life { life_max }).await,
+                sign = self.watch_end() => return sign,
+                () = idle_since.after(idle_max).reached() => return EndSign::Due(Death::Idle { idle_max }),
+                () = created.after(life_max).reached() => return EndSign::Due(Death::Life { life_max }),
                 // How long it may stay was changed.
                 () = changed => {}
             }
@@ -540,12 +550,12 @@ impl Session {
 
     /// Waits until the session ends by itself. What it prints meanwhile stays in the pipes, which hold up a writer that
     /// nobody listens to. Can be dropped at any point.
-    pub(crate) async fn watch_end(&mut self) -> Death {
+    pub(crate) async fn watch_end(&mut self) -> EndSign {
         loop {
             let process = &mut self.process;
             tokio::select! {
                 biased;
-                exit = &mut process.ended => return self.death(exit),
+                exit = &mut process.ended => return EndSign::Exit(exit),
                 _ = process.answers.readable() => {
                     let mut bytes = [0; HEADER_BYTES + 32];
                     match process.answers.try_read(&mut bytes) {
@@ -555,13 +565,22 @@ impl Session {
                             let is_awaited = self.given_up.is_some();
                             // Between executions it has nothing else to say.
                             if !is_awaited || !matches!(self.take_frame(), Ok(None)) {
-                                return self.end(Death::Protocol).await;
+                                return EndSign::Due(Death::Protocol);
                             }
                         }
-                        Ok(0) | Err(_) => return self.end_after_close().await,
+                        Ok(0) | Err(_) => return EndSign::Closed,
                     }
                 },
             }
+        }
+    }
+
+    /// Waits until what there is a sign of has come, and says why it ended. Nothing may be given to the session meanwhile.
+    pub(crate) async fn end_after(&mut self, sign: EndSign) -> Death {
+        match sign {
+            EndSign::Exit(exit) => self.death(exit),
+            EndSign::Closed => self.end_after_close().await,
+            EndSign::Due(cause) => self.end(cause).await,
         }
     }
 

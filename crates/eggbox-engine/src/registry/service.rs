@@ -178,7 +178,8 @@ impl Registry {
             let request = tokio::select! {
                 biased;
                 // Looked at first: code is not given to a session that is known to have ended.
-                death = session.watch_idle() => {
+                sign = session.watch_idle() => {
+                    let death = session.end_after(sign).await;
                     let last = session.history.last_number();
                     // What it does by itself it would do again.
                     if death == Death::Nest && self.revive(session, last, &death, shared).await {
@@ -231,7 +232,8 @@ impl Registry {
                     tokio::select! {
                         biased;
                         // The code was not run: it is gone as for a request that comes a moment later.
-                        death = session.watch_end() => {
+                        sign = session.watch_end() => {
+                            let death = session.end_after(sign).await;
                             board.leave(number);
                             let answer = Ok(Execution::gone(session.id.clone(), death.clone()));
                             return End::with(death, Last { reply, answer, manner });

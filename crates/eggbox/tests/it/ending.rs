@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::process::wait_for;
 use crate::server::Server;
 
@@ -126,6 +128,34 @@ fn a_session_that_nobody_uses_ends_and_says_so_once() {
         "{told:?}"
     );
     assert_eq!(session.print("print('kept' in globals())"), "False\n");
+}
+
+#[test]
+fn code_is_not_given_to_a_session_that_is_being_ended() {
+    let server = Server::with("--idle-seconds-max 1");
+    let ask = |step: u64| {
+        let path = format!("/v1/sessions/{}/executions", server.create("{}").id());
+        let ask = |code: &str| server.send("POST", &path, &json!({ "code": code }).to_string());
+        // Its memory takes the kernel a while to free.
+        let held = ask("held = b'x' * 100_000_000");
+        assert_eq!(held.text("outcome"), "ok", "{held:?}");
+        std::thread::sleep(Duration::from_millis(996 + 2 * step));
+        ask("print(1)")
+    };
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..16)
+            .map(|step| {
+                let ask = &ask;
+                scope.spawn(move || ask(step))
+            })
+            .collect();
+        asking.into_iter().map(|asks| asks.join().expect("it answers")).collect()
+    });
+    for answer in &answers {
+        let outcome = answer.json["outcome"].as_str().unwrap_or_default();
+        assert!(matches!((answer.status, outcome), (200, "ok") | (410, "")), "{answer:?}");
+    }
+    assert!(answers.iter().any(|answer| answer.status == 410), "nobody came too late");
 }
 
 #[test]
