@@ -223,7 +223,7 @@ impl Environment {
         session.keep().await.map_err(SessionError::Channel)?;
         // That costs a sixth of what making it does.
         if self.is_image_likely() {
-            match session.look(&nest).await {
+            match session.look_ahead(&nest).await {
                 // Who wants an image to be loaded will hear of it.
                 Err(SessionError::Channel(error)) => {
                     tracing::debug!(%error, "a session that is made ahead cannot be looked at");

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use eggbox_sandbox::cgroup::{Group, Share};
-use eggbox_sandbox::checkpoint::{Layout, MappedFile, mapped_by};
+use eggbox_sandbox::checkpoint::{Image, Layout, MappedFile, Names, UsualPages, mapped_by};
 use eggbox_sandbox::plan::{GroupsPlan, Plan};
 use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::wire::{Exit, FromNest, NestFailure, ToNest, WIRE_VERSION};
@@ -125,6 +125,8 @@ struct Shared {
     base: Option<OwnedFd>,
     /// How the memory of its sessions lay that was looked at last: that of others lies alike.
     layout: Mutex<Weak<Layout>>,
+    /// Where its sessions have pages of their own that images are taken of.
+    usual_pages: Mutex<Arc<UsualPages>>,
     /// Files that every session of it finds.
     files: Mutex<KnownFiles>,
     slots: Slots,
@@ -136,7 +138,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct KnownFiles {
     /// What the nest itself has mapped, once somebody has looked.
-    own: HashSet<MappedFile>,
+    own: Option<Arc<Names>>,
     /// What else is there for all of them.
     others: HashSet<MappedFile>,
 }
@@ -317,6 +319,7 @@ impl Nest {
             pidfd,
             base,
             layout: Mutex::default(),
+            usual_pages: Mutex::default(),
             files: Mutex::default(),
             slots,
             state,
@@ -331,14 +334,10 @@ impl Nest {
     }
 
     /// That all of these files are there for every session, and not one's own; or which is not. Blocks for as long as the disk takes.
-    pub(crate) fn check_files(&self, files: Vec<MappedFile>) -> Result<(), String> {
+    pub(crate) fn check_files(&self, image: &Image) -> Result<(), String> {
         let failed = |error: io::Error| format!("what it has mapped cannot be looked at: {error}");
+        let others = image.files_beside(&*self.names().map_err(failed)?);
         let mut known = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.own.is_empty() {
-            let pid = pid_of(self.shared.pidfd.as_fd()).ok_or("its nest is gone")?;
-            known.own = mapped_by(pid).map_err(failed)?.into_iter().collect();
-        }
-        let others: Vec<_> = files.into_iter().filter(|file| !known.own.contains(file)).collect();
         if others.len() > FILES_MAX {
             return Err(format!(
                 "{} files are mapped beside those of its interpreter, more than {FILES_MAX}",
@@ -360,6 +359,27 @@ impl Nest {
             known.others.insert(file);
         }
         Ok(())
+    }
+
+    /// What files are called that it has mapped itself, and its sessions have from it.
+    pub(crate) fn names(&self) -> io::Result<Arc<Names>> {
+        let mut known = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(names) = &known.own {
+            return Ok(Arc::clone(names));
+        }
+        let pid = pid_of(self.shared.pidfd.as_fd()).ok_or_else(|| io::Error::other("its nest is gone"))?;
+        Ok(Arc::clone(known.own.insert(Arc::new(Names::of(mapped_by(pid)?)))))
+    }
+
+    /// Where its sessions usually have pages of their own, as far as that is known.
+    pub(crate) fn usual_pages(&self) -> Arc<UsualPages> {
+        Arc::clone(&*self.shared.usual_pages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes those of that image, which was taken of one of them, for usual.
+    pub(crate) fn is_usual(&self, image: &Image) {
+        let usual = Arc::new(UsualPages::of(image));
+        *self.shared.usual_pages.lock().unwrap_or_else(PoisonError::into_inner) = usual;
     }
 
     /// Where images of its sessions are at home, with this build of ours.

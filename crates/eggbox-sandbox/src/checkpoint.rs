@@ -16,8 +16,9 @@ mod work;
 pub use capture::{Bounds, CaptureError, Captured, LargeRun, Target, capture, compact};
 pub use image::{Image, ImageError, Place, SHOWN_BYTES_MIN};
 pub use image_memory::ImageMemory;
+pub use maps::Names;
 pub use relocation::{MappedFile, mapped_by};
-pub use work::{Given, Layout, work};
+pub use work::{Given, Layout, UsualPages, work};
 #[cfg(feature = "native")]
 pub(crate) use {
     maps::Identity,

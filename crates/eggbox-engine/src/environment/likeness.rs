@@ -285,7 +285,7 @@ impl Environment {
         &self,
         session: &mut Session,
         original: &Original,
-        nest: &Nest,
+        nest: &Arc<Nest>,
         wait_max: Duration,
     ) -> Result<(), SessionError> {
         let foreign = self.foreign_base(original, nest)?;

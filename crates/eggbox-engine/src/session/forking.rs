@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eggbox_sandbox::checkpoint::{
-    Bounds, CaptureError, Captured, ImageMemory, LargeRun, Layout, Place as ImagePlace, Target, capture,
+    Bounds, CaptureError, Captured, ImageMemory, LargeRun, Layout, Place as ImagePlace, Target, UsualPages, capture,
 };
 use eggbox_sandbox::wire::{
     BECOME_IMAGES_MAX, FromSession, KIND_BECOME, KIND_RESUME, KIND_STAND_STILL, LAYOUT_HAS_CHANGED, numbered_request,
@@ -99,13 +99,15 @@ impl Session {
         let (shown, nest) = (shown.to_vec(), Arc::clone(nest));
         let captured = tokio::task::spawn_blocking(move || {
             let shown: Vec<_> = shown.iter().map(|image| image.file()).collect();
-            let bounds = Bounds { bytes_max: bounded, kept: &kept, shown: &shown };
+            let names = nest.names()?;
+            let bounds = Bounds { bytes_max: bounded, kept: &kept, shown: &shown, names: &names };
             let into = match &mut target {
                 ImageTarget::File(file) => Target::File(file),
                 ImageTarget::Memory(memory) => Target::Memory(memory),
             };
             let captured = capture(pid, &base, place, bounds, into)?;
-            let files = nest.check_files(captured.image.files());
+            let files = nest.check_files(&captured.image);
+            nest.is_usual(&captured.image);
             Ok(files.map(|()| (captured, target)))
         });
         let captured: Result<_, CaptureError> = captured.await.map_err(io::Error::other)?;
@@ -163,26 +165,48 @@ impl Session {
     }
 
     /// How its memory lies, as one of that nest which has run no code: as it was when somebody looked, or now.
-    pub(crate) async fn layout(&mut self, nest: &Nest, is_now: bool) -> Result<Arc<Layout>, SessionError> {
-        if let Some(layout) = self.layout.take_if(|_| !is_now) {
-            return Ok(layout);
+    pub(crate) async fn layout(&mut self, nest: &Arc<Nest>, is_now: bool) -> Result<Arc<Layout>, SessionError> {
+        match self.layout.take_if(|_| !is_now) {
+            Some(layout) => Ok(layout),
+            None => self.read_layout(nest, None).await,
         }
-        // From its answer on it writes to nothing: it was asked in the midst of waiting for a request.
-        let asked = Moment::now().nanos();
-        self.ask_and_wait(&numbered_request(KIND_RESUME, asked)?, asked).await?;
-        let pid = self.process.pid().ok_or(SessionError::Closed)?;
-        let Some(base) = nest.base() else { return Err(SessionError::Unready) };
-        let base = base.try_clone_to_owned()?;
-        let read = tokio::task::spawn_blocking(move || Layout::read(pid, base));
-        Ok(nest.shared_layout(read.await.map_err(io::Error::other)??))
     }
 
     /// Looks how its memory lies, so that nobody has to wait for that later.
-    pub(crate) async fn look(&mut self, nest: &Nest) -> Result<(), SessionError> {
+    pub(crate) async fn look(&mut self, nest: &Arc<Nest>) -> Result<(), SessionError> {
         if nest.base().is_some() && self.layout.is_none() {
-            self.layout = Some(self.layout(nest, true).await?);
+            self.layout = Some(self.read_layout(nest, None).await?);
         }
         Ok(())
+    }
+
+    /// The same, and has pages of its own where others have had them.
+    pub(crate) async fn look_ahead(&mut self, nest: &Arc<Nest>) -> Result<(), SessionError> {
+        if nest.base().is_some() {
+            self.layout = Some(self.read_layout(nest, Some(nest.usual_pages())).await?);
+        }
+        Ok(())
+    }
+
+    async fn read_layout(
+        &mut self,
+        nest: &Arc<Nest>,
+        usual: Option<Arc<UsualPages>>,
+    ) -> Result<Arc<Layout>, SessionError> {
+        // From its answer on it writes to nothing but what it has written to: it was asked in the midst of waiting for a request.
+        let asked = Moment::now().nanos();
+        self.ask_and_wait(&numbered_request(KIND_RESUME, asked)?, asked).await?;
+        let pid = self.process.pid().ok_or(SessionError::Closed)?;
+        let nest = Arc::clone(nest);
+        let read = tokio::task::spawn_blocking(move || {
+            let base = nest.base().ok_or(io::ErrorKind::NotFound)?;
+            let mut layout = Layout::read(pid, base, &*nest.names()?)?;
+            if let Some(usual) = usual {
+                layout.own(pid, &usual)?;
+            }
+            Ok::<_, io::Error>(nest.shared_layout(layout))
+        });
+        Ok(read.await.map_err(io::Error::other)??)
     }
 
     /// Becomes what the image says by that work, which is of that base and has parts of those others.

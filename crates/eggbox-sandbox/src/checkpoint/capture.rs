@@ -11,7 +11,7 @@ use rustix::process::Pid;
 
 use super::image::{Content, Image, Mapping, Place, Run, SHARED_BYTES_MIN, SHOWN_BYTES_MIN, Source};
 use super::image_memory::ImageMemory;
-use super::maps::{Found, Identity, Known, read_memory};
+use super::maps::{Found, Identity, Known, Names, read_memory};
 use crate::sys::memory::{OwnPages, VECTOR_MAX, read_process};
 
 /// Copied at once: what the processor's caches have room for.
@@ -44,6 +44,8 @@ pub struct Bounds<'a> {
     pub kept: &'a Path,
     /// Images that are there where this one is loaded: what is shown of them need not be copied.
     pub shown: &'a [&'a File],
+    /// What files are called that it may have mapped, as far as that is known.
+    pub names: &'a Names,
 }
 
 /// What was captured.
@@ -83,13 +85,13 @@ pub fn capture(
     pid: Pid,
     base: &File,
     place: Place,
-    Bounds { bytes_max, kept, shown }: Bounds<'_>,
+    Bounds { bytes_max, kept, shown, names }: Bounds<'_>,
     target: Target<'_>,
 ) -> Result<Captured, CaptureError> {
     let open = |name| File::open(format!("/proc/{}/{name}", pid.as_raw_pid()));
     let (maps, pagemap, memory) = (open("maps")?, open("pagemap")?, open("mem")?);
     let shown = shown.iter().map(Identity::of).collect::<io::Result<Vec<_>>>()?;
-    let known = Known { base: Identity::of(base)?, kept: Some(kept), shown: &shown };
+    let known = Known { base: Identity::of(base)?, kept: Some(kept), shown: &shown, names };
     let (mappings, own) = read_memory(&maps, &pagemap, known)?;
     let mut found = Vec::with_capacity(mappings.len());
     for (_, mapping) in mappings {

@@ -1,5 +1,6 @@
 //! `/proc/PID/maps`, and what each line of it is to an image (proc_pid_maps(5)).
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -8,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::image::{Mapping, Protection, Source};
+use super::relocation::MappedFile;
 use crate::sys;
 use crate::sys::memory::{Area, OwnPages, areas, own_pages};
 
@@ -76,6 +78,22 @@ impl Identity {
 /// File systems whose files stat(2) gives other numbers than the kernel's list of mappings (statfs(2)): overlayfs, btrfs, bcachefs.
 const OTHERWISE_NAMED: [rustix::fs::FsWord; 3] = [0x794c_7630, 0x9123_683e, 0xca45_1a4e];
 
+/// What files are called that sessions of one nest have mapped.
+#[derive(Debug, Default)]
+pub struct Names(HashMap<Identity, Vec<u8>>);
+
+impl Names {
+    /// Of files that have them.
+    pub fn of(files: impl IntoIterator<Item = MappedFile>) -> Self {
+        Self(files.into_iter().map(|MappedFile { path, identity }| (identity, path)).collect())
+    }
+
+    /// Whether that file is one of them, by that name.
+    pub(super) fn has(&self, path: &[u8], identity: &Identity) -> bool {
+        self.0.get(identity).is_some_and(|name| name == path)
+    }
+}
+
 /// Files that no path leads to from inside a session.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known<'a> {
@@ -85,11 +103,18 @@ pub(crate) struct Known<'a> {
     pub(crate) kept: Option<&'a Path>,
     /// Images that are there where another is loaded.
     pub(crate) shown: &'a [Identity],
+    /// What others are called.
+    pub(crate) names: &'a Names,
 }
 
 /// All mappings of a process, from its open `maps`.
 pub(crate) fn read_maps(maps: &File, known: Known<'_>) -> io::Result<Vec<Own>> {
-    let areas = match areas(maps, AREAS_MAX)? {
+    let name = |area: &Area| {
+        let identity = Identity { device: area.device, inode: area.inode };
+        let has_none = !area.is_shared && (identity == known.base || known.shown.contains(&identity));
+        if has_none { Some(Vec::new()) } else { known.names.0.get(&identity).cloned() }
+    };
+    let areas = match areas(maps, AREAS_MAX, name)? {
         Some(areas) => areas,
         None => read_text(maps)?,
     };
@@ -134,7 +159,7 @@ fn parse(line: &[u8]) -> Option<Area> {
 }
 
 /// What it is to an image.
-fn found(area: Area, Known { base, kept, shown }: Known<'_>) -> Found {
+fn found(area: Area, Known { base, kept, shown, names: _ }: Known<'_>) -> Found {
     let Area { range, may_read, may_write, may_execute, is_shared, offset, device, inode, name } = area;
     let identity = Identity { device, inode };
     let protection = Protection { may_read, may_write, may_execute };
@@ -194,7 +219,7 @@ mod tests {
         let child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(100));
         let maps = || File::open(format!("/proc/{}/maps", child.id())).unwrap();
-        let (text, asked) = (read_text(&maps()).unwrap(), areas(&maps(), AREAS_MAX).unwrap());
+        let (text, asked) = (read_text(&maps()).unwrap(), areas(&maps(), AREAS_MAX, |_| None).unwrap());
         let mut child = child;
         child.kill().unwrap();
         child.wait().unwrap();
@@ -218,7 +243,8 @@ mod tests {
     fn each_mapping_is_what_it_is_to_an_image() {
         let base = Identity { device: (0, 1), inode: 77 };
         let shown = [Identity { device: (0, 1), inode: 80 }];
-        let known = Known { base, kept: Some(Path::new("/state/kept")), shown: &shown };
+        let (kept, names) = (Some(Path::new("/state/kept")), Names::default());
+        let known = Known { base, kept, shown: &shown, names: &names };
         let found_in = |line: &str| found(parse(line.as_bytes()).unwrap(), known);
         let source = |line: &str| match found_in(line) {
             Found::Private { mapping, is_whole } => (mapping.source, is_whole),

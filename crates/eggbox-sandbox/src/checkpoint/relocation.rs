@@ -8,14 +8,14 @@ use std::io;
 use rustix::process::Pid;
 
 use super::image::{Image, Mapping, Source};
-use super::maps::{Found, Identity, Known, read_maps};
+use super::maps::{Found, Identity, Known, Names, read_maps};
 
 /// A file that an image shows parts of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MappedFile {
     /// As its session sees it.
     pub path: Vec<u8>,
-    identity: Identity,
+    pub(super) identity: Identity,
 }
 
 impl MappedFile {
@@ -34,17 +34,21 @@ impl MappedFile {
 /// Where its mappings cannot be read.
 pub fn mapped_by(pid: Pid) -> io::Result<Vec<MappedFile>> {
     let maps = File::open(format!("/proc/{}/maps", pid.as_raw_pid()))?;
-    let known = Known { base: Identity { device: (0, 0), inode: 0 }, kept: None, shown: &[] };
+    let (base, names) = (Identity { device: (0, 0), inode: 0 }, Names::default());
+    let known = Known { base, kept: None, shown: &[], names: &names };
     let mappings = read_maps(&maps, known)?.into_iter().filter_map(|(_, found)| match found {
         Found::Private { mapping, .. } => Some(mapping),
         Found::Shared(_) => None,
     });
-    Ok(files_of(&mappings.collect::<Vec<_>>()))
+    Ok(files_of(&mappings.collect::<Vec<_>>(), &names))
 }
 
-fn files_of(mappings: &[Mapping]) -> Vec<MappedFile> {
+/// Those that are not among `left_out`.
+fn files_of(mappings: &[Mapping], left_out: &Names) -> Vec<MappedFile> {
     let found = mappings.iter().filter_map(|mapping| match &mapping.source {
-        Source::File { path, identity, .. } => Some(MappedFile { path: path.clone(), identity: *identity }),
+        Source::File { path, identity, .. } if !left_out.has(path, identity) => {
+            Some(MappedFile { path: path.clone(), identity: *identity })
+        }
         _ => None,
     });
     let mut files: Vec<_> = found.collect();
@@ -57,7 +61,13 @@ impl Image {
     /// The files that it shows parts of, each once, by their paths.
     #[must_use]
     pub fn files(&self) -> Vec<MappedFile> {
-        files_of(&self.mappings)
+        files_of(&self.mappings, &Names::default())
+    }
+
+    /// The same without those that have these names.
+    #[must_use]
+    pub fn files_beside(&self, names: &Names) -> Vec<MappedFile> {
+        files_of(&self.mappings, names)
     }
 
     /// The same as it is where `open` finds its files, all of which have the same content there.

@@ -17,8 +17,8 @@ pub(crate) use self::head::{Batch, DESCRIPTORS_MAX, HAS_TO_BE, HEAD_BYTES, Head,
 use self::head::{FILE_WORDS, WORD_BYTES, WantedFile};
 use super::image::{Content, Image, Mapping, Protection, Run, Source};
 use super::image_memory::seal;
-use super::maps::{Found, Identity, Known, Own, read_memory};
-use crate::sys::memory::VECTOR_MAX;
+use super::maps::{Found, Identity, Known, Names, Own, read_memory};
+use crate::sys::memory::{VECTOR_MAX, read_process, write_process};
 
 /// Kept between an arena and anything else.
 const ARENA_DISTANCE: u64 = 1 << 20;
@@ -33,6 +33,34 @@ pub struct Layout {
     pages: u64,
     /// Where it has written.
     written: Vec<Range<u64>>,
+}
+
+/// Where sessions of a nest usually have pages of their own of what they share with it, in order: where the last one had them that an
+/// image was taken of.
+#[derive(Debug, Default)]
+pub struct UsualPages(Vec<Range<u64>>);
+
+/// As many as a session that is made ahead may be given in vain.
+const USUAL_BYTES_MAX: u64 = 4 << 20;
+
+impl UsualPages {
+    /// Those of a session that this is an image of.
+    #[must_use]
+    pub fn of(image: &Image) -> Self {
+        let mut runs = image.runs.iter().peekable();
+        let (mut pages, mut bytes) = (Vec::new(), 0);
+        for mapping in &image.mappings {
+            while let Some(Run { range, content }) = runs.next_if(|run| run.range.end <= mapping.range.end) {
+                let length = range.end - range.start;
+                let is_usual = matches!(mapping.source, Source::Base { .. }) && *content != Content::Zero;
+                if is_usual && bytes + length <= USUAL_BYTES_MAX {
+                    bytes += length;
+                    pages.push(range.clone());
+                }
+            }
+        }
+        Self(pages)
+    }
 }
 
 /// What an image is loaded with, beside itself.
@@ -56,13 +84,46 @@ impl Layout {
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub fn read(pid: Pid, base: impl AsFd) -> io::Result<Self> {
+    pub fn read(pid: Pid, base: impl AsFd, names: &Names) -> io::Result<Self> {
         let open = |name| File::open(format!("/proc/{}/{name}", pid.as_raw_pid()));
-        let known = Known { base: Identity::of(base)?, kept: None, shown: &[] };
+        let known = Known { base: Identity::of(base)?, kept: None, shown: &[], names };
         let (maps, pagemap) = (open("maps")?, open("pagemap")?);
         let (mappings, written) = read_memory(&maps, &pagemap, known)?;
         let written = written.into_iter().map(|pages| pages.range).collect();
         Ok(Self { mappings, pages: mapped_pages(&open("statm")?)?, written })
+    }
+
+    /// Has the session, which does nothing yet, have pages of its own of what it shares with its nest where these are, as far as it may
+    /// write there: it need not be given them when it becomes what has them. What is in them stays the same.
+    ///
+    /// # Errors
+    /// Where its memory cannot be reached. It is what it was then, too.
+    pub fn own(&mut self, pid: Pid, usual: &UsualPages) -> io::Result<()> {
+        let missing = self.missing(usual);
+        let page = rustix::param::page_size() as u64;
+        for pieces in missing.chunks(VECTOR_MAX) {
+            let bytes: u64 = pieces.iter().map(|piece| piece.end - piece.start).sum();
+            let mut content = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
+            let (read, written) = (read_process(pid, pieces, &mut content)?, write_process(pid, pieces, &content)?);
+            if read != content.len() || written != content.len() || bytes % page != 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        self.written.extend(missing);
+        self.written.sort_unstable_by_key(|range| range.start);
+        Ok(())
+    }
+
+    /// What of these pages it has not written to and may.
+    fn missing(&self, UsualPages(usual): &UsualPages) -> Vec<Range<u64>> {
+        let shared = self.mappings.iter().filter_map(|(range, found)| match found {
+            Found::Private { mapping: Mapping { source: Source::Base { .. }, protection, .. }, .. } => {
+                protection.may_write.then(|| Span { start: range.start, end: range.end })
+            }
+            _ => None,
+        });
+        let usual = shared.flat_map(|span| common(&span, usual).collect::<Vec<_>>());
+        usual.flat_map(|range| subtract(&range, &self.written)).collect()
     }
 }
 

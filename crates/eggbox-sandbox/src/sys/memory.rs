@@ -70,11 +70,15 @@ pub(crate) struct Area {
 }
 
 /// All mappings of the process whose `/proc/PID/maps` this is, asked for one by one; none where the kernel does not know that
-/// question (PROCMAP_QUERY, since Linux 6.11).
+/// question (PROCMAP_QUERY, since Linux 6.11). Names cost the kernel a third of it: those that `known_name` knows are not asked for.
 ///
 /// # Errors
 /// Where it has more than so many, or the kernel does not tell.
-pub(crate) fn areas(maps: &File, count_max: usize) -> io::Result<Option<Vec<Area>>> {
+pub(crate) fn areas(
+    maps: &File,
+    count_max: usize,
+    mut known_name: impl FnMut(&Area) -> Option<Vec<u8>>,
+) -> io::Result<Option<Vec<Area>>> {
     /// `_IOWR('f', 17, struct procmap_query)`.
     const PROCMAP_QUERY: c_ulong = 0xC068_6611;
     const THIS_OR_NEXT: u64 = 0x10;
@@ -100,35 +104,52 @@ pub(crate) fn areas(maps: &File, count_max: usize) -> io::Result<Option<Vec<Area
         build_id: u64,
     }
     let mut name = [0_u8; libc::PATH_MAX.cast_unsigned() as usize];
-    let (mut found, mut address) = (Vec::new(), 0);
-    loop {
+    // What is at that address, or behind it; none where that is nothing.
+    let ask = |address, name: &mut [u8]| {
         let mut query = Query {
             size: size_of::<Query>() as u64,
             flags: THIS_OR_NEXT,
             address,
-            name_bytes: libc::PATH_MAX.cast_unsigned(),
-            name: name.as_mut_ptr() as u64,
+            name_bytes: u32::try_from(name.len()).map_err(io::Error::other)?,
+            name: if name.is_empty() { 0 } else { name.as_mut_ptr() as u64 },
             ..Query::default()
         };
         // SAFETY: the query, and as much room for a name as it says, outlive the call.
         match check(unsafe { libc::ioctl(maps.as_raw_fd(), PROCMAP_QUERY, &raw mut query) }.into()) {
-            Ok(_) => {}
-            Err(error) => match error.raw_os_error() {
-                Some(libc::ENOENT) => return Ok(Some(found)),
-                Some(libc::ENOTTY | libc::ENAMETOOLONG) => return Ok(None),
-                _ => return Err(error),
-            },
+            Ok(_) => Ok(Some(query)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(error) => Err(error),
         }
+    };
+    let (mut found, mut address) = (Vec::new(), 0);
+    loop {
+        let query = match ask(address, &mut []) {
+            Ok(Some(query)) => query,
+            Ok(None) => return Ok(Some(found)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         if found.len() >= count_max {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        let Query { start, end, permissions, offset, inode, device: [major, minor], name_bytes, .. } = query;
-        // With the byte behind it, where there is one.
-        let name = name.get(..(name_bytes as usize).saturating_sub(1)).unwrap_or_default();
+        let Query { start, end, permissions, offset, inode, device: [major, minor], .. } = query;
         let may = |bit| permissions & bit != 0;
         let [may_read, may_write, may_execute, is_shared] = PERMISSIONS.map(may);
-        let (range, device, name) = (start..end, (major, minor), name.to_vec());
-        found.push(Area { range, may_read, may_write, may_execute, is_shared, offset, device, inode, name });
+        let (range, device, none) = (start..end, (major, minor), Vec::new());
+        let mut area = Area { range, may_read, may_write, may_execute, is_shared, offset, device, inode, name: none };
+        area.name = match known_name(&area) {
+            Some(name) => name,
+            None => match ask(start, &mut name) {
+                // With the byte behind it, where there is one.
+                Ok(Some(Query { name_bytes, .. })) => {
+                    name.get(..(name_bytes as usize).saturating_sub(1)).unwrap_or_default().to_vec()
+                }
+                Ok(None) => Vec::new(),
+                Err(error) if error.raw_os_error() == Some(libc::ENAMETOOLONG) => return Ok(None),
+                Err(error) => return Err(error),
+            },
+        };
+        found.push(area);
         address = end;
     }
 }
@@ -231,22 +252,38 @@ pub(crate) const VECTOR_MAX: usize = 1024;
 ///
 /// # Errors
 /// Where this process may not do that, or the first piece is not there.
-#[expect(clippy::cast_possible_truncation, reason = "an address is 64 bits wide, as is asserted below")]
 pub(crate) fn read_process(pid: Pid, pieces: &[Range<u64>], bytes: &mut [u8]) -> io::Result<usize> {
     let own = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let theirs: Vec<libc::iovec> = pieces
-        .iter()
-        .take(VECTOR_MAX)
-        .map(|piece| libc::iovec {
-            iov_base: ptr::with_exposed_provenance_mut(piece.start as usize),
-            iov_len: (piece.end - piece.start) as usize,
-        })
-        .collect();
+    let theirs = pieces_there(pieces);
     // SAFETY: the kernel writes to `bytes` alone, as far as they go, and takes the other addresses for the other process's.
     let count = unsafe {
         libc::process_vm_readv(pid.as_raw_pid(), &raw const own, 1, theirs.as_ptr(), theirs.len() as c_ulong, 0)
     };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Writes `bytes` to memory of another process, piece after piece, where that may write itself. Returns how much was written.
+///
+/// # Errors
+/// Where this process may not do that, or the first piece cannot be written to.
+pub(crate) fn write_process(pid: Pid, pieces: &[Range<u64>], bytes: &[u8]) -> io::Result<usize> {
+    let own = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let theirs = pieces_there(pieces);
+    // SAFETY: the kernel reads `bytes` alone, and takes the other addresses for the other process's.
+    let count = unsafe {
+        libc::process_vm_writev(pid.as_raw_pid(), &raw const own, 1, theirs.as_ptr(), theirs.len() as c_ulong, 0)
+    };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// The first of them, as many as one call takes.
+#[expect(clippy::cast_possible_truncation, reason = "an address is 64 bits wide, as is asserted below")]
+fn pieces_there(pieces: &[Range<u64>]) -> Vec<libc::iovec> {
+    let there = |piece: &Range<u64>| libc::iovec {
+        iov_base: ptr::with_exposed_provenance_mut(piece.start as usize),
+        iov_len: (piece.end - piece.start) as usize,
+    };
+    pieces.iter().take(VECTOR_MAX).map(there).collect()
 }
 
 /// The same one by one.
