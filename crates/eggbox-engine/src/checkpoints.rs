@@ -165,14 +165,14 @@ impl Checkpoints {
         &self,
         draft: Draft,
         mut manifest: Manifest,
-        Drawn { home, base, mut image, memory, files_bytes, _turn }: Drawn,
+        Drawn { home, base, mut image, memory, _turn }: Drawn,
     ) -> Result<Arc<Stored>, StoreError> {
         if let Some(memory) = &memory {
             // Before any of it is written.
-            self.make_room(memory.file().metadata()?.len() + files_bytes)?;
-            image = compact(&image, memory.file(), &base, draft.memory())?;
+            self.make_room(memory.file().metadata()?.len() + manifest.bytes)?;
+            image = Arc::new(compact(&image, memory.file(), &base, draft.memory())?);
         }
-        manifest.bytes += draft.memory().metadata()?.len() + files_bytes;
+        manifest.bytes += draft.memory().metadata()?.len();
         self.make_room(manifest.bytes)?;
         let _making = self.making.read().unwrap_or_else(PoisonError::into_inner);
         if self.bases.keep(&base, &image, &home)? {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use eggbox_sandbox::checkpoint::{ImageMemory, SHOWN_BYTES_MIN};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::checkpoints::Taken;
@@ -29,7 +29,7 @@ const SPARE_BYTES_MAX: u64 = 8 << 20;
 /// For all images of a server.
 #[derive(Debug)]
 pub(crate) struct ImageRoom {
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     storing: Arc<Semaphore>,
     shown: Arc<Semaphore>,
     spare: Spare,
@@ -57,7 +57,7 @@ enum Room {
     Copied,
     /// There, too, and the file is another's when nobody has this any more.
     Lent {
-        memory: Option<ImageMemory>,
+        memory: Mutex<Option<ImageMemory>>,
         spare: Spare,
     },
 }
@@ -65,13 +65,13 @@ enum Room {
 impl ImageRoom {
     pub(crate) fn new() -> Self {
         let shared = |count| Arc::new(Semaphore::new(count));
-        let (storing, shown) = (shared(STORED_AT_ONCE_MAX), shared(SHOWN_BYTES_MAX));
-        Self { turns: Semaphore::new(FORKED_AT_ONCE_MAX), storing, shown, spare: Arc::default() }
+        let [turns, storing, shown] = [FORKED_AT_ONCE_MAX, STORED_AT_ONCE_MAX, SHOWN_BYTES_MAX].map(shared);
+        Self { turns, storing, shown, spare: Arc::default() }
     }
 
     /// Waits for a turn, but not for long; none where all are taken.
-    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        timeout(TURN_MAX, self.turns.acquire()).await.ok()?.ok()
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        timeout(TURN_MAX, Arc::clone(&self.turns).acquire_owned()).await.ok()?.ok()
     }
 
     /// The same for one that is to be written to the disk, until it is there.
@@ -96,7 +96,7 @@ impl ImageRoom {
     /// The same of one that is only ever copied. Whoever loads it cannot write to it, and has closed it before any code runs.
     pub(crate) fn lend(&self, memory: ImageMemory) -> io::Result<SessionImage> {
         let (file, spare) = (read_only(memory.file())?, Arc::clone(&self.spare));
-        Ok(SessionImage { file, room: Room::Lent { memory: Some(memory), spare } })
+        Ok(SessionImage { file, room: Room::Lent { memory: Mutex::new(Some(memory)), spare } })
     }
 }
 
@@ -107,6 +107,7 @@ impl Drop for Room {
         let is_small =
             |memory: &ImageMemory| memory.file().metadata().is_ok_and(|metadata| metadata.len() <= SPARE_BYTES_MAX);
         if spare.len() < SPARE_MAX {
+            let memory = memory.get_mut().unwrap_or_else(PoisonError::into_inner);
             spare.extend(memory.take().filter(is_small));
         }
     }
@@ -126,6 +127,13 @@ impl SessionImage {
     /// One that is there for as long as somebody has it.
     pub(crate) fn on_disk(file: File, taken: Taken) -> Self {
         Self { file, room: Room::OnDisk(taken) }
+    }
+
+    /// Has its pages be put where it is, where that is memory that is lent.
+    pub(crate) fn fill(&self, put: impl FnOnce(&mut ImageMemory) -> io::Result<()>) -> io::Result<()> {
+        let Room::Lent { memory, .. } = &self.room else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.as_mut().map_or_else(|| Err(io::ErrorKind::InvalidInput.into()), put)
     }
 
     /// Whether sessions may be shown parts of it, which have it then as long as they live.

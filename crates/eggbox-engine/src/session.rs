@@ -48,7 +48,7 @@ use crate::watchdog::Watchdog;
 use crate::wish::{WISHES_MAX, Wish};
 use crate::workspace::{Place, Tree};
 
-pub(crate) use self::forking::{ImageOf, ImageTarget};
+pub(crate) use self::forking::{ImageOf, not_copied};
 
 /// How long a session may take from its fork to its being ready.
 const READY_MAX: Duration = Duration::from_secs(10);
@@ -93,8 +93,6 @@ pub enum SessionError {
     ForksBusy,
     #[error("there is no room on the disk")]
     NoDiskSpace,
-    #[error("an image of it is too large for memory")]
-    TooLargeForMemory,
     #[error("the image cannot be loaded: {why}")]
     NotLoaded { why: String },
     #[error("the image cannot be loaded: {LAYOUT_HAS_CHANGED}")]

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub use archive::Archive;
-pub(crate) use copy::{copy_all, copy_content};
+pub(crate) use copy::{Copying, copy_content};
 pub use download::Download;
 pub use entry::{Entry, EntryKind};
 pub use error::WorkspaceError;

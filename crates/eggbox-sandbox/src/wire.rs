@@ -70,14 +70,14 @@ pub const LOWER_BYTES: usize = 24;
 /// next request.
 pub const KIND_STAND_STILL: u8 = b'P';
 /// The kind of the order to become what an image says. Body as for [`KIND_RESUME`], sent by itself and with three descriptors and more:
-/// the work that this takes (see [`work`](crate::checkpoint::work)), the pages of the image, the base that it is of, and other images
-/// that it shows parts of. What the session has become answers as to [`KIND_RESUME`]; where it cannot become that, it refuses and is what
+/// the work that this takes (see [`work`](crate::checkpoint::work)), the pages of the image, the base that it is of, what says how far
+/// those pages have come, if they are still coming, and other images that it shows parts of. What the session has become answers as to [`KIND_RESUME`]; where it cannot become that, it refuses and is what
 /// it was.
 pub const KIND_BECOME: u8 = b'B';
 /// What it says where the work is for it as it was before, but not as it is.
 pub const LAYOUT_HAS_CHANGED: &str = "its memory lies otherwise than it did";
-/// How many descriptors at least.
-pub const BECOME_DESCRIPTORS: usize = 3;
+/// How many descriptors beside those of other images, at most.
+pub const BECOME_DESCRIPTORS: usize = 4;
 /// How many further images at most.
 pub const BECOME_IMAGES_MAX: usize = 8;
 /// The kind of the order to a session that stands still to have parts of its memory from the image that was taken of it, which has the
@@ -90,7 +90,7 @@ pub const SHOW_RUNS_MAX: usize = 32;
 /// Bytes of an execution request's body.
 pub const EXECUTE_BYTES: usize = 32;
 /// What both ends of the channels must agree on, for a server to take over what another build has left.
-pub const WIRE_VERSION: u32 = 6;
+pub const WIRE_VERSION: u32 = 7;
 const KIND_READY: u8 = b'R';
 const KIND_REFUSED: u8 = b'F';
 const KIND_DONE: u8 = b'D';

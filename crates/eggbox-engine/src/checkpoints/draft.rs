@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use eggbox_sandbox::checkpoint::Image;
 use tokio::sync::OwnedSemaphorePermit;
@@ -32,11 +33,9 @@ pub(crate) struct Drawn {
     /// The nest that it is of, and the base that this has.
     pub(crate) home: Home,
     pub(crate) base: File,
-    pub(crate) image: Image,
+    pub(crate) image: Arc<Image>,
     /// Where that is, if it is not in the draft.
     pub(crate) memory: Option<SessionImage>,
-    /// What its files take.
-    pub(crate) files_bytes: u64,
     /// Where it is not.
     pub(crate) _turn: Option<OwnedSemaphorePermit>,
 }

@@ -7,8 +7,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::checkpoint::{Captured, Given, Image, Layout, Place as ImagePlace, work};
+use eggbox_sandbox::checkpoint::{Given, Image, Layout, Place as ImagePlace, Survey, Target, work};
 use eggbox_sandbox::plan::SessionNamespaces;
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
 
 use super::Environment;
 use crate::checkpoints::{Base, Draft, Drawn, Home, LocateError, Stored};
@@ -17,11 +20,11 @@ use crate::history::{History, Record};
 use crate::image::{SessionImage, read_only};
 use crate::nest::Nest;
 use crate::outcome::Death;
-use crate::session::{ImageOf, ImageTarget, Session, SessionError};
+use crate::session::{ImageOf, Session, SessionError, not_copied};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 use crate::wanted::WantedSession;
-use crate::workspace::{Files, Workers, Workspace, WorkspaceError, copy_all};
+use crate::workspace::{Copying, Files, Workers, Workspace, WorkspaceError};
 
 /// The image of a session that has more memory than this is put on the disk, where it may be as large as it likes.
 pub(crate) const IN_MEMORY_BYTES_MAX: u64 = 64 << 20;
@@ -34,6 +37,8 @@ pub(crate) struct Original {
     pub(crate) record: Record,
     pub(crate) variables: BTreeMap<String, String>,
     image: Arc<SessionImage>,
+    /// Where it is not whole yet.
+    coming: Option<Coming>,
     /// What stands at its beginning, where that was read.
     tables: Option<Arc<Image>>,
     /// Others that it has parts of.
@@ -42,6 +47,31 @@ pub(crate) struct Original {
     nest: String,
     base: String,
     files: Files,
+}
+
+/// An image whose pages are being copied into it. Whoever becomes what it says can begin meanwhile.
+#[derive(Debug)]
+struct Coming {
+    /// Says to one of them how far it is there, and ends where it does not come.
+    arrival: OwnedFd,
+    /// Taken by whoever waits for it.
+    copied: Option<JoinHandle<io::Result<Survey>>>,
+}
+
+impl Coming {
+    fn begin(survey: Survey, image: Arc<SessionImage>, turn: OwnedSemaphorePermit) -> io::Result<Self> {
+        let (arrival, says) = pipe_with(PipeFlags::CLOEXEC)?;
+        let copied = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            // There is room for all that is said. Where nobody hears it, nobody needs it.
+            let say = |bytes: u64| {
+                let _ = rustix::io::write(&says, &bytes.to_ne_bytes());
+            };
+            image.fill(|memory| survey.copy(Target::Memory(memory), say))?;
+            Ok(survey)
+        });
+        Ok(Self { arrival, copied: Some(copied) })
+    }
 }
 
 /// Why a session has no fresh interpreter.
@@ -61,6 +91,7 @@ impl Original {
             record: manifest.record.clone(),
             variables: manifest.variables.clone(),
             image: Arc::new(SessionImage::kept(stored.memory()?, stored.memory_room())),
+            coming: None,
             tables: None,
             shown: Vec::new(),
             nest: manifest.nest.clone(),
@@ -131,7 +162,8 @@ impl Environment {
         base_for(session, &*self.living_nest().await?).map(drop)
     }
 
-    /// What others go on from as that session, which stands still there, until its next request.
+    /// What others go on from as that session, which stands still there, until its next request. It has to stand still until the
+    /// original is whole, too.
     pub(crate) async fn original(
         &self,
         session: &mut Session,
@@ -142,33 +174,45 @@ impl Environment {
         let (base, base_name) = base_for(session, &nest)?;
         let (checkpoints, images) = (&self.common.checkpoints, &self.common.images);
         let shown = session.images().to_vec();
-        let _turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
+        let turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
         let of = ImageOf { place, base: &base, kept: checkpoints.folder(), shown: &shown, nest: &nest };
-        let otherwise = || match checkpoints.scratch_file() {
-            Ok(file) => Ok((ImageTarget::File(file), checkpoints.room())),
-            // Where the file system has no such files.
-            Err(_) => Ok((ImageTarget::Memory(images.memory()?), u64::MAX)),
-        };
-        let taken = self.take(session, of, !session.is_large(), otherwise).await;
-        let (Captured { image: tables, large }, target) = taken?;
-        let image = match target {
-            ImageTarget::File(file) => {
-                let scratch = checkpoints.scratch(file.metadata()?.len()).map_err(|_| SessionError::NoDiskSpace)?;
-                SessionImage::on_disk(read_only(&file)?, scratch)
+        let survey = session.survey(of)?;
+        let tables = Arc::clone(survey.image());
+        let is_small = has_room_in_memory(session, &survey);
+        let (image, coming) = if is_small && tables.is_only_copied() {
+            let image = Arc::new(images.lend(images.memory()?)?);
+            let coming = Coming::begin(survey, Arc::clone(&image), turn)?;
+            (image, Some(coming))
+        } else {
+            let scratch = if is_small { None } else { checkpoints.scratch_file().ok() };
+            let image = match scratch {
+                Some(file) => {
+                    check_room(&survey, checkpoints.room())?;
+                    session.copy(&survey, Target::File(&file))?;
+                    let scratch = checkpoints.scratch(file.metadata()?.len());
+                    SessionImage::on_disk(read_only(&file)?, scratch.map_err(|_| SessionError::NoDiskSpace)?)
+                }
+                // Or where the file system has no such files.
+                None => {
+                    let mut memory = images.memory()?;
+                    session.copy(&survey, Target::Memory(&mut memory))?;
+                    images.hold(memory)?
+                }
+            };
+            let image = Arc::new(image);
+            let large = tables.large_runs();
+            if !large.is_empty() && image.may_be_shown() {
+                session.share(&image, large, wait_max).await?;
             }
-            ImageTarget::Memory(memory) if tables.is_only_copied() => images.lend(memory)?,
-            ImageTarget::Memory(memory) => images.hold(memory)?,
+            (image, None)
         };
-        let image = Arc::new(image);
-        if !large.is_empty() && image.may_be_shown() {
-            session.share(&image, large, wait_max).await?;
-        }
         Ok(Original {
             shown,
             record: session.history.record(),
             variables: session.history.variables(),
             image,
-            tables: Some(Arc::new(tables)),
+            coming,
+            tables: Some(tables),
             nest: nest.note.name.clone(),
             base: base_name,
             files: Files::OfSession(session.place()),
@@ -176,7 +220,7 @@ impl Environment {
     }
 
     /// Takes down what others go on from as that session, which is at rest, and stands still until its next request; where it goes on
-    /// then, without waiting for the disk.
+    /// then, without waiting for the disk. Its files may still be being written.
     pub(crate) async fn draw(
         &self,
         session: &mut Session,
@@ -184,7 +228,7 @@ impl Environment {
         goes_on: bool,
         workers: &Workers,
         wait_max: Duration,
-    ) -> Result<Drawn, SessionError> {
+    ) -> Result<(Drawn, Copying), SessionError> {
         let nest = self.living_nest().await?;
         let (base, base_name) = base_for(session, &nest)?;
         let home = Home { base: base_name, ..nest.home(&self.common.config.build)? };
@@ -193,47 +237,31 @@ impl Environment {
         let is_in_memory = goes_on && !session.is_large();
         let storing =
             if is_in_memory { Some(images.turn_to_store().await.ok_or(SessionError::ForksBusy)?) } else { None };
+        let files = Files::OfSession(session.place());
+        let mut copying = Copying::prepare(&files, &draft.files(), workers).await.map_err(not_carried)?;
         let place = session.stand_still(wait_max).await?;
         // Not before: it may take its time, and others have theirs.
         let _turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
+        // Where it has an obstacle it is likely to have it still, and its files would be copied in vain.
+        if !session.has_obstacle() {
+            copying.begin();
+        }
         // It has to have everything itself.
         let of = ImageOf { place, base: &base, kept: checkpoints.folder(), shown: &[], nest: &nest };
-        let otherwise = || Ok((ImageTarget::File(draft.memory().try_clone()?), checkpoints.room()));
-        let capture = self.take(session, of, is_in_memory, otherwise);
-        let (files, kept) = (Files::OfSession(session.place()), draft.files());
-        let copy = async { copy_all(&files, &kept, workers).await.map_err(not_carried) };
-        let ((Captured { image, .. }, target), files_bytes) = if session.has_obstacle() {
-            // It is likely to have it still, and its files would be copied in vain.
-            (capture.await?, copy.await?)
+        let survey = session.survey(of)?;
+        let memory = if is_in_memory && has_room_in_memory(session, &survey) {
+            let mut memory = images.memory()?;
+            session.copy(&survey, Target::Memory(&mut memory))?;
+            Some(images.lend(memory)?)
         } else {
-            let (captured, files_bytes) = tokio::join!(capture, copy);
-            (captured?, files_bytes?)
+            check_room(&survey, checkpoints.room())?;
+            session.copy(&survey, Target::File(draft.memory()))?;
+            None
         };
-        let memory = match target {
-            ImageTarget::File(_) => None,
-            ImageTarget::Memory(memory) => Some(images.lend(memory)?),
-        };
-        Ok(Drawn { home, base, image, memory, files_bytes, _turn: storing })
-    }
-
-    /// Takes an image into memory, where it is wanted there and not too large for that, or into what there is otherwise, with the bytes that
-    /// it may have there.
-    async fn take(
-        &self,
-        session: &Session,
-        of: ImageOf<'_>,
-        is_in_memory: bool,
-        otherwise: impl FnOnce() -> io::Result<(ImageTarget, u64)>,
-    ) -> Result<(Captured, ImageTarget), SessionError> {
-        if is_in_memory {
-            let target = ImageTarget::Memory(self.common.images.memory()?);
-            match session.capture(of, target, IMAGE_IN_MEMORY_BYTES_MAX).await {
-                Err(SessionError::TooLargeForMemory) => {}
-                taken => return taken,
-            }
-        }
-        let (target, bytes_max) = otherwise()?;
-        session.capture(of, target, bytes_max).await
+        copying.begin();
+        copying.read().await;
+        let image = Arc::clone(survey.image());
+        Ok((Drawn { home, base, image, memory, _turn: storing }, copying))
     }
 
     /// The base that an image has, where that is not the nest's own.
@@ -255,9 +283,10 @@ impl Environment {
         layout: Arc<Layout>,
         has_its_base: bool,
     ) -> Result<OwnedFd, SessionError> {
-        let Original { image, tables, shown, .. } = original;
+        let Original { image, coming, tables, shown, .. } = original;
         let (file, tables) = (image.file().try_clone()?, tables.clone());
-        let given = Given { shown: shown.len(), shown_bytes_min: image.shown_bytes_min(), has_its_base };
+        let (shown, shown_bytes_min, is_coming) = (shown.len(), image.shown_bytes_min(), coming.is_some());
+        let given = Given { shown, shown_bytes_min, has_its_base, is_coming };
         let is_from_elsewhere = original.nest != nest.note.name;
         let home = if is_from_elsewhere { Some(nest.home(&self.common.config.build)?) } else { None };
         let (checkpoints, base) = (Arc::clone(&self.common.checkpoints), original.base.clone());
@@ -297,7 +326,9 @@ impl Environment {
         loop {
             let layout = session.layout(nest, is_again).await?;
             let work = self.work(original, nest, layout, foreign.is_none()).await?;
-            match session.become_image(work.as_fd(), &original.image, base, &original.shown, wait_max).await {
+            let arrival = original.coming.as_ref().map(|coming| coming.arrival.as_fd());
+            let became = session.become_image(work.as_fd(), &original.image, base, arrival, &original.shown, wait_max);
+            match became.await {
                 // It has done something since it was looked at. It does nothing now.
                 Err(SessionError::LayoutChanged) if !is_again => is_again = true,
                 other => break other?,
@@ -315,17 +346,22 @@ impl Environment {
         self.session_like(record, BTreeMap::new(), &nest).await
     }
 
-    /// Gives such a session those files, and makes it ready for its memory.
-    pub(crate) async fn fill(
+    /// Makes ready for such a session to be given those files.
+    pub(crate) async fn prepare_files(
         &self,
-        session: &mut Session,
+        session: &Session,
         files: &Files,
         workers: &Workers,
-    ) -> Result<(), SessionError> {
+    ) -> Result<Copying, SessionError> {
+        Copying::prepare(files, &Files::OfSession(session.place()), workers).await.map_err(not_carried)
+    }
+
+    /// Gives it those, and makes it ready for its memory.
+    pub(crate) async fn fill(&self, session: &mut Session, mut files: Copying) -> Result<(), SessionError> {
+        files.begin();
         let nest = self.living_nest().await?;
-        let place = Files::OfSession(session.place());
-        let copy = async { copy_all(files, &place, workers).await.map_err(not_carried) };
-        tokio::try_join!(copy, session.look(&nest)).map(drop)
+        let written = async { files.written().await.map_err(not_carried) };
+        tokio::try_join!(written, session.look(&nest)).map(drop)
     }
 
     /// Has such a session go on from there.
@@ -348,6 +384,32 @@ impl Environment {
         }
     }
 
+    /// The same from an original that may still be coming, of a session that stands still. It is whole then.
+    pub(crate) async fn go_on_as(
+        &self,
+        session: Session,
+        original: &mut Original,
+        of: &Session,
+        wait_max: Duration,
+    ) -> Result<Session, SessionError> {
+        let copied = original.coming.as_mut().and_then(|coming| coming.copied.take());
+        let copied = async {
+            let Some(copied) = copied else { return Ok(()) };
+            let survey = copied.await.map_err(io::Error::other)?.map_err(not_copied)?;
+            of.check_is_of(&survey)
+        };
+        let (made, copied) = tokio::join!(self.go_on(session, original, wait_max), copied);
+        original.coming = None;
+        match (made, copied) {
+            (made, Ok(())) => made,
+            (Ok(session), Err(error)) => {
+                undo(session).await;
+                Err(error)
+            }
+            (Err(_), Err(error)) => Err(error),
+        }
+    }
+
     /// A session that is nobody's yet, and goes on from there, with the limits, labels and policy of `like`; or of the original.
     pub(crate) async fn session_from(
         &self,
@@ -360,7 +422,11 @@ impl Environment {
         let like = like.unwrap_or(&original.record);
         let record = Record { asked: like.asked.and(&asked), ..like.clone() };
         let mut blank = self.blank_session(&record).await?;
-        match self.fill(&mut blank, &original.files, workers).await {
+        let filled = async {
+            let files = self.prepare_files(&blank, &original.files, workers).await?;
+            self.fill(&mut blank, files).await
+        };
+        match filled.await {
             Ok(()) => self.go_on(blank, original, wait_max).await,
             Err(error) => {
                 undo(blank).await;
@@ -416,7 +482,7 @@ impl Environment {
     }
 }
 
-fn not_carried(error: WorkspaceError) -> SessionError {
+pub(crate) fn not_carried(error: WorkspaceError) -> SessionError {
     SessionError::NotCarried { why: chain(&error) }
 }
 
@@ -444,6 +510,15 @@ fn base_in(nest: &Nest) -> Result<BorrowedFd<'_>, SessionError> {
         return Err(refused("a session under --isolation reduced does not see what it has"));
     }
     nest.base().ok_or_else(|| refused("its memory is not shared as a file"))
+}
+
+/// Whether an image of it can be in memory, beside the session.
+fn has_room_in_memory(session: &Session, survey: &Survey) -> bool {
+    !session.is_large() && survey.bytes() <= IMAGE_IN_MEMORY_BYTES_MAX
+}
+
+fn check_room(survey: &Survey, bytes_max: u64) -> Result<(), SessionError> {
+    if survey.bytes() > bytes_max { Err(SessionError::NoDiskSpace) } else { Ok(()) }
 }
 
 fn refused(why: &str) -> SessionError {

@@ -9,7 +9,7 @@ use crate::checkpoint_id::CheckpointId;
 use crate::checkpoint_view::CheckpointView;
 use crate::checkpoints::{CheckpointKind, Draft, Drawn, Manifest, StoreError, Stored};
 use crate::engine::{CheckpointError, ExecuteError, chain};
-use crate::environment::{Environment, Original};
+use crate::environment::{Environment, Original, not_carried};
 use crate::history::{History, Record};
 use crate::inheritance::Ended;
 use crate::names::Sleeper;
@@ -18,6 +18,7 @@ use crate::owner::Owner;
 use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
 use crate::wanted::{Checkpointing, WantedSession};
+use crate::workspace::Copying;
 
 /// How long it may take to write one down, or to go back to one.
 const CHECKPOINT_MAX: Duration = Duration::from_secs(30);
@@ -26,6 +27,8 @@ const CHECKPOINT_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Sketch {
     draft: Draft,
     drawn: Drawn,
+    /// Its files, which may still be being written.
+    files: Copying,
     manifest: Manifest,
     history: Arc<History>,
 }
@@ -125,18 +128,21 @@ impl Registry {
         let draft = self.checkpoints().draft().map_err(StoreError::from)?;
         // Nobody waits for the disk but whoever has asked for it.
         let goes_on = kind == CheckpointKind::Asked;
-        let drawn = environment.draw(session, &draft, goes_on, &self.workers, CHECKPOINT_MAX).await.map_err(refused)?;
+        let drawn = environment.draw(session, &draft, goes_on, &self.workers, CHECKPOINT_MAX).await;
+        let (drawn, files) = drawn.map_err(refused)?;
         let history = Arc::clone(&session.history);
         let nests = [drawn.home.nest.clone(), drawn.home.base.clone()];
         let mut manifest = Manifest::new(id, kind, history.record(), nests);
         manifest.variables = history.variables();
         (manifest.executions, manifest.last_number) = (history.last_number(), last_number);
-        Ok(Sketch { draft, drawn, manifest, history })
+        Ok(Sketch { draft, drawn, files, manifest, history })
     }
 
     /// Writes that to the disk.
     pub(super) async fn store(&self, sketch: Sketch) -> Result<Arc<Stored>, CheckpointError> {
-        let Sketch { draft, drawn, mut manifest, history } = sketch;
+        let Sketch { draft, drawn, files, mut manifest, history } = sketch;
+        let refused = |error| CheckpointError::from(self.refusal(&not_carried(error)));
+        manifest.bytes += files.written().await.map_err(refused)?;
         let checkpoints = Arc::clone(self.checkpoints());
         let stored = tokio::task::spawn_blocking(move || {
             if manifest.kind == CheckpointKind::Asleep {

@@ -100,21 +100,26 @@ impl Registry {
         let captured = async {
             let environment = self.environment_of(&session.id, &session.history)?;
             environment.check_original(session).await?;
-            // Its first child comes to be while it comes to a rest, and has its files while its memory is copied.
-            let (place, blank) = tokio::join!(session.stand_still(left()), environment.blank_session(&record));
-            let blank = first.insert(blank?);
-            let original = environment.original(session, place?, left());
-            let (original, filled) = tokio::join!(original, environment.fill(blank, &files, workers));
-            filled?;
+            // Its first child comes to be while it comes to a rest, and has its files while its memory is looked at.
+            let begin = async {
+                let blank = first.insert(environment.blank_session(&record).await?);
+                let files = environment.prepare_files(blank, &files, workers).await?;
+                Ok::<_, SessionError>((blank, files))
+            };
+            let (place, begun) = tokio::join!(session.stand_still(left()), begin);
+            let ((blank, mut files), place) = (begun?, place?);
+            files.begin();
+            let original = environment.original(session, place, left()).await;
+            environment.fill(blank, files).await?;
             Ok((original?, environment))
         };
         let mut captured: Result<_, SessionError> = captured.await;
         for (name, forked) in children {
             let blank = first.take();
-            let child = match &captured {
+            let child = match &mut captured {
                 Ok((original, environment)) => {
                     let made = match blank {
-                        Some(blank) => environment.go_on(blank, original, left()).await,
+                        Some(blank) => environment.go_on_as(blank, original, session, left()).await,
                         None => environment.session_from(original, None, AskedLimits::default(), workers, left()).await,
                     };
                     self.begin_child(made, name, parent.clone(), None).await

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eggbox_sandbox::checkpoint::{
-    Bounds, CaptureError, Captured, ImageMemory, LargeRun, Layout, Place as ImagePlace, Target, UsualPages, capture,
+    Bounds, CaptureError, LargeRun, Layout, Place as ImagePlace, Survey, Target, UsualPages, survey,
 };
 use eggbox_sandbox::wire::{
     BECOME_IMAGES_MAX, FromSession, KIND_BECOME, KIND_RESUME, KIND_STAND_STILL, LAYOUT_HAS_CHANGED, numbered_request,
@@ -35,13 +35,6 @@ const STAND_STILL_MAX: Duration = Duration::from_secs(3);
 
 /// How long nobody has used a session that takes a checkpoint when it is idle.
 const ON_IDLE: Duration = Duration::from_millis(500);
-
-/// Where an image goes.
-#[derive(Debug)]
-pub(crate) enum ImageTarget {
-    File(File),
-    Memory(ImageMemory),
-}
 
 /// What an image is of, and what there is beside it.
 #[derive(Debug, Clone, Copy)]
@@ -80,50 +73,41 @@ impl Session {
         }
     }
 
-    /// Takes an image of it, of so many bytes at most. Returns what it is in, too.
+    /// Looks at its memory, for an image of it.
     ///
     /// # Errors
     /// Where it has what no image can carry.
-    pub(crate) async fn capture(
+    pub(crate) fn survey(
         &self,
         ImageOf { place, base, kept, shown, nest }: ImageOf<'_>,
-        mut target: ImageTarget,
-        bytes_max: u64,
-    ) -> Result<(Captured, ImageTarget), SessionError> {
+    ) -> Result<Survey, SessionError> {
         let pid = self.process.pid().ok_or(SessionError::Closed)?;
-        let is_in_memory = matches!(target, ImageTarget::Memory(_));
-        let most = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);
-        let bounded = bytes_max.min(most);
-        // Off the threads that serve others: its memory is read by the kernel's hand.
-        let (base, kept) = (base.try_clone()?, kept.to_owned());
-        let (shown, nest) = (shown.to_vec(), Arc::clone(nest));
-        let captured = tokio::task::spawn_blocking(move || {
-            let shown: Vec<_> = shown.iter().map(|image| image.file()).collect();
+        let shown: Vec<_> = shown.iter().map(|image| image.file()).collect();
+        let bytes_max = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);
+        let surveyed = on_this_thread(|| {
             let names = nest.names()?;
-            let bounds = Bounds { bytes_max: bounded, kept: &kept, shown: &shown, names: &names };
-            let into = match &mut target {
-                ImageTarget::File(file) => Target::File(file),
-                ImageTarget::Memory(memory) => Target::Memory(memory),
-            };
-            let captured = capture(pid, &base, place, bounds, into)?;
-            let files = nest.check_files(&captured.image);
-            nest.is_usual(&captured.image);
-            Ok(files.map(|()| (captured, target)))
+            let survey = survey(pid, base, place, Bounds { bytes_max, kept, shown: &shown, names: &names })?;
+            nest.is_usual(survey.image());
+            let files = nest.check_files(survey.image());
+            Ok::<_, CaptureError>(files.map(|()| survey))
         });
-        let captured: Result<_, CaptureError> = captured.await.map_err(io::Error::other)?;
-        let captured = captured.map_err(|error| match error {
-            CaptureError::Read(error) if is_no_room(&error) => SessionError::NoDiskSpace,
-            CaptureError::TooLarge { .. } if bytes_max < most && is_in_memory => SessionError::TooLargeForMemory,
-            CaptureError::TooLarge { .. } if bytes_max < most => SessionError::NoDiskSpace,
-            refused => SessionError::NotCarried { why: chain(&refused) },
-        })?;
-        let captured = captured.map_err(|why| SessionError::NotCarried { why })?;
-        // Its number may have become another's only once it was gone.
-        if self.process.pid() == Some(pid) {
-            Ok(captured)
-        } else {
-            Err(SessionError::NotCarried { why: "it has ended".to_owned() })
-        }
+        let refused = |why| SessionError::NotCarried { why };
+        surveyed.map_err(|error| refused(chain(&error)))?.map_err(refused)
+    }
+
+    /// Copies what was found of it there.
+    ///
+    /// # Errors
+    /// Where its memory cannot be read, or there is no room.
+    pub(crate) fn copy(&self, survey: &Survey, target: Target<'_>) -> Result<(), SessionError> {
+        on_this_thread(|| survey.copy(target, |_| {})).map_err(not_copied)?;
+        self.check_is_of(survey)
+    }
+
+    /// Its number may have become another's only once it was gone.
+    pub(crate) fn check_is_of(&self, survey: &Survey) -> Result<(), SessionError> {
+        let is_it = self.process.pid() == Some(survey.pid());
+        if is_it { Ok(()) } else { Err(SessionError::NotCarried { why: "it has ended".to_owned() }) }
     }
 
     /// Whether it has more memory than is held twice.
@@ -209,7 +193,8 @@ impl Session {
         Ok(read.await.map_err(io::Error::other)??)
     }
 
-    /// Becomes what the image says by that work, which is of that base and has parts of those others.
+    /// Becomes what the image says by that work, which is of that base and has parts of those others. Where the image is still coming,
+    /// `arrival` says how far it has.
     ///
     /// # Errors
     /// Where it does not; it must not be used then, but where its layout has changed.
@@ -218,6 +203,7 @@ impl Session {
         work: BorrowedFd<'_>,
         image: &Arc<SessionImage>,
         base: BorrowedFd<'_>,
+        arrival: Option<BorrowedFd<'_>>,
         shown: &[Arc<SessionImage>],
         wait_max: Duration,
     ) -> Result<(), SessionError> {
@@ -227,7 +213,7 @@ impl Session {
             self.images.push(Arc::clone(image));
         }
         let others = shown.iter().map(|image| image.as_fd());
-        let descriptors: Vec<_> = [work, image.as_fd(), base].into_iter().chain(others).collect();
+        let descriptors: Vec<_> = [work, image.as_fd(), base].into_iter().chain(arrival).chain(others).collect();
         if !self.process.ask_with(&numbered_request(KIND_BECOME, asked)?, &descriptors) {
             return Err(SessionError::Closed);
         }
@@ -307,6 +293,20 @@ impl Session {
         if let Err(error) = self.keep().await {
             tracing::error!(%error, "a session is not kept: it would end with this server");
         }
+    }
+}
+
+/// Does what takes the kernel some milliseconds. Others are served by another thread meanwhile; to have that do this, it would have to be
+/// woken first.
+fn on_this_thread<T>(act: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(act)
+}
+
+pub(crate) fn not_copied(error: io::Error) -> SessionError {
+    if is_no_room(&error) {
+        SessionError::NoDiskSpace
+    } else {
+        SessionError::NotCarried { why: format!("its memory cannot be read: {error}") }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
@@ -13,7 +13,7 @@ use rustix::fs::{
     openat, readlinkat, seek, symlinkat, utimensat,
 };
 use rustix::io::Errno;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::Workspace;
 use super::entry::{bytes, modified};
@@ -24,8 +24,14 @@ use super::removal;
 use super::walk::{Closed, Reach, Step, What, present, text, walk};
 use super::workers::{Workers, internal, start, start_with_all};
 
-/// Parts that are read and not yet written, each with a descriptor.
-const PARTS_MAX: usize = 8;
+/// Files that come together from the thread that reads, each with a descriptor.
+const FILES_MAX: usize = 8;
+/// What comes together of anything else.
+const WORDS_MAX: usize = 1024;
+/// The same of the content of small files, and how large those are: their content comes instead of them, so that whatever they are of need
+/// not wait until it is written.
+const CONTENT_BYTES_MAX: usize = 1 << 20;
+const SMALL_BYTES_MAX: u64 = 64 << 10;
 /// What file systems give room in, mostly.
 const BLOCK_BYTES: u64 = 4096;
 /// What a copy keeps of a mode: nothing that gives whoever runs it another's rights.
@@ -46,6 +52,8 @@ enum Made {
     /// Nothing more comes into it.
     FolderEnd,
     File(File),
+    /// A small file with this in it.
+    Content(Vec<u8>),
     /// Another name of a file that has come, by its path.
     Same(Vec<u8>),
     Link(CString),
@@ -58,48 +66,113 @@ enum Word {
     Tree(usize),
 }
 
-type Parts = mpsc::Sender<Result<Word, WorkspaceError>>;
-type PartsEnd = mpsc::Receiver<Result<Word, WorkspaceError>>;
+/// What is read and comes together, as each message wakes whoever writes. One waits at most while others are read and written.
+struct Parts {
+    sender: mpsc::Sender<Result<Vec<Word>, WorkspaceError>>,
+    words: Vec<Word>,
+    files: usize,
+    content_bytes: usize,
+}
+
+type PartsEnd = mpsc::Receiver<Result<Vec<Word>, WorkspaceError>>;
+
+impl Parts {
+    fn new() -> (Self, PartsEnd) {
+        let (sender, end) = mpsc::channel(1);
+        (Self { sender, words: Vec::new(), files: 0, content_bytes: 0 }, end)
+    }
+
+    fn send(&mut self, word: Word) -> Result<(), WorkspaceError> {
+        match &word {
+            Word::Part(Part { made: Made::File(_), .. }) => self.files += 1,
+            Word::Part(Part { made: Made::Content(content), .. }) => self.content_bytes += content.len(),
+            _ => {}
+        }
+        self.words.push(word);
+        let is_much = self.files >= FILES_MAX || self.content_bytes >= CONTENT_BYTES_MAX;
+        if is_much || self.words.len() >= WORDS_MAX { self.send_all() } else { Ok(()) }
+    }
+
+    fn send_all(&mut self) -> Result<(), WorkspaceError> {
+        (self.files, self.content_bytes) = (0, 0);
+        let words = std::mem::take(&mut self.words);
+        self.sender.blocking_send(Ok(words)).map_err(|_| given_up())
+    }
+
+    /// The last of them, or why there are no more.
+    fn end(mut self, read: Result<(), WorkspaceError>) {
+        if let Err(error) = read.and_then(|()| self.send_all()) {
+            let _ = self.sender.blocking_send(Err(error));
+        }
+    }
+}
 
 pub(super) async fn copy(from: &Workspace, to: &Workspace) -> Result<(), WorkspaceError> {
     let _walk = from.workers.walk().await?;
     let bytes_max = from.workers.workspace_bytes_max;
-    let (sender, parts) = mpsc::channel(PARTS_MAX);
+    let (mut sender, parts) = Parts::new();
     start(from.place.clone(), move |folder| {
-        if let Err(error) = folder.and_then(|folder| read(&folder, &Reach::all(Closed::Opened, bytes_max), &sender)) {
-            let _ = sender.blocking_send(Err(error));
-        }
+        let read = folder.and_then(|folder| read(&folder, &Reach::all(Closed::Opened, bytes_max), &mut sender));
+        sender.end(read);
     })?;
     let (reply, written) = oneshot::channel();
     start(to.place.clone(), move |folder| {
         let _ = reply.send(folder.and_then(|folder| Writer::new(folder)?.write(parts)));
     })?;
-    written.await.unwrap_or_else(|_| Err(internal("a thread that copied files has panicked")))?;
+    written.await.unwrap_or_else(|_| Err(broken()))?;
     Ok(())
 }
 
-/// The same with all trees that code can write to, which are emptied first where they are a session's. Returns how many bytes
-/// were written.
-pub(crate) async fn copy_all(from: &Files, to: &Files, workers: &Workers) -> Result<u64, WorkspaceError> {
-    let _walk = workers.walk().await?;
-    let bytes_max = workers.workspace_bytes_max.max(workers.scratch_bytes_max);
-    let (sender, parts) = mpsc::channel(PARTS_MAX);
-    start_with_all(from.clone(), move |trees| {
-        if let Err(error) = trees.and_then(|trees| read_all(trees, bytes_max, &sender)) {
-            let _ = sender.blocking_send(Err(error));
-        }
-    })?;
-    let (reply, written) = oneshot::channel();
-    start_with_all(to.clone(), move |trees| {
-        let _ = reply.send(trees.and_then(|trees| write_all(trees, parts)));
-    })?;
-    written.await.unwrap_or_else(|_| Err(internal("a thread that copied files has panicked")))
+/// All trees that code can write to, being copied. It does not begin before it is told to.
+#[derive(Debug)]
+pub(crate) struct Copying {
+    begin: Option<oneshot::Sender<()>>,
+    read: oneshot::Receiver<()>,
+    written: oneshot::Receiver<Result<u64, WorkspaceError>>,
+    _walk: OwnedSemaphorePermit,
 }
 
-fn read_all(trees: Trees, bytes_max: u64, parts: &Parts) -> Result<(), WorkspaceError> {
+impl Copying {
+    /// Makes ready for it. What is there where they are copied to, is gone, where that is a session.
+    pub(crate) async fn prepare(from: &Files, to: &Files, workers: &Workers) -> Result<Self, WorkspaceError> {
+        let walk = workers.walk().await?;
+        let bytes_max = workers.workspace_bytes_max.max(workers.scratch_bytes_max);
+        let (mut sender, parts) = Parts::new();
+        let (begin, begun) = oneshot::channel();
+        let (is_read, read) = oneshot::channel();
+        start_with_all(from.clone(), move |trees| {
+            let is_wanted = begun.blocking_recv().is_ok();
+            let read = if is_wanted { trees } else { Err(given_up()) };
+            let read = read.and_then(|trees| read_all(trees, bytes_max, &mut sender));
+            sender.end(read);
+            let _ = is_read.send(());
+        })?;
+        let (reply, written) = oneshot::channel();
+        start_with_all(to.clone(), move |trees| {
+            let _ = reply.send(trees.and_then(|trees| write_all(trees, parts)));
+        })?;
+        Ok(Self { begin: Some(begin), read, written, _walk: walk })
+    }
+
+    pub(crate) fn begin(&mut self) {
+        let _ = self.begin.take().map(|begin| begin.send(()));
+    }
+
+    /// Returns when all of it is read, or nothing more is: whatever it is of may change then.
+    pub(crate) async fn read(&mut self) {
+        let _ = (&mut self.read).await;
+    }
+
+    /// Returns when all of it is written, and how many bytes that are.
+    pub(crate) async fn written(self) -> Result<u64, WorkspaceError> {
+        self.written.await.unwrap_or_else(|_| Err(broken()))
+    }
+}
+
+fn read_all(trees: Trees, bytes_max: u64, parts: &mut Parts) -> Result<(), WorkspaceError> {
     let mut number = 0;
     while let Some((folder, shown)) = trees.get(number)? {
-        parts.blocking_send(Ok(Word::Tree(number))).map_err(|_| given_up())?;
+        parts.send(Word::Tree(number))?;
         read(&folder, &Reach { closed: Closed::Opened, bytes_max, left_out: &shown }, parts)?;
         number += 1;
     }
@@ -108,35 +181,41 @@ fn read_all(trees: Trees, bytes_max: u64, parts: &Parts) -> Result<(), Workspace
 
 fn write_all(trees: Trees, mut parts: PartsEnd) -> Result<u64, WorkspaceError> {
     let (mut writer, mut bytes) = (None::<Writer>, 0);
-    while let Some(word) = parts.blocking_recv() {
-        match (word?, &mut writer) {
-            (Word::Part(part), Some(writer)) => writer.make(part)?,
-            (Word::Part(_), None) => return Err(internal("a part came before its tree")),
-            (Word::Tree(number), before) => {
-                bytes += before.take().map_or(Ok(0), Writer::end)?;
-                let (folder, shown) = trees.get_or_make(number)?;
-                if shown.is_empty() {
-                    removal::empty(&folder)?;
+    while let Some(words) = parts.blocking_recv() {
+        for word in words? {
+            match (word, &mut writer) {
+                (Word::Part(part), Some(writer)) => writer.make(part)?,
+                (Word::Part(_), None) => return Err(internal("a part came before its tree")),
+                (Word::Tree(number), before) => {
+                    bytes += before.take().map_or(Ok(0), Writer::end)?;
+                    let (folder, shown) = trees.get_or_make(number)?;
+                    if shown.is_empty() {
+                        removal::empty(&folder)?;
+                    }
+                    writer = Some(Writer::new(folder)?);
                 }
-                writer = Some(Writer::new(folder)?);
             }
         }
     }
     Ok(bytes + writer.map_or(Ok(0), Writer::end)?)
 }
 
+fn broken() -> WorkspaceError {
+    internal("a thread that copied files has panicked")
+}
+
 fn given_up() -> WorkspaceError {
     internal("what was to write files has given up")
 }
 
-fn read(folder: &Folder, reach: &Reach<'_>, parts: &Parts) -> Result<(), WorkspaceError> {
+fn read(folder: &Folder, reach: &Reach<'_>, parts: &mut Parts) -> Result<(), WorkspaceError> {
     // The first names of files that have several.
     let mut first_names: HashMap<u64, Vec<u8>> = HashMap::new();
     walk(folder.open_folder("")?, reach, |step| {
         let Some(made) = part(&step, &mut first_names)? else { return Ok(()) };
         let mode = Mode::from_raw_mode(step.stat.st_mode & MODE);
         let part = Part { name: step.name.clone(), made, mode, modified: modified(step.stat) };
-        parts.blocking_send(Ok(Word::Part(part))).map_err(|_| given_up())
+        parts.send(Word::Part(part))
     })
 }
 
@@ -157,7 +236,14 @@ fn part(step: &Step<'_>, first_names: &mut HashMap<u64, Vec<u8>>) -> Result<Opti
             if step.stat.st_nlink > 1 {
                 first_names.insert(step.stat.st_ino, step.path.to_vec());
             }
-            Some(Made::File(file))
+            let size = bytes(step.stat);
+            Some(if size <= SMALL_BYTES_MAX {
+                let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+                file.take(size).read_to_end(&mut content).map_err(WorkspaceError::Internal)?;
+                Made::Content(content)
+            } else {
+                Made::File(file)
+            })
         }
     })
 }
@@ -183,9 +269,11 @@ impl Writer {
     }
 
     fn write(mut self, mut parts: PartsEnd) -> Result<u64, WorkspaceError> {
-        while let Some(word) = parts.blocking_recv() {
-            if let Word::Part(part) = word? {
-                self.make(part)?;
+        while let Some(words) = parts.blocking_recv() {
+            for word in words? {
+                if let Word::Part(part) = word {
+                    self.make(part)?;
+                }
             }
         }
         self.end()
@@ -221,7 +309,13 @@ impl Writer {
                 self.open.push(Begun { folder, was_there });
             }
             Made::File(file) => {
-                let content = make_file(parent.as_fd(), &name, &file, mode, modified).at(&place)?;
+                let copy = |to: &File| copy_content(&file, to);
+                let content = make_file(parent.as_fd(), &name, copy, mode, modified).at(&place)?;
+                self.bytes += content.next_multiple_of(BLOCK_BYTES);
+            }
+            Made::Content(content) => {
+                let write = |to: &File| to.write_all_at(&content, 0).map(|()| content.len() as u64);
+                let content = make_file(parent.as_fd(), &name, write, mode, modified).at(&place)?;
                 self.bytes += content.next_multiple_of(BLOCK_BYTES);
             }
             Made::Same(first) => make_name(&self.folder, &first, parent.as_fd(), &name).at(&place)?,
@@ -240,10 +334,16 @@ fn times((seconds, nanos): (i64, u32)) -> Timestamps {
     Timestamps { last_access: time, last_modification: time }
 }
 
-fn make_file(parent: BorrowedFd<'_>, name: &CString, from: &File, mode: Mode, modified: (i64, u32)) -> io::Result<u64> {
+fn make_file(
+    parent: BorrowedFd<'_>,
+    name: &CString,
+    write: impl FnOnce(&File) -> io::Result<u64>,
+    mode: Mode,
+    modified: (i64, u32),
+) -> io::Result<u64> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let to = File::from(openat(parent, &**name, flags, Mode::RUSR | Mode::WUSR)?);
-    let bytes = copy_content(from, &to)?;
+    let bytes = write(&to)?;
     fchmod(&to, mode)?;
     futimens(&to, &times(modified))?;
     Ok(bytes)
@@ -319,11 +419,13 @@ mod tests {
         let trees: [_; 2] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
         let opened = || Trees::OfSession(trees.iter().map(|tree| (handle(tree.path()), Shown::default())).collect());
         let copy_trees = |from: Trees, to: Trees| {
-            let (sender, parts) = mpsc::channel(PARTS_MAX);
+            let (mut sender, parts) = Parts::new();
             std::thread::scope(|scope| {
-                let read = scope.spawn(move || read_all(from, 1 << 20, &sender));
-                let written = scope.spawn(move || write_all(to, parts)).join().unwrap();
-                read.join().unwrap().and(written)
+                scope.spawn(move || {
+                    let read = read_all(from, 1 << 20, &mut sender);
+                    sender.end(read);
+                });
+                scope.spawn(move || write_all(to, parts)).join().unwrap()
             })
         };
         fs::write(trees[0].path().join("a"), "12345").unwrap();
@@ -373,13 +475,12 @@ mod tests {
 
     fn copy(from: &Path, to: &Path, bytes_max: u64) -> Result<(), WorkspaceError> {
         let (from, to) = (handle(from), handle(to));
-        let (sender, parts) = mpsc::channel(PARTS_MAX);
+        let (mut sender, parts) = Parts::new();
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 become_user(USERS[0]);
-                if let Err(error) = read(&from, &Reach::all(Closed::Opened, bytes_max), &sender) {
-                    let _ = sender.blocking_send(Err(error));
-                }
+                let read = read(&from, &Reach::all(Closed::Opened, bytes_max), &mut sender);
+                sender.end(read);
             });
             let writer = scope.spawn(move || {
                 become_user(USERS[1]);

@@ -1,12 +1,12 @@
-//! Takes an image of a session from outside, while it stands still.
+//! Takes an image of a session from outside, while it stands still: looks at its memory, and copies what it has of its own.
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
-use rustix::fs::ftruncate;
 use rustix::process::Pid;
 
 use super::image::{Content, Image, Mapping, Place, Run, SHARED_BYTES_MIN, SHOWN_BYTES_MIN, Source};
@@ -15,7 +15,7 @@ use super::maps::{Found, Identity, Known, Names, read_memory};
 use crate::sys::memory::{OwnPages, VECTOR_MAX, read_process};
 
 /// Copied at once: what the processor's caches have room for.
-const PORTION_BYTES: u64 = 256 << 10;
+pub(super) const PORTION_BYTES: u64 = 256 << 10;
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -48,14 +48,6 @@ pub struct Bounds<'a> {
     pub names: &'a Names,
 }
 
-/// What was captured.
-#[derive(Debug)]
-pub struct Captured {
-    pub image: Image,
-    /// The largest parts.
-    pub large: Vec<LargeRun>,
-}
-
 /// A part of an image that is so large that its session can be shown it, in the place of the memory that it was copied from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LargeRun {
@@ -76,18 +68,38 @@ pub enum Target<'a> {
     Memory(&'a mut ImageMemory),
 }
 
-/// Takes an image of the process `pid`, which stands still at `place` and shares `base` with its nest. Its memory is its own affair:
+/// The memory of a session that stands still: what an image of it has where. The pages are still to be copied.
+#[derive(Debug)]
+pub struct Survey {
+    pid: Pid,
+    memory: File,
+    image: Arc<Image>,
+    /// What is copied by whoever loads it, in the order in which it comes in the image, in pieces of [`PORTION_BYTES`] at most.
+    small: Vec<Piece>,
+    /// What may be shown from it, which comes behind that.
+    large: Vec<Piece>,
+    /// Of the image, but for its tables.
+    bytes: u64,
+}
+
+/// Pages, and where they come in the image.
+#[derive(Debug)]
+struct Piece {
+    range: Range<u64>,
+    place: u64,
+}
+
+/// Looks at the memory of the process `pid`, which stands still at `place` and shares `base` with its nest. Its memory is its own affair:
 /// where it lies about its place, or does not stand still, whoever loads the image fares accordingly.
 ///
 /// # Errors
-/// Where it has what no image can carry, its memory cannot be read, or there is no room for it.
-pub fn capture(
+/// Where it has what no image can carry, or its memory cannot be looked at.
+pub fn survey(
     pid: Pid,
     base: &File,
     place: Place,
     Bounds { bytes_max, kept, shown, names }: Bounds<'_>,
-    target: Target<'_>,
-) -> Result<Captured, CaptureError> {
+) -> Result<Survey, CaptureError> {
     let open = |name| File::open(format!("/proc/{}/{name}", pid.as_raw_pid()));
     let (maps, pagemap, memory) = (open("maps")?, open("pagemap")?, open("mem")?);
     let shown = shown.iter().map(Identity::of).collect::<io::Result<Vec<_>>>()?;
@@ -101,44 +113,137 @@ pub fn capture(
         }
     }
     let pages = pages_of(&own, &found);
-    let mappings: Vec<_> = found.into_iter().map(|(mapping, _)| mapping).collect();
+    let length = |pages: &OwnPages| pages.range.end - pages.range.start;
+    let stored = || pages.iter().filter(|pages| !pages.are_zero).map(length);
     let page = rustix::param::page_size() as u64;
-    let stored = pages.iter().filter(|pages| !pages.are_zero).map(|pages| pages.range.end - pages.range.start);
-    let bytes = stored.sum::<u64>() + page;
+    let bytes = page + stored().sum::<u64>();
     if bytes > bytes_max {
         return Err(CaptureError::TooLarge { bytes, bytes_max });
     }
-    let output = match target {
-        Target::File(file) => Output::File(file),
-        Target::Memory(memory) => Output::Memory(memory.room(bytes)?),
+    let (mut small, mut large) = (Vec::with_capacity(pages.len()), Vec::new());
+    let mut small_at = page;
+    let mut large_at = page + stored().filter(|length| *length < SHOWN_BYTES_MIN).sum::<u64>();
+    let run = |pages: OwnPages| {
+        let length = length(&pages);
+        let content = if pages.are_zero {
+            Content::Zero
+        } else if length >= SHOWN_BYTES_MIN {
+            large.push(Piece { range: pages.range.clone(), place: large_at });
+            large_at += length;
+            Content::At(large_at - length)
+        } else {
+            small.extend(pieces(&pages.range, small_at));
+            small_at += length;
+            Content::At(small_at - length)
+        };
+        Run { range: pages.range, content }
     };
-    let mut copier = Copier::new(Some(pid), &memory, None, output);
-    let mut own = pages.into_iter().peekable();
-    for mapping in &mappings {
-        while let Some(OwnPages { range, are_zero }) = own.next_if(|pages| pages.range.end <= mapping.range.end) {
-            let at = if are_zero { None } else { Some(range.start) };
-            copier.take(range, mapping, at);
-        }
-    }
-    let copied = copier.copy()?;
-    let image = copied.finish(place, mappings)?;
-    Ok(Captured { large: image.large_runs(), image })
+    let runs = pages.into_iter().map(run).collect();
+    let mappings = found.into_iter().map(|(mapping, _)| mapping).collect();
+    let image = Arc::new(Image { place, mappings, runs });
+    Ok(Survey { pid, memory, image, small, large, bytes })
 }
 
-/// Has `to` be the same image as is in `from`, without pages that are as they would be if nobody had written to them, of which those of the
-/// base are in `base`.
-///
-/// # Errors
-/// Where a file cannot be read, or there is no room.
-pub fn compact(image: &Image, from: &File, base: &File, to: &File) -> io::Result<Image> {
-    let mut copier = Copier::new(None, from, Some(base), Output::File(to));
-    let mut runs = image.runs.iter().peekable();
-    for mapping in &image.mappings {
-        while let Some(run) = runs.next_if(|run| run.range.end <= mapping.range.end) {
-            copier.take(run.range.clone(), mapping, run.place());
+/// What there is of it, in pieces that are copied at once.
+fn pieces(range: &Range<u64>, place: u64) -> impl Iterator<Item = Piece> + use<> {
+    let Range { start, end } = range.clone();
+    let starts = (start..end).step_by(usize::try_from(PORTION_BYTES).unwrap_or(usize::MAX));
+    starts.map(move |at| Piece { range: at..end.min(at + PORTION_BYTES), place: place + (at - start) })
+}
+
+impl Survey {
+    /// The process that it is of.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// What stands at the beginning of the image.
+    #[must_use]
+    pub fn image(&self) -> &Arc<Image> {
+        &self.image
+    }
+
+    /// How many the image has, but for its tables.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Copies the pages, and where it goes into a file the tables, too. Says after each portion up to where the image is there.
+    ///
+    /// # Errors
+    /// Where its memory cannot be read, or there is no room.
+    pub fn copy(&self, target: Target<'_>, mut has_come: impl FnMut(u64)) -> io::Result<()> {
+        let mut output = match target {
+            Target::File(file) => Output::File { file, portion: Vec::new() },
+            Target::Memory(memory) => Output::Memory(memory.room(self.bytes)?),
+        };
+        let mut small = &self.small[..];
+        while let Some(first) = small.first() {
+            let mut bytes = 0;
+            let count = small.iter().take(VECTOR_MAX).take_while(|piece| {
+                bytes += piece.range.end - piece.range.start;
+                bytes <= PORTION_BYTES
+            });
+            let (now, rest) = small.split_at(count.count());
+            let bytes = now.iter().map(|piece| piece.range.end - piece.range.start).sum();
+            output.put(first.place, bytes, |portion| self.read(now, portion))?;
+            has_come(first.place + bytes);
+            small = rest;
+        }
+        for Piece { range, place } in &self.large {
+            for Piece { range, place } in pieces(range, *place) {
+                // By the kernel, which says where there is no memory for it; a page fault would not.
+                output
+                    .put(place, range.end - range.start, |portion| self.memory.read_exact_at(portion, range.start))?;
+            }
+        }
+        if let Output::File { file, .. } = output {
+            self.image.write_tables(file, self.bytes)?;
+        }
+        has_come(self.bytes);
+        Ok(())
+    }
+
+    fn read(&self, pieces: &[Piece], portion: &mut [u8]) -> io::Result<()> {
+        let ranges: Vec<_> = pieces.iter().map(|piece| piece.range.clone()).collect();
+        // What is closed to the process itself is not to be had this way.
+        if read_process(self.pid, &ranges, portion).is_ok_and(|count| count == portion.len()) {
+            return Ok(());
+        }
+        let mut rest = portion;
+        for range in ranges {
+            let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+            let (first, behind) = rest.split_at_mut_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
+            self.memory.read_exact_at(first, range.start)?;
+            rest = behind;
+        }
+        Ok(())
+    }
+}
+
+/// Where it is copied to.
+enum Output<'a> {
+    File { file: &'a File, portion: Vec<u8> },
+    Memory(&'a mut [u8]),
+}
+
+impl Output<'_> {
+    /// Has so many bytes there be what `fill` makes them.
+    fn put(&mut self, at: u64, bytes: u64, fill: impl FnOnce(&mut [u8]) -> io::Result<()>) -> io::Result<()> {
+        let size = |bytes| usize::try_from(bytes).map_err(io::Error::other);
+        match self {
+            Output::File { file, portion } => {
+                portion.resize(size(bytes)?, 0);
+                fill(portion)?;
+                file.write_all_at(portion, at)
+            }
+            Output::Memory(memory) => {
+                fill(memory.get_mut(size(at)?..size(at + bytes)?).ok_or(io::ErrorKind::UnexpectedEof)?)
+            }
         }
     }
-    copier.copy()?.finish(image.place, image.mappings.clone())
 }
 
 impl Image {
@@ -148,7 +253,9 @@ impl Image {
         self.runs.iter().all(|run| !run.is_large() || run.content == Content::Zero)
     }
 
-    fn large_runs(&self) -> Vec<LargeRun> {
+    /// The largest parts of it.
+    #[must_use]
+    pub fn large_runs(&self) -> Vec<LargeRun> {
         let mut mappings = self.mappings.iter().peekable();
         let large = self.runs.iter().filter_map(|run| {
             while mappings.next_if(|mapping| mapping.range.end <= run.range.start).is_some() {}
@@ -181,241 +288,6 @@ fn pages_of(own: &[OwnPages], mappings: &[(Mapping, bool)]) -> Vec<OwnPages> {
     pages
 }
 
-/// Copies memory into an image, piece after piece.
-struct Copier<'a, 'm> {
-    /// The process that it is of, where there is a faster way to it than by `from`.
-    pid: Option<Pid>,
-    from: &'a File,
-    /// Where pages are compared with it.
-    base: Option<&'a File>,
-    output: Output<'a>,
-    /// Where the next page comes.
-    at: u64,
-    small: Vec<Piece<'m>>,
-    large: Vec<Piece<'m>>,
-    runs: Vec<Run>,
-}
-
-/// Where it is copied to.
-enum Output<'a> {
-    File(&'a File),
-    Memory(&'a mut [u8]),
-}
-
-/// What is there when all is copied but the tables.
-struct Copied<'a> {
-    /// Where they come.
-    at: u64,
-    output: Output<'a>,
-    runs: Vec<Run>,
-}
-
-impl Copied<'_> {
-    /// The image, which is in the file then.
-    fn finish(self, place: Place, mappings: Vec<Mapping>) -> io::Result<Image> {
-        let Self { at, output, mut runs } = self;
-        runs.sort_unstable_by_key(|run| run.range.start);
-        let image = Image { place, mappings, runs };
-        if let Output::File(file) = output {
-            let (head, tables) = image.encode(at, rustix::param::page_size() as u64);
-            file.write_all_at(&head, 0)?;
-            file.write_all_at(&tables, at)?;
-            ftruncate(file, at + tables.len() as u64)?;
-        }
-        Ok(image)
-    }
-}
-
-/// Memory that is to be copied, of one mapping.
-struct Piece<'a> {
-    range: Range<u64>,
-    mapping: &'a Mapping,
-    /// Where it is had from.
-    at: u64,
-}
-
-impl Piece<'_> {
-    fn bytes(&self) -> u64 {
-        self.range.end - self.range.start
-    }
-}
-
-impl<'a, 'm> Copier<'a, 'm> {
-    fn new(pid: Option<Pid>, from: &'a File, base: Option<&'a File>, output: Output<'a>) -> Self {
-        let at = rustix::param::page_size() as u64;
-        Self { pid, from, base, output, at, small: Vec::new(), large: Vec::new(), runs: Vec::new() }
-    }
-
-    /// Has memory be copied that is had from there; it is zero where that is nowhere.
-    fn take(&mut self, range: Range<u64>, mapping: &'m Mapping, at: Option<u64>) {
-        let Some(at) = at else {
-            self.runs.push(Run { range, content: Content::Zero });
-            return;
-        };
-        if range.end - range.start >= SHOWN_BYTES_MIN {
-            self.large.push(Piece { range, mapping, at });
-            return;
-        }
-        let mut start = range.start;
-        while start < range.end {
-            let end = range.end.min(start + PORTION_BYTES);
-            self.small.push(Piece { range: start..end, mapping, at: at + (start - range.start) });
-            start = end;
-        }
-    }
-
-    /// Copies all of it.
-    fn copy(mut self) -> io::Result<Copied<'a>> {
-        let small = std::mem::take(&mut self.small);
-        self.copy_small(&small)?;
-        // Behind those that are copied by whoever loads it.
-        for piece in std::mem::take(&mut self.large) {
-            self.copy_large(&piece)?;
-        }
-        let Self { at, output, runs, .. } = self;
-        Ok(Copied { at, output, runs })
-    }
-
-    fn copy_small(&mut self, mut pieces: &[Piece<'m>]) -> io::Result<()> {
-        let Output::File(file) = self.output else {
-            return pieces.chunks(VECTOR_MAX).try_for_each(|pieces| self.copy_at_once(pieces));
-        };
-        let mut portion = Vec::new();
-        while !pieces.is_empty() {
-            let mut bytes = 0;
-            let count = pieces.iter().take(VECTOR_MAX).take_while(|piece| {
-                bytes += piece.bytes();
-                bytes <= PORTION_BYTES
-            });
-            let (now, rest) = pieces.split_at(count.count());
-            let bytes: u64 = now.iter().map(Piece::bytes).sum();
-            portion.resize(usize::try_from(bytes).map_err(io::Error::other)?, 0);
-            read(self.pid, self.from, now, &mut portion)?;
-            self.write(now, &mut portion, file)?;
-            pieces = rest;
-        }
-        Ok(())
-    }
-
-    /// Into memory, where all of it stays.
-    fn copy_at_once(&mut self, pieces: &[Piece<'m>]) -> io::Result<()> {
-        let bytes = pieces.iter().map(Piece::bytes).sum();
-        let (pid, from) = (self.pid, self.from);
-        read(pid, from, pieces, self.memory(bytes)?)?;
-        for Piece { range, mapping, .. } in pieces {
-            self.keep(range.clone(), mapping, self.at);
-            self.at += range.end - range.start;
-        }
-        Ok(())
-    }
-
-    /// The next bytes of it.
-    fn memory(&mut self, bytes: u64) -> io::Result<&mut [u8]> {
-        let Output::Memory(memory) = &mut self.output else { return Err(io::ErrorKind::InvalidInput.into()) };
-        let range = usize::try_from(self.at).ok().zip(usize::try_from(self.at + bytes).ok());
-        range.and_then(|(start, end)| memory.get_mut(start..end)).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
-    }
-
-    /// Writes what has to be kept of it.
-    fn write(&mut self, pieces: &[Piece<'_>], portion: &mut [u8], file: &File) -> io::Result<()> {
-        let page = rustix::param::page_size();
-        let (mut from, mut to) = (0, 0);
-        let mut same = Vec::new();
-        for Piece { range, mapping, .. } in pieces {
-            self.compare(range, mapping, portion.get(from..).unwrap_or_default(), &mut same)?;
-            for (address, index) in (range.start..range.end).step_by(page).zip(0..) {
-                if same.get(index).is_none_or(|is_same| !is_same) {
-                    if to < from {
-                        portion.copy_within(from..from + page, to);
-                    }
-                    self.keep(address..address + page as u64, mapping, self.at + to as u64);
-                    to += page;
-                }
-                from += page;
-            }
-        }
-        file.write_all_at(portion.get(..to).unwrap_or_default(), self.at)?;
-        self.at += to as u64;
-        Ok(())
-    }
-
-    /// Which of the pages at the beginning of `bytes` are as they would be if nobody had written to them.
-    fn compare(&self, range: &Range<u64>, mapping: &Mapping, bytes: &[u8], same: &mut Vec<bool>) -> io::Result<()> {
-        same.clear();
-        let Some(base) = self.base else { return Ok(()) };
-        let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
-        let pages = bytes.get(..length).unwrap_or_default().chunks_exact(rustix::param::page_size());
-        match mapping.source {
-            Source::Base { offset } => {
-                let mut theirs = vec![0; length];
-                base.read_exact_at(&mut theirs, offset + (range.start - mapping.range.start))?;
-                same.extend(
-                    pages.zip(theirs.chunks_exact(rustix::param::page_size())).map(|(page, base)| page == base),
-                );
-            }
-            Source::Nothing => same.extend(pages.map(|page| page.iter().all(|byte| *byte == 0))),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// A part of that mapping, which is there in the image.
-    fn keep(&mut self, part: Range<u64>, mapping: &Mapping, place: u64) {
-        // Each run is within one mapping.
-        let is_within = part.start > mapping.range.start;
-        match self.runs.last_mut() {
-            Some(Run { range, content: Content::At(at) })
-                if is_within && range.end == part.start && *at + (range.end - range.start) == place =>
-            {
-                range.end = part.end;
-            }
-            _ => self.runs.push(Run { range: part, content: Content::At(place) }),
-        }
-    }
-
-    fn copy_large(&mut self, piece: &Piece<'_>) -> io::Result<()> {
-        self.runs.push(Run { range: piece.range.clone(), content: Content::At(self.at) });
-        let (from, mut portion, mut done) = (self.from, Vec::new(), 0);
-        while done < piece.bytes() {
-            let length = (piece.bytes() - done).min(PORTION_BYTES);
-            if let Output::File(file) = self.output {
-                portion.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
-                from.read_exact_at(&mut portion, piece.at + done)?;
-                file.write_all_at(&portion, self.at)?;
-            } else {
-                // By the kernel, which says where there is no memory for it; a page fault would not.
-                from.read_exact_at(self.memory(length)?, piece.at + done)?;
-            }
-            (done, self.at) = (done + length, self.at + length);
-        }
-        Ok(())
-    }
-}
-
-/// Reads pieces of a process, or of a file.
-fn read(pid: Option<Pid>, from: &File, pieces: &[Piece<'_>], portion: &mut [u8]) -> io::Result<()> {
-    if let Some(pid) = pid {
-        let ranges: Vec<_> = pieces.iter().map(|piece| piece.range.clone()).collect();
-        // What is closed to the process itself is not to be had this way.
-        if read_process(pid, &ranges, portion).is_ok_and(|count| count == portion.len()) {
-            return Ok(());
-        }
-    }
-    let mut rest = portion;
-    let mut pieces = pieces.iter().peekable();
-    while let Some(piece) = pieces.next() {
-        let mut end = piece.at + piece.bytes();
-        while let Some(next) = pieces.next_if(|next| next.at == end) {
-            end += next.bytes();
-        }
-        let length = usize::try_from(end - piece.at).map_err(io::Error::other)?;
-        let (first, behind) = rest.split_at_mut_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
-        from.read_exact_at(first, piece.at)?;
-        rest = behind;
-    }
-    Ok(())
-}
-
 impl Run {
     fn is_large(&self) -> bool {
         self.range.end - self.range.start >= SHOWN_BYTES_MIN
@@ -431,36 +303,7 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
-    use super::super::image::Protection;
     use super::*;
-
-    #[test]
-    fn an_image_is_the_same_without_pages_that_are_as_they_were() {
-        let page = rustix::param::page_size() as u64;
-        let filled = |bytes: &[u8]| -> Vec<u8> {
-            bytes.iter().flat_map(|byte| std::iter::repeat_n(*byte, usize::try_from(page).unwrap())).collect()
-        };
-        let protection = Protection { may_read: true, may_write: true, may_execute: false };
-        let mapping =
-            |pages: Range<u64>, source| Mapping { range: pages.start * page..pages.end * page, protection, source };
-        let run = |pages: Range<u64>, at| Run {
-            range: pages.start * page..pages.end * page,
-            content: Content::At(at * page),
-        };
-        // One that is next to the other, and may not be taken for the same.
-        let mappings = vec![mapping(10..14, Source::Base { offset: page }), mapping(14..17, Source::Nothing)];
-        let place = Place { stack: 1, program_break: 2, thread_pointer: 3, descriptors: 4 };
-        let image = Image { place, mappings, runs: vec![run(10..14, 1), run(14..17, 5)] };
-        let base = crate::memory_file(c"base", &filled(&[9, 1, 2, 3, 4])).unwrap();
-        let from = crate::memory_file(c"image", &filled(&[0, 1, 7, 3, 8, 5, 0, 6])).unwrap();
-        let to = crate::memory_file(c"compact", b"").unwrap();
-        let compacted = compact(&image, &from, &base, &to).unwrap();
-        assert_eq!(compacted.runs, [run(11..12, 1), run(13..14, 2), run(14..15, 3), run(16..17, 4)]);
-        assert_eq!(Image::read(&to).unwrap(), compacted);
-        let mut pages = vec![0; usize::try_from(4 * page).unwrap()];
-        to.read_exact_at(&mut pages, page).unwrap();
-        assert_eq!(pages, filled(&[7, 8, 5, 6]));
-    }
 
     #[test]
     fn memory_that_is_taken_again_has_nothing_of_the_one_before() {

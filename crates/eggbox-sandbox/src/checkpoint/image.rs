@@ -2,8 +2,11 @@
 //! the tables of such words, and the paths.
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+
+use rustix::fs::ftruncate;
 
 use super::maps::Identity;
 
@@ -117,7 +120,7 @@ pub(crate) enum Content {
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     #[error("it cannot be read")]
-    Read(#[from] std::io::Error),
+    Read(#[from] io::Error),
     #[error("it is no image of a session")]
     NoImage,
     #[error("it is of version {0}, and this is {VERSION}")]
@@ -135,8 +138,16 @@ impl Image {
         Self::parse(file, rustix::param::page_size() as u64)
     }
 
+    /// Has a file be this image which has its pages already, up to there.
+    pub(super) fn write_tables(&self, file: &File, pages_end: u64) -> io::Result<()> {
+        let (head, tables) = self.encode(pages_end, rustix::param::page_size() as u64);
+        file.write_all_at(&head, 0)?;
+        file.write_all_at(&tables, pages_end)?;
+        Ok(ftruncate(file, pages_end + tables.len() as u64)?)
+    }
+
     /// The head, as long as a page, and the tables, which stand at `tables_at` in the file.
-    pub(super) fn encode(&self, tables_at: u64, page: u64) -> (Vec<u8>, Vec<u8>) {
+    fn encode(&self, tables_at: u64, page: u64) -> (Vec<u8>, Vec<u8>) {
         let Self { place, mappings, runs } = self;
         let paths: Vec<u8> = mappings.iter().flat_map(|mapping| mapping.path()).copied().collect();
         let head = [

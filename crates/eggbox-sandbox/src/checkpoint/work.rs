@@ -13,8 +13,11 @@ use std::os::fd::AsFd;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Pid;
 
-pub(crate) use self::head::{Batch, DESCRIPTORS_MAX, HAS_TO_BE, HEAD_BYTES, Head, Piece, Span, Step, Table};
+pub(crate) use self::head::{
+    Batch, DESCRIPTORS_MAX, HAS_TO_BE, HEAD_BYTES, Head, NO_ARRIVAL, Piece, Span, Step, Table,
+};
 use self::head::{FILE_WORDS, WORD_BYTES, WantedFile};
+use super::capture::PORTION_BYTES;
 use super::image::{Content, Image, Mapping, Protection, Run, Source};
 use super::image_memory::seal;
 use super::maps::{Found, Identity, Known, Names, Own, read_memory};
@@ -72,12 +75,21 @@ pub struct Given {
     pub shown_bytes_min: u64,
     /// Its base is the one that the session has.
     pub has_its_base: bool,
+    /// Its pages are still to come: the descriptor behind that of the base says how far they have.
+    pub is_coming: bool,
 }
 
-const IMAGE: u64 = 0;
+pub(crate) const IMAGE: u64 = 0;
 const BASE: u64 = 1;
-/// How many descriptors there are before those of other images.
-const FIRST_SHOWN: usize = 2;
+/// Says how far the image is there, where it is not whole.
+const ARRIVAL: u64 = 2;
+
+impl Given {
+    /// How many descriptors there are before those of other images.
+    fn first_shown(&self) -> usize {
+        if self.is_coming { 3 } else { 2 }
+    }
+}
 
 impl Layout {
     /// That of a session which has its nest's base, and does nothing.
@@ -105,7 +117,7 @@ impl Layout {
             let bytes: u64 = pieces.iter().map(|piece| piece.end - piece.start).sum();
             let mut content = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
             let (read, written) = (read_process(pid, pieces, &mut content)?, write_process(pid, pieces, &content)?);
-            if read != content.len() || written != content.len() || bytes % page != 0 {
+            if read != content.len() || written != content.len() || !bytes.is_multiple_of(page) {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -118,7 +130,7 @@ impl Layout {
     fn missing(&self, UsualPages(usual): &UsualPages) -> Vec<Range<u64>> {
         let shared = self.mappings.iter().filter_map(|(range, found)| match found {
             Found::Private { mapping: Mapping { source: Source::Base { .. }, protection, .. }, .. } => {
-                protection.may_write.then(|| Span { start: range.start, end: range.end })
+                protection.may_write.then_some(Span { start: range.start, end: range.end })
             }
             _ => None,
         });
@@ -324,13 +336,15 @@ impl<'a> Worker<'a> {
             Source::File { path, identity, offset } => {
                 let number = *self.numbers.entry(path).or_insert_with(|| {
                     self.files.push(WantedFile { path: path.clone(), identity: *identity });
-                    (FIRST_SHOWN + self.given.shown + self.files.len() - 1) as u64
+                    (self.given.first_shown() + self.given.shown + self.files.len() - 1) as u64
                 });
                 (libc::MAP_PRIVATE, number, offset.wrapping_add(skipped))
             }
-            Source::Image { file, offset } => {
-                (libc::MAP_PRIVATE, (FIRST_SHOWN as u64).saturating_add(*file), offset.wrapping_add(skipped))
-            }
+            Source::Image { file, offset } => (
+                libc::MAP_PRIVATE,
+                (self.given.first_shown() as u64).saturating_add(*file),
+                offset.wrapping_add(skipped),
+            ),
             Source::Stack | Source::Kernels => return,
         };
         self.show(piece, mapping.protection, flags, file, offset);
@@ -355,7 +369,7 @@ impl<'a> Worker<'a> {
         if shown_max.max().is_some_and(|file| file >= given.shown as u64) {
             return Err(io::Error::other("an image that it shows parts of is not there"));
         }
-        let descriptors = FIRST_SHOWN + given.shown + files.len();
+        let descriptors = given.first_shown() + given.shown + files.len();
         if descriptors > DESCRIPTORS_MAX {
             return Err(io::Error::other("it has mapped too many files"));
         }
@@ -407,6 +421,7 @@ impl<'a> Worker<'a> {
             thread_pointer: image.place.thread_pointer,
             numbers: image.place.descriptors,
             told: 0,
+            arrival: if given.is_coming { ARRIVAL } else { NO_ARRIVAL },
             cleared,
             written,
             steps,
@@ -430,12 +445,16 @@ impl<'a> Worker<'a> {
 
 const NO_FILE: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
 
-/// What is read by one call lies in one piece in the file.
+/// As much as comes at once, where it comes.
+const BATCH_BYTES: u64 = PORTION_BYTES;
+
+/// What is read by one call lies in one piece in the file. It is not much, so that it need not wait long for the last of it.
 fn add_batches(file: u64, filled: &[(Range<u64>, u64)], batches: &mut Vec<Batch>, pieces: &mut Vec<Piece>) {
     let mut end = None;
     for (Range { start, end: piece_end }, place) in filled {
         let bytes = piece_end - start;
-        match batches.last_mut().filter(|batch| end == Some(*place) && batch.count < VECTOR_MAX as u64) {
+        let has_room = |batch: &Batch| batch.count < VECTOR_MAX as u64 && place + bytes - batch.place <= BATCH_BYTES;
+        match batches.last_mut().filter(|batch| end == Some(*place) && has_room(batch)) {
             Some(batch) => batch.count += 1,
             None => batches.push(Batch { file, place: *place, first: pieces.len() as u64, count: 1 }),
         }

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
 
-use crate::checkpoint::{Batch, HAS_TO_BE, HEAD_BYTES, Head, Piece, Span, Step, Table};
+use crate::checkpoint::{Batch, HAS_TO_BE, HEAD_BYTES, Head, IMAGE, NO_ARRIVAL, Piece, Span, Step, Table};
 
 /// What a process that goes on is told.
 #[repr(C)]
@@ -24,6 +24,8 @@ pub(crate) struct GoesOn {
 const BROKEN_STATUS: u64 = 72;
 
 const PREADV: u64 = libc::SYS_preadv.cast_unsigned();
+const READ: u64 = libc::SYS_read.cast_unsigned();
+const WORD: u64 = size_of::<u64>() as u64;
 const CLOSE: u64 = libc::SYS_close.cast_unsigned();
 const MMAP: u64 = libc::SYS_mmap.cast_unsigned();
 const ANONYMOUS: u64 = libc::MAP_ANONYMOUS.cast_unsigned() as u64;
@@ -312,10 +314,27 @@ unsafe fn fill(head: *mut Head) {
         let pieces: *mut Piece = at(head, (*head).pieces);
         let batches: *const Batch = at(head, (*head).batches);
         let mut index = 0;
+        // How far the image is there.
+        let mut there: u64 = if (*head).arrival == NO_ARRIVAL { u64::MAX } else { 0 };
         while index < (*head).batches.count as usize {
             let Batch { file, mut place, first, mut count } = *batches.add(index);
+            let is_image = file == IMAGE;
             let file = *descriptors.add(file as usize);
             let mut piece = pieces.add(first as usize);
+            if is_image && there != u64::MAX {
+                let (mut end, mut number) = (place, 0);
+                while number < count as usize {
+                    end += (*piece.add(number)).bytes;
+                    number += 1;
+                }
+                while there < end {
+                    let arrival = *descriptors.add((*head).arrival as usize);
+                    // Whoever has given up copying it says nothing more.
+                    if kernel(READ, [arrival, &raw mut there as u64, WORD, 0, 0, 0]) != WORD.cast_signed() {
+                        give_up();
+                    }
+                }
+            }
             while count > 0 {
                 let read = kernel(PREADV, [file, piece as u64, count, place, 0, 0]);
                 if read <= 0 {

@@ -69,6 +69,9 @@ pub(crate) struct Head {
     pub(crate) numbers: u64,
     /// What the process hears that it becomes: put here by whoever does the work.
     pub(crate) told: u64,
+    /// Which of the descriptors says how far the image is there: as often as that changes, the number of bytes from its beginning. Or
+    /// [`NO_ARRIVAL`], where it is whole.
+    pub(crate) arrival: u64,
     /// [`Span`]s where no page of the process's own may be left: what shows there then is what the mappings show.
     pub(crate) cleared: Table,
     /// Those of them where it had such pages when it was looked at, but for those that are filled from the base. To let go of any others
@@ -101,6 +104,8 @@ pub(super) const FILE_WORDS: usize = 3;
 /// With the byte behind it.
 #[cfg(feature = "native")]
 const PATH_BYTES_MAX: usize = libc::PATH_MAX.cast_unsigned() as usize;
+/// In the place of a descriptor by its number.
+pub(crate) const NO_ARRIVAL: u64 = u64::MAX;
 /// How many descriptors a process takes to do such work at most.
 pub(crate) const DESCRIPTORS_MAX: usize = 2048;
 
@@ -113,12 +118,13 @@ impl Head {
         std::os::unix::fs::FileExt::read_exact_at(file, bytes.as_flattened_mut(), 0)?;
         let mut words = bytes.into_iter().map(u64::from_le_bytes);
         let mut word = || words.next().unwrap_or_default();
-        let [start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told] = std::array::from_fn(|_| word());
+        let [start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told, arrival] =
+            std::array::from_fn(|_| word());
         let [cleared, written, steps, batches, pieces, last_steps, files, descriptors] =
             std::array::from_fn(|_| Table { first: word(), count: word() });
         #[rustfmt::skip]
         let head = Self {
-            start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told,
+            start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told, arrival,
             cleared, written, steps, batches, pieces, last_steps, files, descriptors,
         };
         Ok(head)
@@ -173,9 +179,9 @@ impl Head {
     }
 
     pub(super) fn words(&self) -> [u64; HEAD_BYTES / WORD_BYTES] {
-        let Self { start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told, .. } = *self;
+        let Self { start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told, arrival, .. } = *self;
         let Self { cleared, written, steps, batches, pieces, last_steps, files, descriptors, .. } = *self;
-        let plain = [start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told];
+        let plain = [start, file_bytes, bytes, pages, stack, thread_pointer, numbers, told, arrival];
         let tables = [cleared, written, steps, batches, pieces, last_steps, files, descriptors];
         let mut words = plain.into_iter().chain(tables.into_iter().flat_map(|Table { first, count }| [first, count]));
         std::array::from_fn(|_| words.next().unwrap_or_default())

@@ -25,7 +25,7 @@ fn layout(mappings: Vec<Mapping>, written: &[Range<u64>]) -> Layout {
 /// The words of a table, by its place among those of a head.
 fn table(encoded: &[u8], number: usize, words_each: usize) -> Vec<Vec<u64>> {
     let words: Vec<u64> = encoded.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
-    let [first, count] = [8 + 2 * number, 9 + 2 * number].map(|at| usize::try_from(words[at]).unwrap());
+    let [first, count] = [9 + 2 * number, 10 + 2 * number].map(|at| usize::try_from(words[at]).unwrap());
     let first = first / WORD_BYTES;
     words[first..first + count * words_each].chunks(words_each).map(<[u64]>::to_vec).collect()
 }
@@ -46,7 +46,7 @@ fn the_work_is_what_the_image_has_and_the_session_has_not() {
     let gone = mapping(20..24, Source::Nothing);
     // On the second page, on one that the image has, too, and on some that go.
     let layout = layout(vec![base(), gone, kernels(), stack(8990)], &[2..3, 5..6, 20..22]);
-    let given = |has_its_base| Given { shown: 1, shown_bytes_min: SHOWN_BYTES_MIN, has_its_base };
+    let given = |has_its_base| Given { shown: 1, shown_bytes_min: SHOWN_BYTES_MIN, has_its_base, is_coming: false };
     let encoded = |given| {
         check_place(&image, &layout).unwrap();
         let mut worker = Worker::new(&image, given);
