@@ -163,9 +163,8 @@ impl Checkpoints {
     /// Where there is one of that name, or no room; the draft is cleared away then.
     pub(crate) fn commit(
         &self,
-        draft: Draft,
         mut manifest: Manifest,
-        Drawn { home, base, mut image, memory, _turn }: Drawn,
+        Drawn { draft, home, base, mut image, memory, _turn }: Drawn,
     ) -> Result<Arc<Stored>, StoreError> {
         if let Some(memory) = &memory {
             // Before any of it is written.

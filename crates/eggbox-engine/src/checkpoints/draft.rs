@@ -30,6 +30,7 @@ pub(crate) struct Draft {
 /// What is to be written down of a session, which may have gone on since.
 #[derive(Debug)]
 pub(crate) struct Drawn {
+    pub(crate) draft: Draft,
     /// The nest that it is of, and the base that this has.
     pub(crate) home: Home,
     pub(crate) base: File,

@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use super::Environment;
-use crate::checkpoints::{Base, Draft, Drawn, Home, LocateError, Stored};
+use crate::checkpoints::{Base, Drawn, Home, LocateError, Stored};
 use crate::engine::chain;
 use crate::history::{History, Record};
 use crate::image::{SessionImage, read_only};
@@ -224,7 +224,6 @@ impl Environment {
     pub(crate) async fn draw(
         &self,
         session: &mut Session,
-        draft: &Draft,
         goes_on: bool,
         workers: &Workers,
         wait_max: Duration,
@@ -238,13 +237,20 @@ impl Environment {
         let storing =
             if is_in_memory { Some(images.turn_to_store().await.ok_or(SessionError::ForksBusy)?) } else { None };
         let files = Files::OfSession(session.place());
-        let mut copying = Copying::prepare(&files, &draft.files(), workers).await.map_err(not_carried)?;
-        let place = session.stand_still(wait_max).await?;
+        let begin = async {
+            let begun = Arc::clone(checkpoints);
+            // It waits for the disk.
+            let draft = tokio::task::spawn_blocking(move || begun.draft()).await.map_err(io::Error::other)??;
+            let copying = Copying::prepare(&files, &draft.files(), workers).map_err(not_carried)?;
+            Ok::<_, SessionError>((draft, copying))
+        };
+        let (place, begun) = tokio::join!(session.stand_still(wait_max), begin);
+        let ((draft, mut copying), place) = (begun?, place?);
         // Not before: it may take its time, and others have theirs.
         let _turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
         // Where it has an obstacle it is likely to have it still, and its files would be copied in vain.
         if !session.has_obstacle() {
-            copying.begin();
+            copying.begin(workers).await.map_err(not_carried)?;
         }
         // It has to have everything itself.
         let of = ImageOf { place, base: &base, kept: checkpoints.folder(), shown: &[], nest: &nest };
@@ -258,10 +264,10 @@ impl Environment {
             session.copy(&survey, Target::File(draft.memory()))?;
             None
         };
-        copying.begin();
+        copying.begin(workers).await.map_err(not_carried)?;
         copying.read().await;
         let image = Arc::clone(survey.image());
-        Ok((Drawn { home, base, image, memory, _turn: storing }, copying))
+        Ok((Drawn { draft, home, base, image, memory, _turn: storing }, copying))
     }
 
     /// The base that an image has, where that is not the nest's own.
@@ -346,19 +352,14 @@ impl Environment {
         self.session_like(record, BTreeMap::new(), &nest).await
     }
 
-    /// Makes ready for such a session to be given those files.
-    pub(crate) async fn prepare_files(
+    /// Gives such a session the files that were made ready for it, and makes it ready for its memory.
+    pub(crate) async fn fill(
         &self,
-        session: &Session,
-        files: &Files,
+        session: &mut Session,
+        mut files: Copying,
         workers: &Workers,
-    ) -> Result<Copying, SessionError> {
-        Copying::prepare(files, &Files::OfSession(session.place()), workers).await.map_err(not_carried)
-    }
-
-    /// Gives it those, and makes it ready for its memory.
-    pub(crate) async fn fill(&self, session: &mut Session, mut files: Copying) -> Result<(), SessionError> {
-        files.begin();
+    ) -> Result<(), SessionError> {
+        files.begin(workers).await.map_err(not_carried)?;
         let nest = self.living_nest().await?;
         let written = async { files.written().await.map_err(not_carried) };
         tokio::try_join!(written, session.look(&nest)).map(drop)
@@ -423,8 +424,9 @@ impl Environment {
         let record = Record { asked: like.asked.and(&asked), ..like.clone() };
         let mut blank = self.blank_session(&record).await?;
         let filled = async {
-            let files = self.prepare_files(&blank, &original.files, workers).await?;
-            self.fill(&mut blank, files).await
+            let files = Files::OfSession(blank.place());
+            let files = Copying::prepare(&original.files, &files, workers).map_err(not_carried)?;
+            self.fill(&mut blank, files, workers).await
         };
         match filled.await {
             Ok(()) => self.go_on(blank, original, wait_max).await,

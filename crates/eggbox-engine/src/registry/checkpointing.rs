@@ -7,7 +7,7 @@ use super::errand::{Errand, Reply};
 use super::{Registry, Shared};
 use crate::checkpoint_id::CheckpointId;
 use crate::checkpoint_view::CheckpointView;
-use crate::checkpoints::{CheckpointKind, Draft, Drawn, Manifest, StoreError, Stored};
+use crate::checkpoints::{CheckpointKind, Drawn, Manifest, StoreError, Stored};
 use crate::engine::{CheckpointError, ExecuteError, chain};
 use crate::environment::{Environment, Original, not_carried};
 use crate::history::{History, Record};
@@ -25,7 +25,6 @@ const CHECKPOINT_MAX: Duration = Duration::from_secs(30);
 
 /// What is to become a checkpoint.
 pub(super) struct Sketch {
-    draft: Draft,
     drawn: Drawn,
     /// Its files, which may still be being written.
     files: Copying,
@@ -125,30 +124,29 @@ impl Registry {
     ) -> Result<Sketch, CheckpointError> {
         let refused = |error: SessionError| CheckpointError::from(self.refusal(&error));
         let environment = self.environment_of(&session.id, &session.history).map_err(refused)?;
-        let draft = self.checkpoints().draft().map_err(StoreError::from)?;
         // Nobody waits for the disk but whoever has asked for it.
         let goes_on = kind == CheckpointKind::Asked;
-        let drawn = environment.draw(session, &draft, goes_on, &self.workers, CHECKPOINT_MAX).await;
+        let drawn = environment.draw(session, goes_on, &self.workers, CHECKPOINT_MAX).await;
         let (drawn, files) = drawn.map_err(refused)?;
         let history = Arc::clone(&session.history);
         let nests = [drawn.home.nest.clone(), drawn.home.base.clone()];
         let mut manifest = Manifest::new(id, kind, history.record(), nests);
         manifest.variables = history.variables();
         (manifest.executions, manifest.last_number) = (history.last_number(), last_number);
-        Ok(Sketch { draft, drawn, files, manifest, history })
+        Ok(Sketch { drawn, files, manifest, history })
     }
 
     /// Writes that to the disk.
     pub(super) async fn store(&self, sketch: Sketch) -> Result<Arc<Stored>, CheckpointError> {
-        let Sketch { draft, drawn, files, mut manifest, history } = sketch;
+        let Sketch { drawn, files, mut manifest, history } = sketch;
         let refused = |error| CheckpointError::from(self.refusal(&not_carried(error)));
         manifest.bytes += files.written().await.map_err(refused)?;
         let checkpoints = Arc::clone(self.checkpoints());
         let stored = tokio::task::spawn_blocking(move || {
             if manifest.kind == CheckpointKind::Asleep {
-                manifest.bytes += history.write_to(&draft.history_folder()?)?;
+                manifest.bytes += history.write_to(&drawn.draft.history_folder()?)?;
             }
-            checkpoints.commit(draft, manifest, drawn)
+            checkpoints.commit(manifest, drawn)
         });
         Ok(stored.await.map_err(|error| StoreError::Io(error.into()))??)
     }
@@ -294,6 +292,8 @@ impl Registry {
             Ok(before) => {
                 // Nobody has to wait until that is gone.
                 reply.send(Ok(()));
+                // Whoever hears it comes first.
+                tokio::task::yield_now().await;
                 before.over().await;
             }
             Err(error) => reply.send(Err(self.refusal(&error).into())),

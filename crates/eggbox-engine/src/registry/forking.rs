@@ -11,13 +11,13 @@ use super::errand::Errand;
 use super::{Beginning, InFlight, Registry};
 use crate::checkpoint_id::CheckpointId;
 use crate::engine::{CreateError, ExecuteError, ForkError, chain};
-use crate::environment::undo;
+use crate::environment::{not_carried, undo};
 use crate::outcome::Death;
 use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 use crate::view::SessionView;
-use crate::workspace::Files;
+use crate::workspace::{Copying, Files};
 
 /// The wish that a session be forked, for its task.
 #[derive(Debug)]
@@ -103,14 +103,14 @@ impl Registry {
             // Its first child comes to be while it comes to a rest, and has its files while its memory is looked at.
             let begin = async {
                 let blank = first.insert(environment.blank_session(&record).await?);
-                let files = environment.prepare_files(blank, &files, workers).await?;
-                Ok::<_, SessionError>((blank, files))
+                let copying = Copying::prepare(&files, &Files::OfSession(blank.place()), workers);
+                Ok::<_, SessionError>((blank, copying.map_err(not_carried)?))
             };
             let (place, begun) = tokio::join!(session.stand_still(left()), begin);
             let ((blank, mut files), place) = (begun?, place?);
-            files.begin();
+            files.begin(workers).await.map_err(not_carried)?;
             let original = environment.original(session, place, left()).await;
-            environment.fill(blank, files).await?;
+            environment.fill(blank, files, workers).await?;
             Ok((original?, environment))
         };
         let mut captured: Result<_, SessionError> = captured.await;

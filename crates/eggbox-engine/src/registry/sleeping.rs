@@ -199,6 +199,8 @@ impl Registry {
             reply.send(if is_asleep { Ok(()) } else { Err(kept().into()) });
         }
         if is_asleep {
+            // Whoever hears it comes first.
+            tokio::task::yield_now().await;
             // It has said all that it had to say; whatever it would do now is not in what was written down.
             session.end(Death::Unobserved).await;
             session.forget().await;

@@ -129,13 +129,12 @@ pub(crate) struct Copying {
     begin: Option<oneshot::Sender<()>>,
     read: oneshot::Receiver<()>,
     written: oneshot::Receiver<Result<u64, WorkspaceError>>,
-    _walk: OwnedSemaphorePermit,
+    walk: Option<OwnedSemaphorePermit>,
 }
 
 impl Copying {
     /// Makes ready for it. What is there where they are copied to, is gone, where that is a session.
-    pub(crate) async fn prepare(from: &Files, to: &Files, workers: &Workers) -> Result<Self, WorkspaceError> {
-        let walk = workers.walk().await?;
+    pub(crate) fn prepare(from: &Files, to: &Files, workers: &Workers) -> Result<Self, WorkspaceError> {
         let bytes_max = workers.workspace_bytes_max.max(workers.scratch_bytes_max);
         let (mut sender, parts) = Parts::new();
         let (begin, begun) = oneshot::channel();
@@ -151,11 +150,16 @@ impl Copying {
         start_with_all(to.clone(), move |trees| {
             let _ = reply.send(trees.and_then(|trees| write_all(trees, parts)));
         })?;
-        Ok(Self { begin: Some(begin), read, written, _walk: walk })
+        Ok(Self { begin: Some(begin), read, written, walk: None })
     }
 
-    pub(crate) fn begin(&mut self) {
-        let _ = self.begin.take().map(|begin| begin.send(()));
+    /// Has it begin, when it is its turn.
+    pub(crate) async fn begin(&mut self, workers: &Workers) -> Result<(), WorkspaceError> {
+        if let Some(begin) = self.begin.take() {
+            self.walk = Some(workers.walk().await?);
+            let _ = begin.send(());
+        }
+        Ok(())
     }
 
     /// Returns when all of it is read, or nothing more is: whatever it is of may change then.

@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread;
 
 use rustix::process::Pid;
 
@@ -174,11 +176,17 @@ impl Survey {
     ///
     /// # Errors
     /// Where its memory cannot be read, or there is no room.
-    pub fn copy(&self, target: Target<'_>, mut has_come: impl FnMut(u64)) -> io::Result<()> {
-        let mut output = match target {
-            Target::File(file) => Output::File { file, portion: Vec::new() },
-            Target::Memory(memory) => Output::Memory(memory.room(self.bytes)?),
-        };
+    pub fn copy(&self, target: Target<'_>, has_come: impl FnMut(u64)) -> io::Result<()> {
+        match target {
+            Target::File(file) => {
+                write_beside(file, |output| self.copy_to(output, has_come))?;
+                self.image.write_tables(file, self.bytes)
+            }
+            Target::Memory(memory) => self.copy_to(&mut Output::Memory(memory.room(self.bytes)?), has_come),
+        }
+    }
+
+    fn copy_to(&self, output: &mut Output<'_>, mut has_come: impl FnMut(u64)) -> io::Result<()> {
         let mut small = &self.small[..];
         while let Some(first) = small.first() {
             let mut bytes = 0;
@@ -198,9 +206,6 @@ impl Survey {
                 output
                     .put(place, range.end - range.start, |portion| self.memory.read_exact_at(portion, range.start))?;
             }
-        }
-        if let Output::File { file, .. } = output {
-            self.image.write_tables(file, self.bytes)?;
         }
         has_come(self.bytes);
         Ok(())
@@ -225,8 +230,37 @@ impl Survey {
 
 /// Where it is copied to.
 enum Output<'a> {
-    File { file: &'a File, portion: Vec<u8> },
+    /// Another thread, which writes it where it says.
+    Writer {
+        full: SyncSender<(u64, Vec<u8>)>,
+        empty: Receiver<Vec<u8>>,
+    },
     Memory(&'a mut [u8]),
+}
+
+/// Portions that wait to be written.
+const PORTIONS_MAX: usize = 2;
+
+/// Calls `copy` with what has a file written by another thread, while that goes on.
+fn write_beside(file: &File, copy: impl FnOnce(&mut Output<'_>) -> io::Result<()>) -> io::Result<()> {
+    let (full, portions) = sync_channel::<(u64, Vec<u8>)>(PORTIONS_MAX);
+    let (used, empty) = channel();
+    thread::scope(|scope| {
+        let writer = scope.spawn(move || {
+            portions.into_iter().try_for_each(|(at, portion)| {
+                file.write_all_at(&portion, at)?;
+                // None is wanted any more behind the last of them.
+                let _ = used.send(portion);
+                Ok(())
+            })
+        });
+        let mut output = Output::Writer { full, empty };
+        let copied = copy(&mut output);
+        drop(output);
+        let written = writer.join().unwrap_or_else(|_| Err(io::Error::other("a thread that wrote has panicked")));
+        // Where it could not write, that is why no more was copied.
+        written.and(copied)
+    })
 }
 
 impl Output<'_> {
@@ -234,10 +268,11 @@ impl Output<'_> {
     fn put(&mut self, at: u64, bytes: u64, fill: impl FnOnce(&mut [u8]) -> io::Result<()>) -> io::Result<()> {
         let size = |bytes| usize::try_from(bytes).map_err(io::Error::other);
         match self {
-            Output::File { file, portion } => {
+            Output::Writer { full, empty } => {
+                let mut portion = empty.try_recv().unwrap_or_default();
                 portion.resize(size(bytes)?, 0);
-                fill(portion)?;
-                file.write_all_at(portion, at)
+                fill(&mut portion)?;
+                full.send((at, portion)).map_err(|_| io::ErrorKind::BrokenPipe.into())
             }
             Output::Memory(memory) => {
                 fill(memory.get_mut(size(at)?..size(at + bytes)?).ok_or(io::ErrorKind::UnexpectedEof)?)
