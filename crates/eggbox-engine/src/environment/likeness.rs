@@ -20,7 +20,7 @@ use crate::history::{History, Record};
 use crate::image::{SessionImage, read_only};
 use crate::nest::Nest;
 use crate::outcome::Death;
-use crate::session::{ImageOf, Session, SessionError, not_copied};
+use crate::session::{ImageOf, Session, SessionError, not_copied, on_this_thread};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 use crate::wanted::WantedSession;
@@ -252,17 +252,27 @@ impl Environment {
         if !session.has_obstacle() {
             copying.begin(workers).await.map_err(not_carried)?;
         }
-        // It has to have everything itself.
-        let of = ImageOf { place, base: &base, kept: checkpoints.folder(), shown: &[], nest: &nest };
-        let survey = session.survey(of)?;
-        let memory = if is_in_memory && has_room_in_memory(session, &survey) {
-            let mut memory = images.memory()?;
-            session.copy(&survey, Target::Memory(&mut memory))?;
-            Some(images.lend(memory)?)
-        } else {
-            check_room(&survey, checkpoints.room())?;
-            session.copy(&survey, Target::File(draft.memory()))?;
-            None
+        let take = || {
+            // It has to have everything itself.
+            let of = ImageOf { place, base: &base, kept: checkpoints.folder(), shown: &[], nest: &nest };
+            let survey = session.survey(of)?;
+            if is_in_memory && has_room_in_memory(session, &survey) {
+                let mut memory = images.memory()?;
+                session.copy(&survey, Target::Memory(&mut memory))?;
+                Ok((survey, Some(images.lend(memory)?)))
+            } else {
+                check_room(&survey, checkpoints.room())?;
+                session.copy(&survey, Target::File(draft.memory()))?;
+                Ok((survey, None))
+            }
+        };
+        let (survey, memory) = match take() {
+            Ok(taken) => taken,
+            Err(error) => {
+                // Nothing more may come into the draft when it is cleared away.
+                copying.give_up().await;
+                return Err(error);
+            }
         };
         copying.begin(workers).await.map_err(not_carried)?;
         copying.read().await;
@@ -282,37 +292,36 @@ impl Environment {
     }
 
     /// What a session of that layout has to do to become it.
-    async fn work(
+    fn work(
         &self,
         original: &Original,
         nest: &Nest,
-        layout: Arc<Layout>,
+        layout: &Layout,
         has_its_base: bool,
     ) -> Result<OwnedFd, SessionError> {
         let Original { image, coming, tables, shown, .. } = original;
-        let (file, tables) = (image.file().try_clone()?, tables.clone());
+        let (file, tables) = (image.file(), tables.clone());
         let (shown, shown_bytes_min, is_coming) = (shown.len(), image.shown_bytes_min(), coming.is_some());
         let given = Given { shown, shown_bytes_min, has_its_base, is_coming };
         let is_from_elsewhere = original.nest != nest.note.name;
         let home = if is_from_elsewhere { Some(nest.home(&self.common.config.build)?) } else { None };
-        let (checkpoints, base) = (Arc::clone(&self.common.checkpoints), original.base.clone());
+        let (checkpoints, base) = (&self.common.checkpoints, &original.base);
         // It may have to read files, and what it works out may be large.
-        let worked_out = tokio::task::spawn_blocking(move || {
+        let worked_out = on_this_thread(|| {
             let tables = match tables {
                 Some(tables) => tables,
-                None => Arc::new(Image::read(&file).map_err(|error| chain(&error))?),
+                None => Arc::new(Image::read(file).map_err(|error| chain(&error))?),
             };
             let tables = match home {
                 Some(home) => {
-                    let located = checkpoints.bases().locate(&base, (*tables).clone(), &home);
+                    let located = checkpoints.bases().locate(base, (*tables).clone(), &home);
                     Arc::new(located.map_err(|error| error.to_string())?)
                 }
                 None => tables,
             };
-            work(&tables, &layout, given).map_err(|error| error.to_string())
+            work(&tables, layout, given).map_err(|error| error.to_string())
         });
-        let work = worked_out.await.map_err(io::Error::other)?;
-        work.map(OwnedFd::from).map_err(|why| SessionError::NotLoaded { why })
+        worked_out.map(OwnedFd::from).map_err(|why| SessionError::NotLoaded { why })
     }
 
     /// Has a session that has run no code become what was taken there.
@@ -331,7 +340,7 @@ impl Environment {
         let mut is_again = false;
         loop {
             let layout = session.layout(nest, is_again).await?;
-            let work = self.work(original, nest, layout, foreign.is_none()).await?;
+            let work = self.work(original, nest, &layout, foreign.is_none())?;
             let arrival = original.coming.as_ref().map(|coming| coming.arrival.as_fd());
             let became = session.become_image(work.as_fd(), &original.image, base, arrival, &original.shown, wait_max);
             match became.await {

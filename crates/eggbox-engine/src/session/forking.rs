@@ -298,7 +298,7 @@ impl Session {
 
 /// Does what takes the kernel some milliseconds. Others are served by another thread meanwhile; to have that do this, it would have to be
 /// woken first.
-fn on_this_thread<T>(act: impl FnOnce() -> T) -> T {
+pub(crate) fn on_this_thread<T>(act: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(act)
 }
 

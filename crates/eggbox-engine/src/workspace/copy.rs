@@ -167,6 +167,12 @@ impl Copying {
         let _ = (&mut self.read).await;
     }
 
+    /// Returns when nothing more is written. What has begun comes to its end.
+    pub(crate) async fn give_up(mut self) {
+        self.begin = None;
+        let _ = self.written.await;
+    }
+
     /// Returns when all of it is written, and how many bytes that are.
     pub(crate) async fn written(self) -> Result<u64, WorkspaceError> {
         self.written.await.unwrap_or_else(|_| Err(broken()))
