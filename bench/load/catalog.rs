@@ -71,6 +71,8 @@ pub(crate) static FORKED: Row = row("forked", "fork of a session, to its first r
 pub(crate) static CHECKPOINT: Row = row("checkpoint", "checkpoint of a session", Milliseconds, Some(&NEW));
 pub(crate) static CHECKPOINT_PAUSE: Row =
     row("checkpoint_pause", "print(x) in a session while a checkpoint is taken", Milliseconds, Some(&WARM));
+pub(crate) static CHECKPOINT_STILL: Row =
+    row("checkpoint_still", "how long its session stands still for it", Milliseconds, Some(&WARM));
 pub(crate) static CHECKPOINT_SIZE: Row = row("checkpoint_size", "what a checkpoint takes", Mebibytes, None);
 pub(crate) static RESTORE: Row = row("restore", "going back to a checkpoint", Milliseconds, Some(&NEW));
 pub(crate) static REWIND: Row = row("rewind", "execution that is undone, to its answer", Milliseconds, Some(&NEW));
@@ -140,6 +142,7 @@ pub(crate) static ROWS: &[&Row] = &[
     &PLOT_COLD,
     &FORKED,
     &CHECKPOINT,
+    &CHECKPOINT_STILL,
     &CHECKPOINT_PAUSE,
     &CHECKPOINT_SIZE,
     &RESTORE,

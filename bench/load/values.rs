@@ -10,8 +10,8 @@ use hyper::{Method, StatusCode};
 use serde_json::json;
 
 use crate::catalog::{
-    CHECKPOINT, CHECKPOINT_PAUSE, CHECKPOINT_SIZE, CROWD_WAKE, FORKED, LARGE_FORK, LARGE_PAUSE, RESTORE, REWIND, SLEEP,
-    SLEEPER_CREATE, SLEEPER_MEMORY, WAKE,
+    CHECKPOINT, CHECKPOINT_PAUSE, CHECKPOINT_SIZE, CHECKPOINT_STILL, CROWD_WAKE, FORKED, LARGE_FORK, LARGE_PAUSE,
+    RESTORE, REWIND, SLEEP, SLEEPER_CREATE, SLEEPER_MEMORY, WAKE,
 };
 use crate::code;
 use crate::eggbox::{Eggbox, Settings};
@@ -51,8 +51,10 @@ pub(crate) async fn measure(stand: &mut Stand, counts: Counts, results: &mut Res
         stand.rest().await;
         no_op(&mut stand.data).await?;
         let name = format!("bench-{round}");
+        let before = pauses(&mut stand.data).await?;
         let (took, bytes) = checkpoint(&mut stand.data, &name).await?;
         results.took(&CHECKPOINT, Some(took))?;
+        results.took(&CHECKPOINT_STILL, Some(pauses(&mut stand.data).await?.saturating_sub(before)))?;
         results.value(&CHECKPOINT_SIZE, bytes / f64::from(1 << 20), 1, 1)?;
 
         stand.rest().await;
@@ -97,6 +99,14 @@ async fn checkpoint(server: &mut Eggbox, name: &str) -> Result<(Duration, f64)> 
     let path = format!("/v1/sessions/{PARENT}/checkpoints");
     let (took, said) = server.ask(&path, json!({ "name": name }), StatusCode::CREATED).await?;
     Ok((took, said["bytes"].as_f64().context("a checkpoint says how large it is")?))
+}
+
+/// How long sessions stood still so far, all together, as the server says.
+async fn pauses(server: &mut Eggbox) -> Result<Duration> {
+    let page = server.client.http.get("/metrics").await?.body;
+    let page = std::str::from_utf8(&page)?;
+    let sum = page.lines().find_map(|line| line.strip_prefix("eggbox_session_pause_seconds_sum "));
+    Ok(Duration::from_secs_f64(sum.context("the server counts how long sessions stand still")?.parse()?))
 }
 
 /// How long a `print(x)` in that session takes that is sent right behind something else, from when that was sent.

@@ -59,6 +59,7 @@ pub struct Counts {
     sessions_slept: AtomicU64,
     sessions_woken: AtomicU64,
     sessions_rewound: AtomicU64,
+    pauses: Histogram,
     sessions_ended: Tally,
     nest_restarts: AtomicU64,
 }
@@ -123,6 +124,7 @@ impl Default for Counts {
             sessions_slept: AtomicU64::new(0),
             sessions_woken: AtomicU64::new(0),
             sessions_rewound: AtomicU64::new(0),
+            pauses: Histogram::default(),
             sessions_ended: Tally::new(&DEATHS),
             nest_restarts: AtomicU64::new(0),
         }
@@ -165,6 +167,11 @@ impl Counts {
         self.sessions_rewound.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A session that goes on has stood still for an image of it.
+    pub(crate) fn stood_still(&self, pause: Duration) {
+        self.pauses.observe(pause);
+    }
+
     pub(crate) fn session_ended(&self, death: &Death) {
         self.sessions_ended.count(death.kind());
     }
@@ -188,6 +195,12 @@ impl Counts {
     #[must_use]
     pub fn execution_walls(&self) -> Distribution {
         self.walls.read()
+    }
+
+    /// How long sessions that went on stood still for forks and checkpoints.
+    #[must_use]
+    pub fn pauses(&self) -> Distribution {
+        self.pauses.read()
     }
 
     /// Executions that run now.

@@ -48,7 +48,7 @@ use crate::watchdog::Watchdog;
 use crate::wish::{WISHES_MAX, Wish};
 use crate::workspace::{Place, Tree};
 
-pub(crate) use self::forking::{ImageOf, not_copied, on_this_thread};
+pub(crate) use self::forking::{ImageOf, StandsStill, not_copied, on_this_thread};
 
 /// How long a session may take from its fork to its being ready.
 const READY_MAX: Duration = Duration::from_secs(10);

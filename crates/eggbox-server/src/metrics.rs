@@ -126,7 +126,17 @@ impl Scrape {
         let walls = [([], counts.execution_walls())];
         page.histograms("eggbox_execution_duration_seconds", "How long executions took", walls)?;
         let waits = [([], counts.execution_waits())];
-        page.histograms("eggbox_execution_wait_seconds", "From request to turn, with the start of a new session", waits)
+        page.histograms(
+            "eggbox_execution_wait_seconds",
+            "From request to turn, with the start of a new session",
+            waits,
+        )?;
+        let pauses = [([], counts.pauses())];
+        page.histograms(
+            "eggbox_session_pause_seconds",
+            "How long sessions stood still for forks and checkpoints",
+            pauses,
+        )
     }
 
     fn http(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -20,7 +20,7 @@ use crate::history::{History, Record};
 use crate::image::{SessionImage, read_only};
 use crate::nest::Nest;
 use crate::outcome::Death;
-use crate::session::{ImageOf, Session, SessionError, not_copied, on_this_thread};
+use crate::session::{ImageOf, Session, SessionError, StandsStill, not_copied, on_this_thread};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 use crate::wanted::WantedSession;
@@ -244,8 +244,8 @@ impl Environment {
             let copying = Copying::prepare(&files, &draft.files(), workers).map_err(not_carried)?;
             Ok::<_, SessionError>((draft, copying))
         };
-        let (place, begun) = tokio::join!(session.stand_still(wait_max), begin);
-        let ((draft, mut copying), place) = (begun?, place?);
+        let (still, begun) = tokio::join!(session.stand_still(wait_max), begin);
+        let ((draft, mut copying), StandsStill { place, since }) = (begun?, still?);
         // Not before: it may take its time, and others have theirs.
         let _turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
         // Where it has an obstacle it is likely to have it still, and its files would be copied in vain.
@@ -276,6 +276,9 @@ impl Environment {
         };
         copying.begin(workers).await.map_err(not_carried)?;
         copying.read().await;
+        if goes_on {
+            self.common.counts.stood_still(since.elapsed());
+        }
         let image = Arc::clone(survey.image());
         Ok((Drawn { draft, home, base, image, memory, _turn: storing }, copying))
     }

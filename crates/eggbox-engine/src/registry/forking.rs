@@ -13,7 +13,7 @@ use crate::checkpoint_id::CheckpointId;
 use crate::engine::{CreateError, ExecuteError, ForkError, chain};
 use crate::environment::{not_carried, undo};
 use crate::outcome::Death;
-use crate::session::{Session, SessionError};
+use crate::session::{Session, SessionError, StandsStill};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 use crate::view::SessionView;
@@ -106,18 +106,18 @@ impl Registry {
                 let copying = Copying::prepare(&files, &Files::OfSession(blank.place()), workers);
                 Ok::<_, SessionError>((blank, copying.map_err(not_carried)?))
             };
-            let (place, begun) = tokio::join!(session.stand_still(left()), begin);
-            let ((blank, mut files), place) = (begun?, place?);
+            let (still, begun) = tokio::join!(session.stand_still(left()), begin);
+            let ((blank, mut files), StandsStill { place, since }) = (begun?, still?);
             files.begin(workers).await.map_err(not_carried)?;
             let original = environment.original(session, place, left()).await;
             environment.fill(blank, files, workers).await?;
-            Ok((original?, environment))
+            Ok((original?, environment, since))
         };
         let mut captured: Result<_, SessionError> = captured.await;
         for (name, forked) in children {
             let blank = first.take();
             let child = match &mut captured {
-                Ok((original, environment)) => {
+                Ok((original, environment, _)) => {
                     let made = match blank {
                         Some(blank) => environment.go_on_as(blank, original, session, left()).await,
                         None => environment.session_from(original, None, AskedLimits::default(), workers, left()).await,
@@ -140,6 +140,9 @@ impl Registry {
                 unwanted.end(Death::Deleted).await;
                 unwanted.forget().await;
             }
+        }
+        if let Ok((.., since)) = captured {
+            self.counts().stood_still(since.elapsed());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eggbox_sandbox::checkpoint::{
     Bounds, CaptureError, LargeRun, Layout, Place as ImagePlace, Survey, Target, UsualPages, survey,
@@ -36,6 +36,13 @@ const STAND_STILL_MAX: Duration = Duration::from_secs(3);
 /// How long nobody has used a session that takes a checkpoint when it is idle.
 const ON_IDLE: Duration = Duration::from_millis(500);
 
+/// Where a session stands still, and since when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StandsStill {
+    pub(crate) place: ImagePlace,
+    pub(crate) since: Instant,
+}
+
 /// What an image is of, and what there is beside it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ImageOf<'a> {
@@ -56,14 +63,16 @@ impl Session {
     ///
     /// # Errors
     /// Where it has what no image can carry, which it goes on with; or where it does not say so.
-    pub(crate) async fn stand_still(&mut self, wait_max: Duration) -> Result<ImagePlace, SessionError> {
+    pub(crate) async fn stand_still(&mut self, wait_max: Duration) -> Result<StandsStill, SessionError> {
         let asked = Moment::now().nanos();
         let refused = |why: &str| Err(SessionError::NotCarried { why: why.to_owned() });
         if !self.process.ask(&numbered_request(KIND_STAND_STILL, asked)?) {
             return refused("it has ended, or does not listen");
         }
         match self.next_frame(wait_max.min(STAND_STILL_MAX)).await {
-            Ok(FromSession::StandsStill { asked: of, place }) if of == asked => Ok(place),
+            Ok(FromSession::StandsStill { asked: of, place }) if of == asked => {
+                Ok(StandsStill { place, since: Instant::now() })
+            }
             Ok(FromSession::Cannot { asked: of, why }) if of == asked => refused(&why),
             Err(SessionError::Slow) => {
                 self.given_up = Some(asked);

@@ -521,6 +521,16 @@ mod tests {
             fs::write(at("shut/inner/secret"), "secret").unwrap();
             fs::write(at("plain"), vec![7; 3 * BUFFER_BYTES + 5]).unwrap();
             fs::hard_link(at("plain"), at("shut/other name")).unwrap();
+            // More than come together.
+            fs::create_dir(at("many")).unwrap();
+            for number in 0..=WORDS_MAX {
+                fs::write(at(&format!("many/{number}")), number.to_string()).unwrap();
+            }
+            for size in [0, SMALL_BYTES_MAX, SMALL_BYTES_MAX + 1] {
+                for number in 0..=FILES_MAX {
+                    fs::write(at(&format!("{number} of {size}")), vec![3; usize::try_from(size).unwrap()]).unwrap();
+                }
+            }
             symlink("/etc/passwd", at("absolute")).unwrap();
             symlink("nowhere", at("dangling")).unwrap();
             mknodat(CWD, at("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
@@ -552,6 +562,13 @@ mod tests {
             assert_eq!(same("plain"), same("shut/other name"));
             assert_eq!(fs::read_link(at("absolute")).unwrap(), Path::new("/etc/passwd"));
             assert_eq!(fs::read_link(at("dangling")).unwrap(), Path::new("nowhere"));
+            for number in 0..=WORDS_MAX {
+                assert_eq!(fs::read_to_string(at(&format!("many/{number}"))).unwrap(), number.to_string());
+            }
+            for size in [0, SMALL_BYTES_MAX, SMALL_BYTES_MAX + 1] {
+                let content = vec![3; usize::try_from(size).unwrap()];
+                assert!((0..=FILES_MAX).all(|number| fs::read(at(&format!("{number} of {size}"))).unwrap() == content));
+            }
             assert!(!at("fifo").exists());
             let sparse = fs::metadata(at("sparse")).unwrap();
             assert!(sparse.len() == (1 << 30) + 10 && sparse.blocks() * 512 < 1 << 20, "{sparse:?}");

@@ -255,6 +255,19 @@ fn sessions_of_execute_are_rewound_where_the_operator_wants_it() {
 }
 
 #[test]
+fn how_long_sessions_stand_still_is_counted() {
+    let server = Server::with("");
+    begin(&server, "a", "x = 1");
+    assert_eq!(post(&server, "/v1/sessions/a/checkpoints", &json!({})).status, 201);
+    fork_to(&server, "a", "b");
+    let paused = post(&server, "/v1/sessions/b/checkpoints", &json!({}));
+    assert_eq!(paused.status, 201, "{paused:?}");
+    let seen = scrape(&server);
+    let [count, sum] = ["count", "sum"].map(|what| seen.get(&format!("eggbox_session_pause_seconds_{what}"), &[]));
+    assert!(count == 3.0 && sum > 0.0 && sum < 10.0, "{count} {sum}");
+}
+
+#[test]
 fn a_session_takes_a_checkpoint_when_it_is_idle() {
     let server = Setup::bare().start();
     assert_eq!(server.create(r#"{"id": "a", "checkpoints": "on_idle"}"#).status, 201);

@@ -90,3 +90,23 @@ fn what_is_common_is_in_both() {
     assert_eq!(found(30, 40), [30..35, 38..40]);
     assert_eq!(found(60, 70), []);
 }
+
+#[test]
+fn what_is_usual_is_missing_where_it_is_of_the_base_and_not_written_to() {
+    let (base, nothing) = (|| mapping(1..9, Source::Base { offset: 0 }), || mapping(20..24, Source::Nothing));
+    let protection = Protection { may_write: false, ..base().protection };
+    let closed = || Mapping { protection, ..mapping(10..12, Source::Base { offset: 8 * PAGE }) };
+    let mappings = || vec![base(), closed(), nothing()];
+    let run = |pages: Range<u64>, content| Run { range: pages.start * PAGE..pages.end * PAGE, content };
+    let at = Content::At(PAGE);
+    let runs = vec![run(2..4, at), run(5..7, Content::Zero), run(8..9, at), run(10..11, at), run(20..22, at)];
+    let place = Place { stack: 1, program_break: 2, thread_pointer: 3, descriptors: 4 };
+    let usual = UsualPages::of(&Image { place, mappings: mappings(), runs });
+    // It has written to the third page already, and may not write to the tenth.
+    let missing = layout(mappings(), &[3..4, 6..7]).missing(&usual);
+    assert_eq!(missing, [2 * PAGE..3 * PAGE, 8 * PAGE..9 * PAGE]);
+    // As large a part of the base as this is nobody given in vain.
+    let large = vec![run(1..1 + USUAL_BYTES_MAX / PAGE + 1, at)];
+    let mappings = vec![mapping(1..1 + USUAL_BYTES_MAX / PAGE + 1, Source::Base { offset: 0 })];
+    assert!(UsualPages::of(&Image { place, mappings, runs: large }).0.is_empty());
+}
