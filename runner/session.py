@@ -434,13 +434,12 @@ class Beginning:
                 wake()
         if not told:
             return
-        # Whoever waits for that goes on meanwhile: what it asks of this one next is heard only after the rest.
-        self.native.warm(told)
         try:
             self.begin_again()
         except BaseException:
             # Never with what others have as well.
             os._exit(1)
+        self.native.warm(told)
 
     def begin_again(self):
         """Makes what was one session, and is two now, differ in what must never be the same twice."""

@@ -10,6 +10,7 @@ mod owner;
 mod owners;
 mod session_limits;
 mod view;
+mod obstacle;
 mod outcome;
 mod request;
 mod wanted;

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eggbox_sandbox::cgroup::{Group, Share};
 use eggbox_sandbox::checkpoint::{Image, Layout, MappedFile, Names, UsualPages, mapped_by};
@@ -137,11 +137,21 @@ struct Shared {
 /// Files that sessions have mapped.
 #[derive(Debug, Default)]
 struct KnownFiles {
-    /// What the nest itself has mapped, once somebody has looked.
-    own: Option<Arc<Names>>,
+    /// What the nest itself has mapped, once somebody has looked, and when that was.
+    own: Option<OwnFiles>,
     /// What else is there for all of them.
     others: HashSet<MappedFile>,
 }
+
+#[derive(Debug)]
+struct OwnFiles {
+    read: Instant,
+    files: HashSet<MappedFile>,
+    names: Arc<Names>,
+}
+
+/// How long what files are called is taken for what they are called still.
+const NAMES_FRESH: Duration = Duration::from_secs(10);
 
 /// How many files a session may have mapped that its nest has not: it has to open all of them to become an image that has them.
 const FILES_MAX: usize = 100;
@@ -336,8 +346,9 @@ impl Nest {
     /// That all of these files are there for every session, and not one's own; or which is not. Blocks for as long as the disk takes.
     pub(crate) fn check_files(&self, image: &Image) -> Result<(), String> {
         let failed = |error: io::Error| format!("what it has mapped cannot be looked at: {error}");
-        let others = image.files_beside(&*self.names().map_err(failed)?);
-        let mut known = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut others = image.files_beside(&*self.names().map_err(failed)?);
+        let mut known = self.known_files();
+        others.retain(|file| known.own.as_ref().is_none_or(|own| !own.files.contains(file)));
         if others.len() > FILES_MAX {
             return Err(format!(
                 "{} files are mapped beside those of its interpreter, more than {FILES_MAX}",
@@ -363,12 +374,38 @@ impl Nest {
 
     /// What files are called that it has mapped itself, and its sessions have from it.
     pub(crate) fn names(&self) -> io::Result<Arc<Names>> {
-        let mut known = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(names) = &known.own {
-            return Ok(Arc::clone(names));
+        if let Some(own) = &self.known_files().own {
+            return Ok(Arc::clone(&own.names));
         }
+        self.read_names()
+    }
+
+    /// The same where that was looked at a moment ago, or none; for what is kept, of which a file may be gone that was replaced since. They
+    /// are looked at again then.
+    pub(crate) fn fresh_names(self: &Arc<Self>) -> Arc<Names> {
+        if let Some(own) = self.known_files().own.as_ref().filter(|own| own.read.elapsed() < NAMES_FRESH) {
+            return Arc::clone(&own.names);
+        }
+        let nest = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = nest.read_names() {
+                tracing::debug!(%error, "what a nest has mapped cannot be looked at");
+            }
+        });
+        Arc::default()
+    }
+
+    fn read_names(&self) -> io::Result<Arc<Names>> {
         let pid = pid_of(self.shared.pidfd.as_fd()).ok_or_else(|| io::Error::other("its nest is gone"))?;
-        Ok(Arc::clone(known.own.insert(Arc::new(Names::of(mapped_by(pid)?)))))
+        let files = mapped_by(pid)?;
+        let names = Arc::new(Names::of(pid, &files));
+        let own = OwnFiles { read: Instant::now(), files: files.into_iter().collect(), names: Arc::clone(&names) };
+        self.known_files().own = Some(own);
+        Ok(names)
+    }
+
+    fn known_files(&self) -> MutexGuard<'_, KnownFiles> {
+        self.shared.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where its sessions usually have pages of their own, as far as that is known.

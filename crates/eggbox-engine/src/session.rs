@@ -6,8 +6,8 @@ mod forking;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use eggbox_sandbox::cgroup::Share;
@@ -38,6 +38,7 @@ use crate::late::Late;
 use crate::load::Load;
 use crate::meter::Meter;
 use crate::nest::{Nest, NestError, Purpose, SpawnError};
+use crate::obstacle::Obstacle;
 use crate::outcome::Death;
 use crate::session_id::SessionId;
 use crate::session_limits::SessionLimits;
@@ -48,7 +49,7 @@ use crate::watchdog::Watchdog;
 use crate::wish::{WISHES_MAX, Wish};
 use crate::workspace::{Place, Tree};
 
-pub(crate) use self::forking::{ImageOf, StandsStill, not_copied, on_this_thread};
+pub(crate) use self::forking::{ImageOf, StandsStill, check_is, not_copied, on_this_thread};
 
 /// How long a session may take from its fork to its being ready.
 const READY_MAX: Duration = Duration::from_secs(10);
@@ -146,7 +147,7 @@ pub(crate) struct Session {
     /// How many may be doing something to its files.
     file_users: Arc<AtomicUsize>,
     /// Why it could not be written down when that was tried last.
-    obstacle: Arc<Mutex<Option<String>>>,
+    pub(crate) obstacle: Obstacle,
 }
 
 /// What a session's end is known by before it is there.
@@ -257,7 +258,7 @@ impl Session {
             tried: None,
             file_changes: Arc::default(),
             file_users: Arc::default(),
-            obstacle: Arc::default(),
+            obstacle: Obstacle::default(),
             note,
         }
     }
@@ -505,14 +506,6 @@ impl Session {
         self.file_users.load(Ordering::Relaxed) > 0
     }
 
-    pub(crate) fn has_obstacle(&self) -> bool {
-        self.obstacle.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-
-    pub(crate) fn set_obstacle(&self, obstacle: Option<String>) {
-        *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = obstacle;
-    }
-
     /// What others may look at of it. `retired` are the nests of other walls.
     pub(crate) fn held(&self, retired: &[Arc<Nest>]) -> Held {
         Held {
@@ -523,7 +516,7 @@ impl Session {
             usual_files: self.config.policy.files.workspace,
             is_behind_this_wall: retired.iter().all(|nest| nest.note.name != self.note.nest),
             workspace: self.place(),
-            obstacle: Arc::clone(&self.obstacle),
+            obstacle: self.obstacle.clone(),
         }
     }
 

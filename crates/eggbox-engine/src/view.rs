@@ -1,7 +1,7 @@
 //! What can be seen of a session from outside.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use eggbox_sandbox::policy::WorkspacePolicy;
@@ -13,6 +13,7 @@ use crate::clock::Moment;
 use crate::environment_name::EnvironmentName;
 use crate::history::{ExecutionState, History, Record};
 use crate::meter::Meter;
+use crate::obstacle::Obstacle;
 use crate::outcome::Death;
 use crate::session_id::SessionId;
 use crate::session_limits::SessionLimits;
@@ -85,7 +86,7 @@ pub(crate) struct Held {
     pub(crate) limits: SessionLimits,
     pub(crate) is_behind_this_wall: bool,
     pub(crate) workspace: Place,
-    pub(crate) obstacle: Arc<Mutex<Option<String>>>,
+    pub(crate) obstacle: Obstacle,
     /// What code may do to workspaces where nothing else was asked for.
     pub(crate) usual_files: WorkspacePolicy,
 }
@@ -102,7 +103,7 @@ impl Held {
             memory_bytes_peak: self.meter.memory_bytes_peak(),
             expires: Some(record.at(expires)),
             is_behind_this_wall: self.is_behind_this_wall,
-            obstacle: self.obstacle.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            obstacle: self.obstacle.get(),
             ..facts(&self.history, limits, self.usual_files)
         };
         let state = if idle_since.is_none() { ViewState::Running } else { ViewState::Idle };

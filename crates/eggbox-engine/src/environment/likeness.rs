@@ -20,7 +20,7 @@ use crate::history::{History, Record};
 use crate::image::{SessionImage, read_only};
 use crate::nest::Nest;
 use crate::outcome::Death;
-use crate::session::{ImageOf, Session, SessionError, StandsStill, not_copied, on_this_thread};
+use crate::session::{ImageOf, Session, SessionError, StandsStill, check_is, not_copied, on_this_thread};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 use crate::wanted::WantedSession;
@@ -55,20 +55,26 @@ struct Coming {
     /// Says to one of them how far it is there, and ends where it does not come.
     arrival: OwnedFd,
     /// Taken by whoever waits for it.
-    copied: Option<JoinHandle<io::Result<Survey>>>,
+    copied: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Coming {
-    fn begin(survey: Survey, image: Arc<SessionImage>, turn: OwnedSemaphorePermit) -> io::Result<Self> {
+    fn begin(survey: Survey, of: &Session, image: Arc<SessionImage>, turn: OwnedSemaphorePermit) -> io::Result<Self> {
         let (arrival, says) = pipe_with(PipeFlags::CLOEXEC)?;
+        let process = of.process.handle();
         let copied = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            // There is room for all that is said. Where nobody hears it, nobody needs it.
-            let say = |bytes: u64| {
-                let _ = rustix::io::write(&says, &bytes.to_ne_bytes());
+            let bytes = survey.bytes();
+            let say = |there: u64| {
+                if there == bytes {
+                    // Before the last of it is.
+                    check_is(process.as_fd(), survey.pid())?;
+                }
+                // There is room for all that is said. Where nobody hears it, nobody needs it.
+                let _ = rustix::io::write(&says, &there.to_ne_bytes());
+                Ok(())
             };
-            image.fill(|memory| survey.copy(Target::Memory(memory), say))?;
-            Ok(survey)
+            image.fill(|memory| survey.copy(Target::Memory(memory), say))
         });
         Ok(Self { arrival, copied: Some(copied) })
     }
@@ -175,13 +181,13 @@ impl Environment {
         let (checkpoints, images) = (&self.common.checkpoints, &self.common.images);
         let shown = session.images().to_vec();
         let turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
-        let of = ImageOf { place, base: &base, kept: checkpoints.folder(), shown: &shown, nest: &nest };
+        let of = ImageOf { place, base: &base, kept: checkpoints.folder(), shown: &shown, nest: &nest, is_kept: false };
         let survey = session.survey(of)?;
         let tables = Arc::clone(survey.image());
         let is_small = has_room_in_memory(session, &survey);
         let (image, coming) = if is_small && tables.is_only_copied() {
             let image = Arc::new(images.lend(images.memory()?)?);
-            let coming = Coming::begin(survey, Arc::clone(&image), turn)?;
+            let coming = Coming::begin(survey, session, Arc::clone(&image), turn)?;
             (image, Some(coming))
         } else {
             let scratch = if is_small { None } else { checkpoints.scratch_file().ok() };
@@ -249,12 +255,13 @@ impl Environment {
         // Not before: it may take its time, and others have theirs.
         let _turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
         // Where it has an obstacle it is likely to have it still, and its files would be copied in vain.
-        if !session.has_obstacle() {
+        if !session.obstacle.is_there() {
             copying.begin(workers).await.map_err(not_carried)?;
         }
         let take = || {
             // It has to have everything itself.
-            let of = ImageOf { place, base: &base, kept: checkpoints.folder(), shown: &[], nest: &nest };
+            let kept = checkpoints.folder();
+            let of = ImageOf { place, base: &base, kept, shown: &[], nest: &nest, is_kept: true };
             let survey = session.survey(of)?;
             if is_in_memory && has_room_in_memory(session, &survey) {
                 let mut memory = images.memory()?;
@@ -402,14 +409,12 @@ impl Environment {
         &self,
         session: Session,
         original: &mut Original,
-        of: &Session,
         wait_max: Duration,
     ) -> Result<Session, SessionError> {
         let copied = original.coming.as_mut().and_then(|coming| coming.copied.take());
         let copied = async {
             let Some(copied) = copied else { return Ok(()) };
-            let survey = copied.await.map_err(io::Error::other)?.map_err(not_copied)?;
-            of.check_is_of(&survey)
+            copied.await.map_err(io::Error::other)?.map_err(not_copied)
         };
         let (made, copied) = tokio::join!(self.go_on(session, original, wait_max), copied);
         original.coming = None;
@@ -497,7 +502,11 @@ impl Environment {
 }
 
 pub(crate) fn not_carried(error: WorkspaceError) -> SessionError {
-    SessionError::NotCarried { why: chain(&error) }
+    match error {
+        // That goes by.
+        WorkspaceError::Busy { .. } => SessionError::ForksBusy,
+        error => SessionError::NotCarried { why: chain(&error) },
+    }
 }
 
 /// Ends one that was never anybody's.

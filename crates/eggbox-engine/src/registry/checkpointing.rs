@@ -13,6 +13,7 @@ use crate::environment::{Environment, Original, not_carried};
 use crate::history::{History, Record};
 use crate::inheritance::Ended;
 use crate::names::Sleeper;
+use crate::obstacle::Obstacle;
 use crate::outcome::Death;
 use crate::owner::Owner;
 use crate::session::{Session, SessionError};
@@ -30,6 +31,8 @@ pub(super) struct Sketch {
     files: Copying,
     manifest: Manifest,
     history: Arc<History>,
+    /// Where it is said why that could not be written down.
+    obstacle: Obstacle,
 }
 
 impl Registry {
@@ -105,14 +108,7 @@ impl Registry {
         last_number: u64,
     ) -> Result<Sketch, CheckpointError> {
         let drawn = self.try_draw(session, id, kind, last_number).await;
-        match &drawn {
-            Ok(_) => session.set_obstacle(None),
-            // That goes by.
-            Err(CheckpointError::Refused(ExecuteError::ForksBusy)) => {}
-            Err(CheckpointError::Refused(error)) => session.set_obstacle(Some(chain(error))),
-            Err(_) => {}
-        }
-        drawn
+        drawn.inspect_err(|error| note_obstacle(&session.obstacle, error))
     }
 
     async fn try_draw(
@@ -133,14 +129,19 @@ impl Registry {
         let mut manifest = Manifest::new(id, kind, history.record(), nests);
         manifest.variables = history.variables();
         (manifest.executions, manifest.last_number) = (history.last_number(), last_number);
-        Ok(Sketch { drawn, files, manifest, history })
+        Ok(Sketch { drawn, files, manifest, history, obstacle: session.obstacle.clone() })
     }
 
     /// Writes that to the disk.
     pub(super) async fn store(&self, sketch: Sketch) -> Result<Arc<Stored>, CheckpointError> {
-        let Sketch { drawn, files, mut manifest, history } = sketch;
-        let refused = |error| CheckpointError::from(self.refusal(&not_carried(error)));
+        let Sketch { drawn, files, mut manifest, history, obstacle } = sketch;
+        let refused = |error| {
+            let error = CheckpointError::from(self.refusal(&not_carried(error)));
+            note_obstacle(&obstacle, &error);
+            error
+        };
         manifest.bytes += files.written().await.map_err(refused)?;
+        obstacle.set(None);
         let checkpoints = Arc::clone(self.checkpoints());
         let stored = tokio::task::spawn_blocking(move || {
             if manifest.kind == CheckpointKind::Asleep {
@@ -191,7 +192,7 @@ impl Registry {
         let now = session.what_it_is();
         let last = session.history.last_number();
         let has_one = || self.checkpoints().last_automatic(&session.history.record(), last).is_some();
-        if session.tried == Some(now) && (session.has_obstacle() || has_one()) {
+        if session.tried == Some(now) && (session.obstacle.is_there() || has_one()) {
             return;
         }
         session.tried = Some(now);
@@ -319,6 +320,15 @@ impl Registry {
             tracing::error!(session = %session.id, %error, "what a session goes on from is not written down");
         }
         Ok(before)
+    }
+}
+
+/// Says why a session could not be written down, unless that goes by.
+fn note_obstacle(obstacle: &Obstacle, error: &CheckpointError) {
+    match error {
+        CheckpointError::Refused(ExecuteError::ForksBusy) => {}
+        CheckpointError::Refused(error) => obstacle.set(Some(chain(error))),
+        _ => {}
     }
 }
 

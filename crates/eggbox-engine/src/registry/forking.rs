@@ -119,7 +119,7 @@ impl Registry {
             let child = match &mut captured {
                 Ok((original, environment, _)) => {
                     let made = match blank {
-                        Some(blank) => environment.go_on_as(blank, original, session, left()).await,
+                        Some(blank) => environment.go_on_as(blank, original, left()).await,
                         None => environment.session_from(original, None, AskedLimits::default(), workers, left()).await,
                     };
                     self.begin_child(made, name, parent.clone(), None).await

@@ -227,25 +227,31 @@ impl Registry {
             }
             let before = session.history.last_number();
             let executed = {
-                let mut turn = pin!(self.owners.turn(owner.as_ref(), &self.turns));
-                let _turn = loop {
-                    tokio::select! {
-                        biased;
-                        // The code was not run: it is gone as for a request that comes a moment later.
-                        sign = session.watch_end() => {
-                            let death = session.end_after(sign).await;
-                            board.leave(number);
-                            let answer = Ok(Execution::gone(session.id.clone(), death.clone()));
-                            return End::with(death, Last { reply, answer, manner });
-                        }
-                        () = restart.wanted() => {
-                            if let Some(death) = self.replace_interpreter(session, shared, false).await {
-                                board.leave(number);
-                                let answer = Ok(Execution::gone(session.id.clone(), death.clone()));
-                                return End::with(death, Last { reply, answer, manner });
+                let turn = {
+                    let mut turn = pin!(self.owners.turn(owner.as_ref(), &self.turns));
+                    loop {
+                        tokio::select! {
+                            biased;
+                            sign = session.watch_end() => break Err(sign),
+                            () = restart.wanted() => {
+                                if let Some(death) = self.replace_interpreter(session, shared, false).await {
+                                    board.leave(number);
+                                    let answer = Ok(Execution::gone(session.id.clone(), death.clone()));
+                                    return End::with(death, Last { reply, answer, manner });
+                                }
                             }
+                            turn = &mut turn => break Ok(turn),
                         }
-                        turn = &mut turn => break turn,
+                    }
+                };
+                let _turn = match turn {
+                    Ok(turn) => turn,
+                    // The code was not run: it is gone as for a request that comes a moment later. It waits for no turn meanwhile.
+                    Err(sign) => {
+                        let death = session.end_after(sign).await;
+                        board.leave(number);
+                        let answer = Ok(Execution::gone(session.id.clone(), death.clone()));
+                        return End::with(death, Last { reply, answer, manner });
                     }
                 };
                 if !claim.take() {

@@ -15,6 +15,8 @@ use eggbox_sandbox::wire::{
     show_request,
 };
 
+use rustix::process::Pid;
+
 use super::{Session, SessionError};
 use crate::checkpoint_id::CheckpointId;
 use crate::checkpoints::Base;
@@ -25,6 +27,7 @@ use crate::history::History;
 use crate::image::SessionImage;
 use crate::nest::Nest;
 use crate::session_id::SessionId;
+use crate::session_process::pid_of;
 use crate::wanted::Checkpointing;
 
 /// What an image has beside the memory that a session may have: its tables, and what was never its own.
@@ -56,6 +59,8 @@ pub(crate) struct ImageOf<'a> {
     pub(crate) shown: &'a [Arc<SessionImage>],
     /// Where others are to find what it has mapped.
     pub(crate) nest: &'a Arc<Nest>,
+    /// It may be loaded long after the nest is gone.
+    pub(crate) is_kept: bool,
 }
 
 impl Session {
@@ -88,13 +93,13 @@ impl Session {
     /// Where it has what no image can carry.
     pub(crate) fn survey(
         &self,
-        ImageOf { place, base, kept, shown, nest }: ImageOf<'_>,
+        ImageOf { place, base, kept, shown, nest, is_kept }: ImageOf<'_>,
     ) -> Result<Survey, SessionError> {
         let pid = self.process.pid().ok_or(SessionError::Closed)?;
         let shown: Vec<_> = shown.iter().map(|image| image.file()).collect();
         let bytes_max = self.limits.memory_bytes_max.saturating_add(IMAGE_BYTES_BESIDE);
         let surveyed = on_this_thread(|| {
-            let names = nest.names()?;
+            let names = if is_kept { nest.fresh_names() } else { nest.names()? };
             let survey = survey(pid, base, place, Bounds { bytes_max, kept, shown: &shown, names: &names })?;
             nest.is_usual(survey.image());
             let files = nest.check_files(survey.image());
@@ -109,14 +114,11 @@ impl Session {
     /// # Errors
     /// Where its memory cannot be read, or there is no room.
     pub(crate) fn copy(&self, survey: &Survey, target: Target<'_>) -> Result<(), SessionError> {
-        on_this_thread(|| survey.copy(target, |_| {})).map_err(not_copied)?;
-        self.check_is_of(survey)
-    }
-
-    /// Its number may have become another's only once it was gone.
-    pub(crate) fn check_is_of(&self, survey: &Survey) -> Result<(), SessionError> {
-        let is_it = self.process.pid() == Some(survey.pid());
-        if is_it { Ok(()) } else { Err(SessionError::NotCarried { why: "it has ended".to_owned() }) }
+        on_this_thread(|| {
+            survey.copy(target, |_| Ok(()))?;
+            check_is(self.process.handle().as_fd(), survey.pid())
+        })
+        .map_err(not_copied)
     }
 
     /// Whether it has more memory than is held twice.
@@ -190,12 +192,15 @@ impl Session {
         let asked = Moment::now().nanos();
         self.ask_and_wait(&numbered_request(KIND_RESUME, asked)?, asked).await?;
         let pid = self.process.pid().ok_or(SessionError::Closed)?;
-        let nest = Arc::clone(nest);
+        let (nest, process) = (Arc::clone(nest), self.process.handle());
         let read = tokio::task::spawn_blocking(move || {
             let base = nest.base().ok_or(io::ErrorKind::NotFound)?;
             let mut layout = Layout::read(pid, base, &*nest.names()?)?;
             if let Some(usual) = usual {
-                layout.own(pid, &usual)?;
+                let memory = File::options().read(true).write(true).open(format!("/proc/{}/mem", pid.as_raw_pid()))?;
+                // Of no other that has its number now.
+                check_is(process.as_fd(), pid)?;
+                layout.own(&memory, &usual)?;
             }
             Ok::<_, io::Error>(nest.shared_layout(layout))
         });
@@ -309,6 +314,11 @@ impl Session {
 /// woken first.
 pub(crate) fn on_this_thread<T>(act: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(act)
+}
+
+/// That this is the process of that number, which may have become another's only once it was gone.
+pub(crate) fn check_is(process: BorrowedFd<'_>, pid: Pid) -> io::Result<()> {
+    if pid_of(process) == Some(pid) { Ok(()) } else { Err(io::Error::other("it has ended")) }
 }
 
 pub(crate) fn not_copied(error: io::Error) -> SessionError {

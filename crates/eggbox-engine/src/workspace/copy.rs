@@ -2,6 +2,7 @@
 //! server's where they are kept.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read};
@@ -34,6 +35,8 @@ const CONTENT_BYTES_MAX: usize = 1 << 20;
 const SMALL_BYTES_MAX: u64 = 64 << 10;
 /// What file systems give room in, mostly.
 const BLOCK_BYTES: u64 = 4096;
+/// What stat(2) counts the room of a file in.
+const STAT_BLOCK_BYTES: u64 = 512;
 /// What a copy keeps of a mode: nothing that gives whoever runs it another's rights.
 const MODE: u32 = 0o1777;
 /// What is copied at once.
@@ -51,7 +54,8 @@ enum Made {
     Folder,
     /// Nothing more comes into it.
     FolderEnd,
-    File(File),
+    /// With what says, when it is gone, that the file was read.
+    File(File, Unread),
     /// A small file with this in it.
     Content(Vec<u8>),
     /// Another name of a file that has come, by its path.
@@ -66,25 +70,31 @@ enum Word {
     Tree(usize),
 }
 
+/// Something is not read yet as long as there is one.
+type Unread = mpsc::Sender<Infallible>;
+
 /// What is read and comes together, as each message wakes whoever writes. One waits at most while others are read and written.
 struct Parts {
     sender: mpsc::Sender<Result<Vec<Word>, WorkspaceError>>,
     words: Vec<Word>,
     files: usize,
     content_bytes: usize,
+    unread: Unread,
 }
 
 type PartsEnd = mpsc::Receiver<Result<Vec<Word>, WorkspaceError>>;
 
 impl Parts {
-    fn new() -> (Self, PartsEnd) {
+    /// Beside it, where they come, and what ends when all of it was read.
+    fn new() -> (Self, PartsEnd, mpsc::Receiver<Infallible>) {
         let (sender, end) = mpsc::channel(1);
-        (Self { sender, words: Vec::new(), files: 0, content_bytes: 0 }, end)
+        let (unread, read) = mpsc::channel(1);
+        (Self { sender, words: Vec::new(), files: 0, content_bytes: 0, unread }, end, read)
     }
 
     fn send(&mut self, word: Word) -> Result<(), WorkspaceError> {
         match &word {
-            Word::Part(Part { made: Made::File(_), .. }) => self.files += 1,
+            Word::Part(Part { made: Made::File(..), .. }) => self.files += 1,
             Word::Part(Part { made: Made::Content(content), .. }) => self.content_bytes += content.len(),
             _ => {}
         }
@@ -110,7 +120,7 @@ impl Parts {
 pub(super) async fn copy(from: &Workspace, to: &Workspace) -> Result<(), WorkspaceError> {
     let _walk = from.workers.walk().await?;
     let bytes_max = from.workers.workspace_bytes_max;
-    let (mut sender, parts) = Parts::new();
+    let (mut sender, parts, _) = Parts::new();
     start(from.place.clone(), move |folder| {
         let read = folder.and_then(|folder| read(&folder, &Reach::all(Closed::Opened, bytes_max), &mut sender));
         sender.end(read);
@@ -126,45 +136,42 @@ pub(super) async fn copy(from: &Workspace, to: &Workspace) -> Result<(), Workspa
 /// All trees that code can write to, being copied. It does not begin before it is told to.
 #[derive(Debug)]
 pub(crate) struct Copying {
-    begin: Option<oneshot::Sender<()>>,
-    read: oneshot::Receiver<()>,
+    begin: Option<oneshot::Sender<OwnedSemaphorePermit>>,
+    read: mpsc::Receiver<Infallible>,
     written: oneshot::Receiver<Result<u64, WorkspaceError>>,
-    walk: Option<OwnedSemaphorePermit>,
 }
 
 impl Copying {
     /// Makes ready for it. What is there where they are copied to, is gone, where that is a session.
     pub(crate) fn prepare(from: &Files, to: &Files, workers: &Workers) -> Result<Self, WorkspaceError> {
         let bytes_max = workers.workspace_bytes_max.max(workers.scratch_bytes_max);
-        let (mut sender, parts) = Parts::new();
+        let (mut sender, parts, read) = Parts::new();
         let (begin, begun) = oneshot::channel();
-        let (is_read, read) = oneshot::channel();
         start_with_all(from.clone(), move |trees| {
-            let is_wanted = begun.blocking_recv().is_ok();
-            let read = if is_wanted { trees } else { Err(given_up()) };
-            let read = read.and_then(|trees| read_all(trees, bytes_max, &mut sender));
+            let begun = begun.blocking_recv().map_err(|_| given_up());
+            let read = trees.and_then(|trees| Ok((trees, begun?)));
+            // Its turn is over when all of it is read, whatever becomes of that.
+            let read = read.and_then(|(trees, _walk)| read_all(trees, bytes_max, &mut sender));
             sender.end(read);
-            let _ = is_read.send(());
         })?;
         let (reply, written) = oneshot::channel();
         start_with_all(to.clone(), move |trees| {
             let _ = reply.send(trees.and_then(|trees| write_all(trees, parts)));
         })?;
-        Ok(Self { begin: Some(begin), read, written, walk: None })
+        Ok(Self { begin: Some(begin), read, written })
     }
 
     /// Has it begin, when it is its turn.
     pub(crate) async fn begin(&mut self, workers: &Workers) -> Result<(), WorkspaceError> {
         if let Some(begin) = self.begin.take() {
-            self.walk = Some(workers.walk().await?);
-            let _ = begin.send(());
+            let _ = begin.send(workers.walk().await?);
         }
         Ok(())
     }
 
     /// Returns when all of it is read, or nothing more is: whatever it is of may change then.
     pub(crate) async fn read(&mut self) {
-        let _ = (&mut self.read).await;
+        let _ = self.read.recv().await;
     }
 
     /// Returns when nothing more is written. What has begun comes to its end.
@@ -222,14 +229,18 @@ fn read(folder: &Folder, reach: &Reach<'_>, parts: &mut Parts) -> Result<(), Wor
     // The first names of files that have several.
     let mut first_names: HashMap<u64, Vec<u8>> = HashMap::new();
     walk(folder.open_folder("")?, reach, |step| {
-        let Some(made) = part(&step, &mut first_names)? else { return Ok(()) };
+        let Some(made) = part(&step, &mut first_names, &parts.unread)? else { return Ok(()) };
         let mode = Mode::from_raw_mode(step.stat.st_mode & MODE);
         let part = Part { name: step.name.clone(), made, mode, modified: modified(step.stat) };
         parts.send(Word::Part(part))
     })
 }
 
-fn part(step: &Step<'_>, first_names: &mut HashMap<u64, Vec<u8>>) -> Result<Option<Made>, WorkspaceError> {
+fn part(
+    step: &Step<'_>,
+    first_names: &mut HashMap<u64, Vec<u8>>,
+    unread: &Unread,
+) -> Result<Option<Made>, WorkspaceError> {
     Ok(match step.what {
         What::Folder => Some(Made::Folder),
         What::FolderEnd => Some(Made::FolderEnd),
@@ -247,12 +258,14 @@ fn part(step: &Step<'_>, first_names: &mut HashMap<u64, Vec<u8>>) -> Result<Opti
                 first_names.insert(step.stat.st_ino, step.path.to_vec());
             }
             let size = bytes(step.stat);
-            Some(if size <= SMALL_BYTES_MAX {
+            // One with holes is copied as such.
+            let is_whole = step.stat.st_blocks.cast_unsigned() * STAT_BLOCK_BYTES >= size;
+            Some(if size <= SMALL_BYTES_MAX && is_whole {
                 let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
                 file.take(size).read_to_end(&mut content).map_err(WorkspaceError::Internal)?;
                 Made::Content(content)
             } else {
-                Made::File(file)
+                Made::File(file, unread.clone())
             })
         }
     })
@@ -318,7 +331,7 @@ impl Writer {
                 let folder = open_folder(parent.as_fd(), &*name).at(&place)?;
                 self.open.push(Begun { folder, was_there });
             }
-            Made::File(file) => {
+            Made::File(file, _unread) => {
                 let copy = |to: &File| copy_content(&file, to);
                 let content = make_file(parent.as_fd(), &name, copy, mode, modified).at(&place)?;
                 self.bytes += content.next_multiple_of(BLOCK_BYTES);
@@ -429,7 +442,7 @@ mod tests {
         let trees: [_; 2] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
         let opened = || Trees::OfSession(trees.iter().map(|tree| (handle(tree.path()), Shown::default())).collect());
         let copy_trees = |from: Trees, to: Trees| {
-            let (mut sender, parts) = Parts::new();
+            let (mut sender, parts, _) = Parts::new();
             std::thread::scope(|scope| {
                 scope.spawn(move || {
                     let read = read_all(from, 1 << 20, &mut sender);
@@ -485,7 +498,7 @@ mod tests {
 
     fn copy(from: &Path, to: &Path, bytes_max: u64) -> Result<(), WorkspaceError> {
         let (from, to) = (handle(from), handle(to));
-        let (mut sender, parts) = Parts::new();
+        let (mut sender, parts, _) = Parts::new();
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 become_user(USERS[0]);
@@ -537,6 +550,7 @@ mod tests {
             let sparse = File::create(at("sparse")).unwrap();
             sparse.write_all_at(b"end", 1 << 30).unwrap();
             sparse.set_len((1 << 30) + 10).unwrap();
+            File::create(at("small hole")).unwrap().set_len(60_000).unwrap();
             for path in ["plain", "shut/inner", "absolute"] {
                 utimensat(CWD, at(path), &times((1_000_000_000, 5000)), AtFlags::SYMLINK_NOFOLLOW).unwrap();
             }
@@ -572,6 +586,8 @@ mod tests {
             assert!(!at("fifo").exists());
             let sparse = fs::metadata(at("sparse")).unwrap();
             assert!(sparse.len() == (1 << 30) + 10 && sparse.blocks() * 512 < 1 << 20, "{sparse:?}");
+            let small = fs::metadata(at("small hole")).unwrap();
+            assert!(small.len() == 60_000 && small.blocks() == 0, "{small:?}");
             let mut end = [0; 10];
             File::open(at("sparse")).unwrap().read_exact_at(&mut end, 1 << 30).unwrap();
             assert_eq!(&end, b"end\0\0\0\0\0\0\0");

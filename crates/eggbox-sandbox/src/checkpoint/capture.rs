@@ -172,11 +172,12 @@ impl Survey {
         self.bytes
     }
 
-    /// Copies the pages, and where it goes into a file the tables, too. Says after each portion up to where the image is there.
+    /// Copies the pages, and where it goes into a file the tables, too. Calls `has_come` after each portion with up to where the image is
+    /// there.
     ///
     /// # Errors
     /// Where its memory cannot be read, or there is no room.
-    pub fn copy(&self, target: Target<'_>, has_come: impl FnMut(u64)) -> io::Result<()> {
+    pub fn copy(&self, target: Target<'_>, has_come: impl FnMut(u64) -> io::Result<()>) -> io::Result<()> {
         match target {
             Target::File(file) => {
                 write_beside(file, |output| self.copy_to(output, has_come))?;
@@ -186,7 +187,7 @@ impl Survey {
         }
     }
 
-    fn copy_to(&self, output: &mut Output<'_>, mut has_come: impl FnMut(u64)) -> io::Result<()> {
+    fn copy_to(&self, output: &mut Output<'_>, mut has_come: impl FnMut(u64) -> io::Result<()>) -> io::Result<()> {
         let mut small = &self.small[..];
         while let Some(first) = small.first() {
             let mut bytes = 0;
@@ -197,7 +198,7 @@ impl Survey {
             let (now, rest) = small.split_at(count.count());
             let bytes = now.iter().map(|piece| piece.range.end - piece.range.start).sum();
             output.put(first.place, bytes, |portion| self.read(now, portion))?;
-            has_come(first.place + bytes);
+            has_come(first.place + bytes)?;
             small = rest;
         }
         for Piece { range, place } in &self.large {
@@ -207,8 +208,7 @@ impl Survey {
                     .put(place, range.end - range.start, |portion| self.memory.read_exact_at(portion, range.start))?;
             }
         }
-        has_come(self.bytes);
-        Ok(())
+        has_come(self.bytes)
     }
 
     fn read(&self, pieces: &[Piece], portion: &mut [u8]) -> io::Result<()> {
@@ -246,14 +246,14 @@ fn write_beside(file: &File, copy: impl FnOnce(&mut Output<'_>) -> io::Result<()
     let (full, portions) = sync_channel::<(u64, Vec<u8>)>(PORTIONS_MAX);
     let (used, empty) = channel();
     thread::scope(|scope| {
-        let writer = scope.spawn(move || {
+        let writer = thread::Builder::new().name("image".to_owned()).spawn_scoped(scope, move || {
             portions.into_iter().try_for_each(|(at, portion)| {
                 file.write_all_at(&portion, at)?;
                 // None is wanted any more behind the last of them.
                 let _ = used.send(portion);
                 Ok(())
             })
-        });
+        })?;
         let mut output = Output::Writer { full, empty };
         let copied = copy(&mut output);
         drop(output);

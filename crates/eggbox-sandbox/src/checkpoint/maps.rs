@@ -8,6 +8,8 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::process::Pid;
+
 use super::image::{Mapping, Protection, Source};
 use super::relocation::MappedFile;
 use crate::sys;
@@ -78,14 +80,24 @@ impl Identity {
 /// File systems whose files stat(2) gives other numbers than the kernel's list of mappings (statfs(2)): overlayfs, btrfs, bcachefs.
 const OTHERWISE_NAMED: [rustix::fs::FsWord; 3] = [0x794c_7630, 0x9123_683e, 0xca45_1a4e];
 
+/// File systems in which two files can have the same numbers in the kernel's list of mappings, as each volume in them has its own: btrfs,
+/// bcachefs.
+const VOLUMES_WITHIN: [rustix::fs::FsWord; 2] = [OTHERWISE_NAMED[1], OTHERWISE_NAMED[2]];
+
 /// What files are called that sessions of one nest have mapped.
 #[derive(Debug, Default)]
 pub struct Names(HashMap<Identity, Vec<u8>>);
 
 impl Names {
-    /// Of files that have them.
-    pub fn of(files: impl IntoIterator<Item = MappedFile>) -> Self {
-        Self(files.into_iter().map(|MappedFile { path, identity }| (identity, path)).collect())
+    /// Of files that the process has mapped: of each that no other can be taken for.
+    pub fn of(pid: Pid, files: &[MappedFile]) -> Self {
+        let root = format!("/proc/{}/root", pid.as_raw_pid()).into_bytes();
+        let has_own_numbers = |path: &[u8]| {
+            let kind = rustix::fs::statfs([&root, path].concat()).map(|of| of.f_type);
+            kind.is_ok_and(|kind| !VOLUMES_WITHIN.contains(&kind))
+        };
+        let named = files.iter().filter(|file| has_own_numbers(&file.path));
+        Self(named.map(|MappedFile { path, identity }| (*identity, path.clone())).collect())
     }
 
     /// Whether that file is one of them, by that name.

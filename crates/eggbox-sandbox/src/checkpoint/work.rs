@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Pid;
@@ -21,7 +22,7 @@ use super::capture::PORTION_BYTES;
 use super::image::{Content, Image, Mapping, Protection, Run, Source};
 use super::image_memory::seal;
 use super::maps::{Found, Identity, Known, Names, Own, read_memory};
-use crate::sys::memory::{VECTOR_MAX, read_process, write_process};
+use crate::sys::memory::VECTOR_MAX;
 
 /// Kept between an arena and anything else.
 const ARENA_DISTANCE: u64 = 1 << 20;
@@ -105,21 +106,18 @@ impl Layout {
         Ok(Self { mappings, pages: mapped_pages(&open("statm")?)?, written })
     }
 
-    /// Has the session, which does nothing yet, have pages of its own of what it shares with its nest where these are, as far as it may
+    /// Has the session, whose `/proc/PID/mem` this is and which does nothing yet, have pages of its own of what it shares with its nest where these are, as far as it may
     /// write there: it need not be given them when it becomes what has them. What is in them stays the same.
     ///
     /// # Errors
     /// Where its memory cannot be reached. It is what it was then, too.
-    pub fn own(&mut self, pid: Pid, usual: &UsualPages) -> io::Result<()> {
+    pub fn own(&mut self, memory: &File, usual: &UsualPages) -> io::Result<()> {
         let missing = self.missing(usual);
-        let page = rustix::param::page_size() as u64;
-        for pieces in missing.chunks(VECTOR_MAX) {
-            let bytes: u64 = pieces.iter().map(|piece| piece.end - piece.start).sum();
-            let mut content = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
-            let (read, written) = (read_process(pid, pieces, &mut content)?, write_process(pid, pieces, &content)?);
-            if read != content.len() || written != content.len() || !bytes.is_multiple_of(page) {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+        let mut content = Vec::new();
+        for Range { start, end } in &missing {
+            content.resize(usize::try_from(end - start).map_err(io::Error::other)?, 0);
+            memory.read_exact_at(&mut content, *start)?;
+            memory.write_all_at(&content, *start)?;
         }
         self.written.extend(missing);
         self.written.sort_unstable_by_key(|range| range.start);
@@ -158,7 +156,7 @@ pub fn work(image: &Image, layout: &Layout, given: Given) -> io::Result<File> {
     worker.plan(layout);
     let bytes = worker.encode(layout)?;
     let file = memfd_create(c"work", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?.into();
-    std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0)?;
+    File::write_all_at(&file, &bytes, 0)?;
     seal(&file)?;
     Ok(file)
 }

@@ -252,38 +252,19 @@ pub(crate) const VECTOR_MAX: usize = 1024;
 ///
 /// # Errors
 /// Where this process may not do that, or the first piece is not there.
+#[expect(clippy::cast_possible_truncation, reason = "an address is 64 bits wide, as is asserted below")]
 pub(crate) fn read_process(pid: Pid, pieces: &[Range<u64>], bytes: &mut [u8]) -> io::Result<usize> {
     let own = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let theirs = pieces_there(pieces);
+    let there = |piece: &Range<u64>| libc::iovec {
+        iov_base: ptr::with_exposed_provenance_mut(piece.start as usize),
+        iov_len: (piece.end - piece.start) as usize,
+    };
+    let theirs: Vec<_> = pieces.iter().take(VECTOR_MAX).map(there).collect();
     // SAFETY: the kernel writes to `bytes` alone, as far as they go, and takes the other addresses for the other process's.
     let count = unsafe {
         libc::process_vm_readv(pid.as_raw_pid(), &raw const own, 1, theirs.as_ptr(), theirs.len() as c_ulong, 0)
     };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
-}
-
-/// Writes `bytes` to memory of another process, piece after piece, where that may write itself. Returns how much was written.
-///
-/// # Errors
-/// Where this process may not do that, or the first piece cannot be written to.
-pub(crate) fn write_process(pid: Pid, pieces: &[Range<u64>], bytes: &[u8]) -> io::Result<usize> {
-    let own = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    let theirs = pieces_there(pieces);
-    // SAFETY: the kernel reads `bytes` alone, and takes the other addresses for the other process's.
-    let count = unsafe {
-        libc::process_vm_writev(pid.as_raw_pid(), &raw const own, 1, theirs.as_ptr(), theirs.len() as c_ulong, 0)
-    };
-    usize::try_from(count).map_err(|_| io::Error::last_os_error())
-}
-
-/// The first of them, as many as one call takes.
-#[expect(clippy::cast_possible_truncation, reason = "an address is 64 bits wide, as is asserted below")]
-fn pieces_there(pieces: &[Range<u64>]) -> Vec<libc::iovec> {
-    let there = |piece: &Range<u64>| libc::iovec {
-        iov_base: ptr::with_exposed_provenance_mut(piece.start as usize),
-        iov_len: (piece.end - piece.start) as usize,
-    };
-    pieces.iter().take(VECTOR_MAX).map(there).collect()
 }
 
 /// The same one by one.

@@ -254,6 +254,46 @@ fn sessions_of_execute_are_rewound_where_the_operator_wants_it() {
     assert_eq!(server.run_in("a", "print(y)").stdout(), "7\n");
 }
 
+/// Whatever is asked of the session next.
+#[test]
+fn a_checkpoint_has_files_as_they_were_when_it_was_asked_for() {
+    let server = Server::with("");
+    begin(&server, "a", "open('large', 'wb').write(b'a' * 40_000_000); open('small', 'w').write('a')");
+    for round in 0..4 {
+        let name = format!("c{round}");
+        std::thread::scope(|scope| {
+            let taken = scope.spawn(|| post(&server, "/v1/sessions/a/checkpoints", &json!({ "name": name })));
+            std::thread::sleep(Duration::from_millis(2 * round));
+            printed(&server, "a", "open('large', 'r+b').write(b'b' * 30_000_000); open('small', 'w').write('b')");
+            printed(&server, "a", "open('large', 'wb').close()");
+            let taken = taken.join().expect("it answers");
+            assert_eq!(taken.status, 201, "{taken:?}");
+        });
+        assert_eq!(restore(&server, "a", &name).status, 200);
+        let code = "large = open('large', 'rb').read(); print(len(large), sorted(set(large)), open('small').read())";
+        let seen = printed(&server, "a", code);
+        // Or it was asked for after that.
+        assert!(["40000000 [97] a\n", "0 [] b\n", "40000000 [97, 98] b\n"].contains(&seen.as_str()), "{seen}");
+        printed(&server, "a", "open('large', 'wb').write(b'a' * 40_000_000); open('small', 'w').write('a')");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_taken_along_are_said_of_a_session_that_takes_checkpoints_by_itself() {
+    let server = Server::with("--workspace-bytes-max 16777216 --scratch-bytes-max 16777216");
+    assert_eq!(server.create(r#"{"id": "a", "checkpoints": "each"}"#).status, 201);
+    printed(&server, "a", "for name in 'abcde': open(name, 'wb').truncate(4_000_000)");
+    let said = wait_for(Duration::from_secs(10), || {
+        let seen = server.look_at("a");
+        seen.json["not_checkpointed"].as_str().map(str::to_owned)
+    });
+    assert!(said.is_some(), "{:?}", server.look_at("a"));
+    printed(&server, "a", "open('a', 'wb').close(); open('b', 'wb').close()");
+    let gone =
+        wait_for(Duration::from_secs(10), || server.look_at("a").json["not_checkpointed"].is_null().then_some(()));
+    assert!(gone.is_some(), "{:?}", server.look_at("a"));
+}
+
 #[test]
 fn how_long_sessions_stand_still_is_counted() {
     let server = Server::with("");
