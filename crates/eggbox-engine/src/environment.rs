@@ -17,7 +17,7 @@ use eggbox_sandbox::wire::NestFailure;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-pub(crate) use self::likeness::{IN_MEMORY_BYTES_MAX, Original, RestartError, not_carried, undo};
+pub(crate) use self::likeness::{Blank, IN_MEMORY_BYTES_MAX, Original, RestartError, not_carried, undo};
 use crate::config::{EngineConfig, EnvironmentConfig, Preload};
 use crate::engine::chain;
 use crate::environment_name::EnvironmentName;

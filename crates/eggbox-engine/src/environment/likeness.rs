@@ -80,6 +80,20 @@ impl Coming {
     }
 }
 
+/// A session that is nobody's yet and has run nothing, and the files that it is to have.
+#[derive(Debug)]
+pub(crate) struct Blank {
+    session: Session,
+    pub(crate) files: Copying,
+}
+
+impl Blank {
+    pub(crate) async fn undo(mut self) {
+        self.files.give_up().await;
+        undo(self.session).await;
+    }
+}
+
 /// Why a session has no fresh interpreter.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RestartError {
@@ -334,10 +348,10 @@ impl Environment {
         worked_out.map(OwnedFd::from).map_err(|why| SessionError::NotLoaded { why })
     }
 
-    /// Has a session that has run no code become what was taken there.
+    /// Has a session that has run no code become what was taken there, when it has its files.
     async fn load(
         &self,
-        session: &mut Session,
+        Blank { session, files }: &mut Blank,
         original: &Original,
         nest: &Arc<Nest>,
         wait_max: Duration,
@@ -351,6 +365,7 @@ impl Environment {
         loop {
             let layout = session.layout(nest, is_again).await?;
             let work = self.work(original, nest, &layout, foreign.is_none())?;
+            files.written().await.map_err(not_carried)?;
             let arrival = original.coming.as_ref().map(|coming| coming.arrival.as_fd());
             let became = session.become_image(work.as_fd(), &original.image, base, arrival, &original.shown, wait_max);
             match became.await {
@@ -363,42 +378,39 @@ impl Environment {
         Ok(session.history.set_variables(original.variables.clone())?)
     }
 
-    /// A session that is nobody's yet and has run nothing, with the limits, labels and policy of `record`.
-    pub(crate) async fn blank_session(&self, record: &Record) -> Result<Session, SessionError> {
+    /// A session that is nobody's yet and has run nothing, with the limits, labels and policy of `record`, ready to be given those files.
+    pub(crate) async fn blank(&self, record: &Record, files: &Files, workers: &Workers) -> Result<Blank, SessionError> {
         self.image_is_wanted();
         let nest = self.living_nest().await?;
         // What variables it has, it has from the image.
-        self.session_like(record, BTreeMap::new(), &nest).await
+        let session = self.session_like(record, BTreeMap::new(), &nest).await?;
+        match Copying::prepare(files, &Files::OfSession(session.place()), workers) {
+            Ok(files) => Ok(Blank { session, files }),
+            Err(error) => {
+                undo(session).await;
+                Err(not_carried(error))
+            }
+        }
     }
 
-    /// Gives such a session the files that were made ready for it, and makes it ready for its memory.
-    pub(crate) async fn fill(
-        &self,
-        session: &mut Session,
-        mut files: Copying,
-        workers: &Workers,
-    ) -> Result<(), SessionError> {
-        files.begin(workers).await.map_err(not_carried)?;
-        let nest = self.living_nest().await?;
-        let written = async { files.written().await.map_err(not_carried) };
-        tokio::try_join!(written, session.look(&nest)).map(drop)
-    }
-
-    /// Has such a session go on from there.
+    /// Has it go on from there.
     pub(crate) async fn go_on(
         &self,
-        mut session: Session,
+        mut blank: Blank,
         original: &Original,
+        workers: &Workers,
         wait_max: Duration,
     ) -> Result<Session, SessionError> {
         let loaded = async {
+            // What has to be done is worked out meanwhile.
+            blank.files.begin(workers).await.map_err(not_carried)?;
             let nest = self.living_nest().await?;
-            self.load(&mut session, original, &nest, wait_max).await
+            self.load(&mut blank, original, &nest, wait_max).await
         };
         match loaded.await {
-            Ok(()) => Ok(session),
+            Ok(()) => Ok(blank.session),
             Err(error) => {
-                undo(session).await;
+                blank.undo().await;
                 Err(error)
             }
         }
@@ -407,8 +419,9 @@ impl Environment {
     /// The same from an original that may still be coming, of a session that stands still. It is whole then.
     pub(crate) async fn go_on_as(
         &self,
-        session: Session,
+        blank: Blank,
         original: &mut Original,
+        workers: &Workers,
         wait_max: Duration,
     ) -> Result<Session, SessionError> {
         let copied = original.coming.as_mut().and_then(|coming| coming.copied.take());
@@ -416,7 +429,7 @@ impl Environment {
             let Some(copied) = copied else { return Ok(()) };
             copied.await.map_err(io::Error::other)?.map_err(not_copied)
         };
-        let (made, copied) = tokio::join!(self.go_on(session, original, wait_max), copied);
+        let (made, copied) = tokio::join!(self.go_on(blank, original, workers, wait_max), copied);
         original.coming = None;
         match (made, copied) {
             (made, Ok(())) => made,
@@ -439,19 +452,8 @@ impl Environment {
     ) -> Result<Session, SessionError> {
         let like = like.unwrap_or(&original.record);
         let record = Record { asked: like.asked.and(&asked), ..like.clone() };
-        let mut blank = self.blank_session(&record).await?;
-        let filled = async {
-            let files = Files::OfSession(blank.place());
-            let files = Copying::prepare(&original.files, &files, workers).map_err(not_carried)?;
-            self.fill(&mut blank, files, workers).await
-        };
-        match filled.await {
-            Ok(()) => self.go_on(blank, original, wait_max).await,
-            Err(error) => {
-                undo(blank).await;
-                Err(error)
-            }
-        }
+        let blank = self.blank(&record, &original.files, workers).await?;
+        self.go_on(blank, original, workers, wait_max).await
     }
 
     /// A session that takes the place of `other`, and goes on from there.

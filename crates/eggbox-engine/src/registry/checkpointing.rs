@@ -134,7 +134,7 @@ impl Registry {
 
     /// Writes that to the disk.
     pub(super) async fn store(&self, sketch: Sketch) -> Result<Arc<Stored>, CheckpointError> {
-        let Sketch { drawn, files, mut manifest, history, obstacle } = sketch;
+        let Sketch { drawn, mut files, mut manifest, history, obstacle } = sketch;
         let refused = |error| {
             let error = CheckpointError::from(self.refusal(&not_carried(error)));
             note_obstacle(&obstacle, &error);

@@ -11,13 +11,13 @@ use super::errand::Errand;
 use super::{Beginning, InFlight, Registry};
 use crate::checkpoint_id::CheckpointId;
 use crate::engine::{CreateError, ExecuteError, ForkError, chain};
-use crate::environment::{not_carried, undo};
+use crate::environment::{Blank, not_carried, undo};
 use crate::outcome::Death;
 use crate::session::{Session, SessionError, StandsStill};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 use crate::view::SessionView;
-use crate::workspace::{Copying, Files};
+use crate::workspace::Files;
 
 /// The wish that a session be forked, for its task.
 #[derive(Debug)]
@@ -96,22 +96,18 @@ impl Registry {
         let left = || end.saturating_duration_since(Instant::now());
         let (record, files) = (session.history.record(), Files::OfSession(session.place()));
         let (parent, workers) = (session.id.clone(), &self.workers);
-        let mut first = None;
+        let mut first = None::<Blank>;
         let captured = async {
             let environment = self.environment_of(&session.id, &session.history)?;
             environment.check_original(session).await?;
             // Its first child comes to be while it comes to a rest, and has its files while its memory is looked at.
-            let begin = async {
-                let blank = first.insert(environment.blank_session(&record).await?);
-                let copying = Copying::prepare(&files, &Files::OfSession(blank.place()), workers);
-                Ok::<_, SessionError>((blank, copying.map_err(not_carried)?))
-            };
+            let begin = environment.blank(&record, &files, workers);
             let (still, begun) = tokio::join!(session.stand_still(left()), begin);
-            let ((blank, mut files), StandsStill { place, since }) = (begun?, still?);
-            files.begin(workers).await.map_err(not_carried)?;
-            let original = environment.original(session, place, left()).await;
-            environment.fill(blank, files, workers).await?;
-            Ok((original?, environment, since))
+            let blank = first.insert(begun?);
+            let StandsStill { place, since } = still?;
+            blank.files.begin(workers).await.map_err(not_carried)?;
+            let original = environment.original(session, place, left()).await?;
+            Ok((original, environment, since))
         };
         let mut captured: Result<_, SessionError> = captured.await;
         for (name, forked) in children {
@@ -119,14 +115,14 @@ impl Registry {
             let child = match &mut captured {
                 Ok((original, environment, _)) => {
                     let made = match blank {
-                        Some(blank) => environment.go_on_as(blank, original, left()).await,
+                        Some(blank) => environment.go_on_as(blank, original, workers, left()).await,
                         None => environment.session_from(original, None, AskedLimits::default(), workers, left()).await,
                     };
                     self.begin_child(made, name, parent.clone(), None).await
                 }
                 Err(error) => {
                     if let Some(blank) = blank {
-                        undo(blank).await;
+                        blank.undo().await;
                     }
                     Err(again(error))
                 }

@@ -167,15 +167,7 @@ impl Session {
         }
     }
 
-    /// Looks how its memory lies, so that nobody has to wait for that later.
-    pub(crate) async fn look(&mut self, nest: &Arc<Nest>) -> Result<(), SessionError> {
-        if nest.base().is_some() && self.layout.is_none() {
-            self.layout = Some(self.read_layout(nest, None).await?);
-        }
-        Ok(())
-    }
-
-    /// The same, and has pages of its own where others have had them.
+    /// Looks how its memory lies, and has pages of its own where others have had them, so that nobody has to wait for either later.
     pub(crate) async fn look_ahead(&mut self, nest: &Arc<Nest>) -> Result<(), SessionError> {
         if nest.base().is_some() {
             self.layout = Some(self.read_layout(nest, Some(nest.usual_pages())).await?);

@@ -138,7 +138,14 @@ pub(super) async fn copy(from: &Workspace, to: &Workspace) -> Result<(), Workspa
 pub(crate) struct Copying {
     begin: Option<oneshot::Sender<OwnedSemaphorePermit>>,
     read: mpsc::Receiver<Infallible>,
-    written: oneshot::Receiver<Result<u64, WorkspaceError>>,
+    written: Written,
+}
+
+#[derive(Debug)]
+enum Written {
+    Later(oneshot::Receiver<Result<u64, WorkspaceError>>),
+    /// So many.
+    Bytes(u64),
 }
 
 impl Copying {
@@ -158,7 +165,7 @@ impl Copying {
         start_with_all(to.clone(), move |trees| {
             let _ = reply.send(trees.and_then(|trees| write_all(trees, parts)));
         })?;
-        Ok(Self { begin: Some(begin), read, written })
+        Ok(Self { begin: Some(begin), read, written: Written::Later(written) })
     }
 
     /// Has it begin, when it is its turn.
@@ -174,15 +181,23 @@ impl Copying {
         let _ = self.read.recv().await;
     }
 
-    /// Returns when nothing more is written. What has begun comes to its end.
-    pub(crate) async fn give_up(mut self) {
-        self.begin = None;
-        let _ = self.written.await;
+    /// Returns when all of it is written, and how many bytes that are.
+    pub(crate) async fn written(&mut self) -> Result<u64, WorkspaceError> {
+        match &mut self.written {
+            Written::Bytes(bytes) => Ok(*bytes),
+            Written::Later(later) => {
+                let written = later.await.unwrap_or_else(|_| Err(broken()));
+                // It is told once why it could not be written.
+                self.written = Written::Bytes(written.as_ref().copied().unwrap_or_default());
+                written
+            }
+        }
     }
 
-    /// Returns when all of it is written, and how many bytes that are.
-    pub(crate) async fn written(self) -> Result<u64, WorkspaceError> {
-        self.written.await.unwrap_or_else(|_| Err(broken()))
+    /// Returns when nothing more is written. What has begun comes to its end.
+    pub(crate) async fn give_up(&mut self) {
+        self.begin = None;
+        let _ = self.written().await;
     }
 }
 
