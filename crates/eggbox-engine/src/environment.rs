@@ -2,6 +2,7 @@
 //! ahead.
 
 mod likeness;
+mod original;
 
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -17,7 +18,8 @@ use eggbox_sandbox::wire::NestFailure;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-pub(crate) use self::likeness::{Blank, IN_MEMORY_BYTES_MAX, Original, RestartError, not_carried, undo};
+pub(crate) use self::likeness::{Blank, RestartError, not_carried, undo};
+pub(crate) use self::original::{IN_MEMORY_BYTES_MAX, Original};
 use crate::config::{EngineConfig, EnvironmentConfig, Preload};
 use crate::engine::chain;
 use crate::environment_name::EnvironmentName;

@@ -1,5 +1,6 @@
 //! The server's hold on one nest: starts it or takes it over, asks it for sessions, hears of their ends.
 
+mod memory;
 mod waiting;
 
 use std::collections::{HashMap, HashSet};
@@ -8,11 +9,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use eggbox_sandbox::cgroup::{Group, Share};
-use eggbox_sandbox::checkpoint::{Image, Layout, MappedFile, Names, UsualPages, mapped_by};
 use eggbox_sandbox::plan::{GroupsPlan, Plan};
 use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::wire::{Exit, FromNest, NestFailure, ToNest, WIRE_VERSION};
@@ -26,6 +26,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+use self::memory::SessionMemory;
 use self::waiting::{Waiting, hear};
 use crate::checkpoints::Home;
 use crate::kept::{NestDescriptors, NestNote};
@@ -123,38 +124,11 @@ struct Shared {
     pidfd: OwnedFd,
     /// The memory that its sessions share, where they do.
     base: Option<OwnedFd>,
-    /// How the memory of its sessions lay that was looked at last: that of others lies alike.
-    layout: Mutex<Weak<Layout>>,
-    /// Where its sessions have pages of their own that images are taken of.
-    usual_pages: Mutex<Arc<UsualPages>>,
-    /// Files that every session of it finds.
-    files: Mutex<KnownFiles>,
+    memory: SessionMemory,
     slots: Slots,
     state: Mutex<State>,
     life: watch::Sender<Life>,
 }
-
-/// Files that sessions have mapped.
-#[derive(Debug, Default)]
-struct KnownFiles {
-    /// What the nest itself has mapped, once somebody has looked, and when that was.
-    own: Option<OwnFiles>,
-    /// What else is there for all of them.
-    others: HashSet<MappedFile>,
-}
-
-#[derive(Debug)]
-struct OwnFiles {
-    read: Instant,
-    files: HashSet<MappedFile>,
-    names: Arc<Names>,
-}
-
-/// How long what files are called is taken for what they are called still.
-const NAMES_FRESH: Duration = Duration::from_secs(10);
-
-/// How many files a session may have mapped that its nest has not: it has to open all of them to become an image that has them.
-const FILES_MAX: usize = 100;
 
 /// How far the end of a nest has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -328,9 +302,7 @@ impl Nest {
             control,
             pidfd,
             base,
-            layout: Mutex::default(),
-            usual_pages: Mutex::default(),
-            files: Mutex::default(),
+            memory: SessionMemory::default(),
             slots,
             state,
             life: watch::Sender::new(Life::Up),
@@ -341,82 +313,6 @@ impl Nest {
 
     pub(crate) fn is_up(&self) -> bool {
         matches!(*self.shared.state(), State::Up(_))
-    }
-
-    /// That all of these files are there for every session, and not one's own; or which is not. Blocks for as long as the disk takes.
-    pub(crate) fn check_files(&self, image: &Image) -> Result<(), String> {
-        let failed = |error: io::Error| format!("what it has mapped cannot be looked at: {error}");
-        let mut others = image.files_beside(&*self.names().map_err(failed)?);
-        let mut known = self.known_files();
-        others.retain(|file| known.own.as_ref().is_none_or(|own| !own.files.contains(file)));
-        if others.len() > FILES_MAX {
-            return Err(format!(
-                "{} files are mapped beside those of its interpreter, more than {FILES_MAX}",
-                others.len()
-            ));
-        }
-        let mut home = None;
-        for file in others {
-            if known.others.contains(&file) {
-                continue;
-            }
-            if home.is_none() {
-                home = Some(self.home("").map_err(failed)?);
-            }
-            let is_there = home.as_ref().is_some_and(|home| home.has(&file));
-            if !is_there {
-                return Err(format!("{} is mapped, which is its own", String::from_utf8_lossy(&file.path)));
-            }
-            known.others.insert(file);
-        }
-        Ok(())
-    }
-
-    /// What files are called that it has mapped itself, and its sessions have from it.
-    pub(crate) fn names(&self) -> io::Result<Arc<Names>> {
-        if let Some(own) = &self.known_files().own {
-            return Ok(Arc::clone(&own.names));
-        }
-        self.read_names()
-    }
-
-    /// The same where that was looked at a moment ago, or none; for what is kept, of which a file may be gone that was replaced since. They
-    /// are looked at again then.
-    pub(crate) fn fresh_names(self: &Arc<Self>) -> Arc<Names> {
-        if let Some(own) = self.known_files().own.as_ref().filter(|own| own.read.elapsed() < NAMES_FRESH) {
-            return Arc::clone(&own.names);
-        }
-        let nest = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = nest.read_names() {
-                tracing::debug!(%error, "what a nest has mapped cannot be looked at");
-            }
-        });
-        Arc::default()
-    }
-
-    fn read_names(&self) -> io::Result<Arc<Names>> {
-        let pid = pid_of(self.shared.pidfd.as_fd()).ok_or_else(|| io::Error::other("its nest is gone"))?;
-        let files = mapped_by(pid)?;
-        let names = Arc::new(Names::of(pid, &files));
-        let own = OwnFiles { read: Instant::now(), files: files.into_iter().collect(), names: Arc::clone(&names) };
-        self.known_files().own = Some(own);
-        Ok(names)
-    }
-
-    fn known_files(&self) -> MutexGuard<'_, KnownFiles> {
-        self.shared.files.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Where its sessions usually have pages of their own, as far as that is known.
-    pub(crate) fn usual_pages(&self) -> Arc<UsualPages> {
-        Arc::clone(&*self.shared.usual_pages.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Takes those of that image, which was taken of one of them, for usual.
-    pub(crate) fn is_usual(&self, image: &Image) {
-        let usual = Arc::new(UsualPages::of(image));
-        *self.shared.usual_pages.lock().unwrap_or_else(PoisonError::into_inner) = usual;
     }
 
     /// Where images of its sessions are at home, with this build of ours.
@@ -463,17 +359,6 @@ impl Nest {
     /// The memory that its sessions share, where they do.
     pub(crate) fn base(&self) -> Option<BorrowedFd<'_>> {
         self.shared.base.as_ref().map(AsFd::as_fd)
-    }
-
-    /// The same layout of one of its sessions, in the place that it has already where another lies alike.
-    pub(crate) fn shared_layout(&self, layout: Layout) -> Arc<Layout> {
-        let mut last = self.shared.layout.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(same) = last.upgrade().filter(|last| **last == layout) {
-            return same;
-        }
-        let layout = Arc::new(layout);
-        *last = Arc::downgrade(&layout);
-        layout
     }
 
     /// What its sessions may use: `limits`, but for what its own plan has of them.

@@ -1,122 +1,34 @@
 //! Trees of files made anew: one thread reads them as the one session's user, another writes them as the other's, or as the
 //! server's where they are kept.
 
+mod parts;
+mod writer;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::ffi::CString;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::io::Read;
 
-use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, SeekFrom, Timespec, Timestamps, fchmod, fstat, ftruncate, futimens, linkat, mkdirat,
-    openat, readlinkat, seek, symlinkat, utimensat,
-};
-use rustix::io::Errno;
+use rustix::fs::{Mode, readlinkat};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use self::parts::{Made, Part, Parts, PartsEnd, Unread, Word, given_up};
+use self::writer::Writer;
+pub(crate) use self::writer::copy_content;
 use super::Workspace;
 use super::entry::{bytes, modified};
 use super::error::{At, WorkspaceError};
-use super::folder::{Folder, open_closed, open_folder, own_path};
+use super::folder::{Folder, open_closed};
 use super::place::{Files, Trees};
 use super::removal;
 use super::walk::{Closed, Reach, Step, What, present, text, walk};
 use super::workers::{Workers, internal, start, start_with_all};
 
-/// Files that come together from the thread that reads, each with a descriptor.
-const FILES_MAX: usize = 8;
-/// What comes together of anything else.
-const WORDS_MAX: usize = 1024;
-/// The same of the content of small files, and how large those are: their content comes instead of them, so that whatever they are of need
-/// not wait until it is written.
-const CONTENT_BYTES_MAX: usize = 1 << 20;
+/// How large files are whose content comes instead of them, so that whatever they are of need not wait until it is written.
 const SMALL_BYTES_MAX: u64 = 64 << 10;
-/// What file systems give room in, mostly.
-const BLOCK_BYTES: u64 = 4096;
 /// What stat(2) counts the room of a file in.
 const STAT_BLOCK_BYTES: u64 = 512;
 /// What a copy keeps of a mode: nothing that gives whoever runs it another's rights.
 const MODE: u32 = 0o1777;
-/// What is copied at once.
-const BUFFER_BYTES: usize = 256 * 1024;
-
-/// A part of a tree, in the order in which it is made anew: its name, in the folder that was begun last.
-struct Part {
-    name: CString,
-    made: Made,
-    mode: Mode,
-    modified: (i64, u32),
-}
-
-enum Made {
-    Folder,
-    /// Nothing more comes into it.
-    FolderEnd,
-    /// With what says, when it is gone, that the file was read.
-    File(File, Unread),
-    /// A small file with this in it.
-    Content(Vec<u8>),
-    /// Another name of a file that has come, by its path.
-    Same(Vec<u8>),
-    Link(CString),
-}
-
-/// What comes from the thread that reads.
-enum Word {
-    Part(Part),
-    /// What comes now is of the tree of this number.
-    Tree(usize),
-}
-
-/// Something is not read yet as long as there is one.
-type Unread = mpsc::Sender<Infallible>;
-
-/// What is read and comes together, as each message wakes whoever writes. One waits at most while others are read and written.
-struct Parts {
-    sender: mpsc::Sender<Result<Vec<Word>, WorkspaceError>>,
-    words: Vec<Word>,
-    files: usize,
-    content_bytes: usize,
-    unread: Unread,
-}
-
-type PartsEnd = mpsc::Receiver<Result<Vec<Word>, WorkspaceError>>;
-
-impl Parts {
-    /// Beside it, where they come, and what ends when all of it was read.
-    fn new() -> (Self, PartsEnd, mpsc::Receiver<Infallible>) {
-        let (sender, end) = mpsc::channel(1);
-        let (unread, read) = mpsc::channel(1);
-        (Self { sender, words: Vec::new(), files: 0, content_bytes: 0, unread }, end, read)
-    }
-
-    fn send(&mut self, word: Word) -> Result<(), WorkspaceError> {
-        match &word {
-            Word::Part(Part { made: Made::File(..), .. }) => self.files += 1,
-            Word::Part(Part { made: Made::Content(content), .. }) => self.content_bytes += content.len(),
-            _ => {}
-        }
-        self.words.push(word);
-        let is_much = self.files >= FILES_MAX || self.content_bytes >= CONTENT_BYTES_MAX;
-        if is_much || self.words.len() >= WORDS_MAX { self.send_all() } else { Ok(()) }
-    }
-
-    fn send_all(&mut self) -> Result<(), WorkspaceError> {
-        (self.files, self.content_bytes) = (0, 0);
-        let words = std::mem::take(&mut self.words);
-        self.sender.blocking_send(Ok(words)).map_err(|_| given_up())
-    }
-
-    /// The last of them, or why there are no more.
-    fn end(mut self, read: Result<(), WorkspaceError>) {
-        if let Err(error) = read.and_then(|()| self.send_all()) {
-            let _ = self.sender.blocking_send(Err(error));
-        }
-    }
-}
-
 pub(super) async fn copy(from: &Workspace, to: &Workspace) -> Result<(), WorkspaceError> {
     let _walk = from.workers.walk().await?;
     let bytes_max = from.workers.workspace_bytes_max;
@@ -236,10 +148,6 @@ fn broken() -> WorkspaceError {
     internal("a thread that copied files has panicked")
 }
 
-fn given_up() -> WorkspaceError {
-    internal("what was to write files has given up")
-}
-
 fn read(folder: &Folder, reach: &Reach<'_>, parts: &mut Parts) -> Result<(), WorkspaceError> {
     // The first names of files that have several.
     let mut first_names: HashMap<u64, Vec<u8>> = HashMap::new();
@@ -286,160 +194,19 @@ fn part(
     })
 }
 
-struct Begun {
-    folder: OwnedFd,
-    /// It was there, on the way to something that is shown, and stays as it is.
-    was_there: bool,
-}
-
-/// Makes a tree.
-struct Writer {
-    folder: Folder,
-    /// The folders that were begun and have not ended, from the top.
-    open: Vec<Begun>,
-    bytes: u64,
-}
-
-impl Writer {
-    fn new(folder: Folder) -> Result<Self, WorkspaceError> {
-        let top = Begun { folder: folder.open_folder("")?, was_there: true };
-        Ok(Self { folder, open: vec![top], bytes: 0 })
-    }
-
-    fn write(mut self, mut parts: PartsEnd) -> Result<u64, WorkspaceError> {
-        while let Some(words) = parts.blocking_recv() {
-            for word in words? {
-                if let Word::Part(part) = word {
-                    self.make(part)?;
-                }
-            }
-        }
-        self.end()
-    }
-
-    /// The last word of the other thread is that all is read, or why not.
-    fn end(self) -> Result<u64, WorkspaceError> {
-        if self.open.len() == 1 { Ok(self.bytes) } else { Err(internal("a tree was not read to its end")) }
-    }
-
-    fn make(&mut self, Part { name, made, mode, modified }: Part) -> Result<(), WorkspaceError> {
-        let place = name.to_string_lossy().into_owned();
-        if matches!(made, Made::FolderEnd) {
-            // Only now: its mode may forbid what had to be made in it, and that has changed its time.
-            if let Some(Begun { folder: done, was_there: false }) = self.open.pop() {
-                fchmod(&done, mode).and_then(|()| futimens(&done, &times(modified))).at(&place)?;
-            }
-            return Ok(());
-        }
-        // What it takes beside what is in it.
-        self.bytes += BLOCK_BYTES;
-        let Some(Begun { folder: parent, .. }) = self.open.last() else {
-            return Err(internal("a folder ended that was not begun"));
-        };
-        match made {
-            Made::Folder => {
-                let was_there = match mkdirat(parent, &*name, Mode::RWXU) {
-                    Ok(()) => false,
-                    Err(Errno::EXIST) => true,
-                    Err(error) => return Err(WorkspaceError::at(&place, error)),
-                };
-                let folder = open_folder(parent.as_fd(), &*name).at(&place)?;
-                self.open.push(Begun { folder, was_there });
-            }
-            Made::File(file, _unread) => {
-                let copy = |to: &File| copy_content(&file, to);
-                let content = make_file(parent.as_fd(), &name, copy, mode, modified).at(&place)?;
-                self.bytes += content.next_multiple_of(BLOCK_BYTES);
-            }
-            Made::Content(content) => {
-                let write = |to: &File| to.write_all_at(&content, 0).map(|()| content.len() as u64);
-                let content = make_file(parent.as_fd(), &name, write, mode, modified).at(&place)?;
-                self.bytes += content.next_multiple_of(BLOCK_BYTES);
-            }
-            Made::Same(first) => make_name(&self.folder, &first, parent.as_fd(), &name).at(&place)?,
-            Made::Link(target) => {
-                symlinkat(&*target, parent, &*name).at(&place)?;
-                utimensat(parent, &*name, &times(modified), AtFlags::SYMLINK_NOFOLLOW).at(&place)?;
-            }
-            Made::FolderEnd => {}
-        }
-        Ok(())
-    }
-}
-
-fn times((seconds, nanos): (i64, u32)) -> Timestamps {
-    let time = Timespec { tv_sec: seconds, tv_nsec: nanos.into() };
-    Timestamps { last_access: time, last_modification: time }
-}
-
-fn make_file(
-    parent: BorrowedFd<'_>,
-    name: &CString,
-    write: impl FnOnce(&File) -> io::Result<u64>,
-    mode: Mode,
-    modified: (i64, u32),
-) -> io::Result<u64> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let to = File::from(openat(parent, &**name, flags, Mode::RUSR | Mode::WUSR)?);
-    let bytes = write(&to)?;
-    fchmod(&to, mode)?;
-    futimens(&to, &times(modified))?;
-    Ok(bytes)
-}
-
-/// Copies what is in a file, and leaves its holes holes. Returns how many bytes that is.
-pub(crate) fn copy_content(from: &File, to: &File) -> io::Result<u64> {
-    let size = bytes(&fstat(from)?);
-    let mut buffer = vec![0; BUFFER_BYTES.min(usize::try_from(size).unwrap_or(BUFFER_BYTES))];
-    let (mut offset, mut copied) = (0, 0);
-    while offset < size {
-        let Some(start) = next(from, SeekFrom::Data(offset))? else { break };
-        let end = next(from, SeekFrom::Hole(start))?.unwrap_or(size).min(size);
-        offset = start;
-        while offset < end {
-            let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX).min(buffer.len());
-            let count = from.read_at(&mut buffer[..wanted], offset)?;
-            if count == 0 {
-                // Code has cut it meanwhile.
-                ftruncate(to, size)?;
-                return Ok(copied);
-            }
-            to.write_all_at(&buffer[..count], offset)?;
-            offset += count as u64;
-            copied += count as u64;
-        }
-    }
-    ftruncate(to, size)?;
-    Ok(copied)
-}
-
-fn next(file: &File, to: SeekFrom) -> io::Result<Option<u64>> {
-    match seek(file, to) {
-        Ok(offset) => Ok(Some(offset)),
-        // lseek(2): there is no more data.
-        Err(Errno::NXIO) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Gives a file that was made already another name.
-fn make_name(folder: &Folder, first: &[u8], parent: BorrowedFd<'_>, name: &CString) -> Result<(), Errno> {
-    // By a handle, as the kernel's own way to it would follow links.
-    let first = folder.handle(first)?;
-    linkat(CWD, own_path(&first).as_c_str(), parent, &**name, AtFlags::SYMLINK_FOLLOW)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-    use std::fs;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+    use std::fs::{self, File};
+    use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, symlink};
     use std::path::Path;
     use std::sync::Arc;
 
-    use rustix::fs::{CWD, FileType, mknodat, open};
+    use rustix::fs::{AtFlags, CWD, FileType, OFlags, mknodat, open, utimensat};
 
     use super::super::place::Shown;
+    use super::parts::{FILES_MAX, WORDS_MAX};
+    use super::writer::{BLOCK_BYTES, BUFFER_BYTES, times};
     use super::*;
 
     /// The users that read and write, where the test may be two.
