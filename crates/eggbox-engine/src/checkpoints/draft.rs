@@ -9,6 +9,7 @@ use std::sync::Arc;
 use eggbox_sandbox::checkpoint::Image;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::stored::beside;
 use super::{Home, Manifest, clear, unique};
 use crate::image::SessionImage;
 use crate::workspace::Files;
@@ -90,7 +91,7 @@ impl Drop for Draft {
         if !self.is_whole {
             let folder = std::mem::take(&mut self.folder);
             // It may have very many files, and whoever gives it up others to serve.
-            std::thread::spawn(move || clear(&folder));
+            beside(move || clear(&folder));
         }
     }
 }

@@ -118,7 +118,9 @@ impl Stored {
         if before == State::Lasting {
             // Or what sleeps no longer would be found asleep after an end of the host. Nobody waits for that.
             let folder = File::open(&self.folder);
-            std::thread::spawn(move || folder.and_then(|folder| folder.sync_all()));
+            beside(move || {
+                let _ = folder.and_then(|folder| folder.sync_all());
+            });
         }
     }
 }
@@ -128,8 +130,15 @@ impl Drop for Stored {
         if *self.state() == State::Removed {
             let folder = std::mem::take(&mut self.folder);
             // It may have very many files, and whoever has it last others to serve.
-            std::thread::spawn(move || clear(&folder));
+            beside(move || clear(&folder));
         }
+    }
+}
+
+/// Does what nobody waits for. Where there is no thread for it, it is not done: what is left then the next server clears away.
+pub(super) fn beside(act: impl FnOnce() + Send + 'static) {
+    if let Err(error) = std::thread::Builder::new().name("checkpoints".to_owned()).spawn(act) {
+        tracing::error!(%error, "failed to clear up after a checkpoint");
     }
 }
 

@@ -304,6 +304,7 @@ pub(crate) fn not_carried(error: WorkspaceError) -> SessionError {
     match error {
         // That goes by.
         WorkspaceError::Busy { .. } => SessionError::ForksBusy,
+        WorkspaceError::Internal(error) if error.kind() == io::ErrorKind::WouldBlock => SessionError::ForksBusy,
         error => SessionError::NotCarried { why: chain(&error) },
     }
 }

@@ -157,7 +157,7 @@ impl Environment {
     }
 
     /// Takes down what others go on from as that session, which is at rest, and stands still until its next request; where it goes on
-    /// then, without waiting for the disk. Its files may still be being written.
+    /// then. Its files were read by then, and may still be being written.
     pub(crate) async fn draw(
         &self,
         session: &mut Session,
@@ -184,7 +184,7 @@ impl Environment {
         let (still, begun) = tokio::join!(session.stand_still(wait_max), begin);
         let ((draft, mut copying), StandsStill { place, since }) = (begun?, still?);
         // Not before: it may take its time, and others have theirs.
-        let _turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
+        let turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
         // Where it has an obstacle it is likely to have it still, and its files would be copied in vain.
         if !session.obstacle.is_there() {
             copying.begin(workers).await.map_err(not_carried)?;
@@ -204,7 +204,10 @@ impl Environment {
                 Ok((survey, None))
             }
         };
-        let (survey, memory) = match take() {
+        let taken = take();
+        // Others need not wait for its files.
+        drop(turn);
+        let (survey, memory) = match taken {
             Ok(taken) => taken,
             Err(error) => {
                 // Nothing more may come into the draft when it is cleared away.

@@ -24,15 +24,16 @@ pub(super) struct SessionMemory {
 /// Files that sessions have mapped.
 #[derive(Debug, Default)]
 struct KnownFiles {
-    /// What the nest itself has mapped, once somebody has looked, and when that was.
+    /// What the nest itself has mapped, as it was when somebody looked first: what is mapped no other file can be taken for.
     own: Option<OwnFiles>,
+    /// What those are called that are there still, and since when that is known.
+    fresh: Option<(Instant, Arc<Names>)>,
     /// What else is there for all of them.
     others: HashSet<MappedFile>,
 }
 
 #[derive(Debug)]
 struct OwnFiles {
-    read: Instant,
     files: HashSet<MappedFile>,
     names: Arc<Names>,
 }
@@ -78,31 +79,35 @@ impl Nest {
         if let Some(own) = &self.known_files().own {
             return Ok(Arc::clone(&own.names));
         }
-        self.read_names()
+        let (files, names) = self.read_files()?;
+        let own = OwnFiles { files: files.into_iter().collect(), names: Arc::new(names) };
+        Ok(Arc::clone(&self.known_files().own.get_or_insert(own).names))
     }
 
-    /// The same where that was looked at a moment ago, or none; for what is kept, of which a file may be gone that was replaced since. They
-    /// are looked at again then.
+    /// The same as it was a moment ago, or none; for what is kept, of which a file may be gone that was replaced since. It is looked at again
+    /// then.
     pub(crate) fn fresh_names(self: &Arc<Self>) -> Arc<Names> {
-        if let Some(own) = self.known_files().own.as_ref().filter(|own| own.read.elapsed() < NAMES_FRESH) {
-            return Arc::clone(&own.names);
+        if let Some((read, names)) = &self.known_files().fresh
+            && read.elapsed() < NAMES_FRESH
+        {
+            return Arc::clone(names);
         }
         let nest = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = nest.read_names() {
-                tracing::debug!(%error, "what a nest has mapped cannot be looked at");
+            let now = Instant::now();
+            match nest.read_files() {
+                Ok((_, names)) => nest.known_files().fresh = Some((now, Arc::new(names))),
+                Err(error) => tracing::debug!(%error, "what a nest has mapped cannot be looked at"),
             }
         });
         Arc::default()
     }
 
-    fn read_names(&self) -> io::Result<Arc<Names>> {
+    fn read_files(&self) -> io::Result<(Vec<MappedFile>, Names)> {
         let pid = pid_of(self.shared.pidfd.as_fd()).ok_or_else(|| io::Error::other("its nest is gone"))?;
         let files = mapped_by(pid)?;
-        let names = Arc::new(Names::of(pid, &files));
-        let own = OwnFiles { read: Instant::now(), files: files.into_iter().collect(), names: Arc::clone(&names) };
-        self.known_files().own = Some(own);
-        Ok(names)
+        let names = Names::of(pid, &files);
+        Ok((files, names))
     }
 
     fn known_files(&self) -> MutexGuard<'_, KnownFiles> {

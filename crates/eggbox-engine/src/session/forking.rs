@@ -316,6 +316,9 @@ pub(crate) fn check_is(process: BorrowedFd<'_>, pid: Pid) -> io::Result<()> {
 pub(crate) fn not_copied(error: io::Error) -> SessionError {
     if is_no_room(&error) {
         SessionError::NoDiskSpace
+    } else if error.kind() == io::ErrorKind::WouldBlock {
+        // There is no thread for it, or whatever else of the kernel's goes by.
+        SessionError::ForksBusy
     } else {
         SessionError::NotCarried { why: format!("its memory cannot be read: {error}") }
     }
