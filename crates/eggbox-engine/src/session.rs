@@ -49,7 +49,7 @@ use crate::watchdog::Watchdog;
 use crate::wish::{WISHES_MAX, Wish};
 use crate::workspace::{Place, Tree};
 
-pub(crate) use self::forking::{ImageOf, StandsStill, check_is, not_copied, on_this_thread};
+pub(crate) use self::forking::{ImageOf, StandsStill, check_is, is_no_room, not_copied, on_this_thread};
 
 /// How long a session may take from its fork to its being ready.
 const READY_MAX: Duration = Duration::from_secs(10);
@@ -94,6 +94,8 @@ pub enum SessionError {
     ForksBusy,
     #[error("there is no room on the disk")]
     NoDiskSpace,
+    #[error("there is no folder for a checkpoint")]
+    NoDraft(#[source] io::Error),
     #[error("the image cannot be loaded: {why}")]
     NotLoaded { why: String },
     #[error("the image cannot be loaded: {LAYOUT_HAS_CHANGED}")]

@@ -18,7 +18,7 @@ use crate::checkpoints::{Drawn, Home, Stored};
 use crate::history::Record;
 use crate::image::{SessionImage, read_only};
 use crate::nest::Nest;
-use crate::session::{ImageOf, Session, SessionError, StandsStill, check_is};
+use crate::session::{ImageOf, Session, SessionError, StandsStill, check_is, is_no_room};
 use crate::workspace::{Copying, Files, Workers};
 
 /// The image of a session that has more memory than this is put on the disk, where it may be as large as it likes.
@@ -177,7 +177,11 @@ impl Environment {
         let begin = async {
             let begun = Arc::clone(checkpoints);
             // It waits for the disk.
-            let draft = tokio::task::spawn_blocking(move || begun.draft()).await.map_err(io::Error::other)??;
+            let draft = tokio::task::spawn_blocking(move || begun.draft()).await.map_err(io::Error::other)?;
+            let draft = draft.map_err(|error| match error {
+                full if is_no_room(&full) => SessionError::NoDiskSpace,
+                error => SessionError::NoDraft(error),
+            })?;
             let copying = Copying::prepare(&files, &draft.files(), workers).map_err(not_carried)?;
             Ok::<_, SessionError>((draft, copying))
         };

@@ -325,6 +325,6 @@ pub(crate) fn not_copied(error: io::Error) -> SessionError {
 }
 
 /// The disk is full, or what may be written to it.
-fn is_no_room(error: &io::Error) -> bool {
+pub(crate) fn is_no_room(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
