@@ -324,7 +324,7 @@ fn pages_of(own: &[OwnPages], mappings: &[(Mapping, bool)]) -> Vec<OwnPages> {
 }
 
 impl Run {
-    fn is_large(&self) -> bool {
+    pub(super) fn is_large(&self) -> bool {
         self.range.end - self.range.start >= SHOWN_BYTES_MIN
     }
 

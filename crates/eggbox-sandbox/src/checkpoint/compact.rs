@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use super::capture::PORTION_BYTES;
-use super::image::{Content, Image, Mapping, Run, SHOWN_BYTES_MIN, Source};
+use super::image::{Content, Image, Mapping, Run, Source};
 
 /// Has `to` be the same image as is in `from`, without pages that are as they would be if nobody had written to them, of which those of the
 /// base are in `base`.
@@ -15,15 +15,15 @@ use super::image::{Content, Image, Mapping, Run, SHOWN_BYTES_MIN, Source};
 /// Where a file cannot be read, or there is no room.
 pub fn compact(image: &Image, from: &File, base: &File, to: &File) -> io::Result<Image> {
     let at = rustix::param::page_size() as u64;
-    let mut compactor = Compactor { from, base, to, at, runs: Vec::with_capacity(image.runs.len()) };
-    let is_large = |run: &Run| run.range.end - run.range.start >= SHOWN_BYTES_MIN;
+    let runs = Vec::with_capacity(image.runs.len());
+    let mut compactor = Compactor { from, base, to, at, pending: Vec::new(), runs };
     // Those that are shown from it come behind the others.
     for are_large in [false, true] {
         let mut runs = image.runs.iter().peekable();
         for mapping in &image.mappings {
             while let Some(run) = runs.next_if(|run| run.range.end <= mapping.range.end) {
                 match run.content {
-                    Content::At(place) if is_large(run) == are_large => {
+                    Content::At(place) if run.is_large() == are_large => {
                         compactor.copy(run, mapping, place, are_large)?
                     }
                     Content::Zero if !are_large => compactor.runs.push(run.clone()),
@@ -32,6 +32,7 @@ pub fn compact(image: &Image, from: &File, base: &File, to: &File) -> io::Result
             }
         }
     }
+    compactor.flush()?;
     let Compactor { at, mut runs, .. } = compactor;
     runs.sort_unstable_by_key(|run| run.range.start);
     let compacted = Image { place: image.place, mappings: image.mappings.clone(), runs };
@@ -46,6 +47,8 @@ struct Compactor<'a> {
     to: &'a File,
     /// Where the next page comes.
     at: u64,
+    /// Those before it that are not written yet.
+    pending: Vec<u8>,
     runs: Vec<Run>,
 }
 
@@ -60,21 +63,26 @@ impl Compactor<'_> {
             portion.resize(usize::try_from(range.end - range.start).map_err(io::Error::other)?, 0);
             self.from.read_exact_at(&mut portion, place + (start - run.range.start))?;
             let same = if whole { Vec::new() } else { self.compare(&range, mapping, &portion)? };
-            let mut kept = 0;
-            for (index, address) in (range.start..range.end).step_by(page).enumerate() {
+            for ((index, address), content) in
+                (range.start..range.end).step_by(page).enumerate().zip(portion.chunks_exact(page))
+            {
                 if same.get(index).is_none_or(|is_same| !is_same) {
-                    let from = index * page;
-                    if kept < from {
-                        portion.copy_within(from..from + page, kept);
-                    }
-                    self.keep(address..address + page as u64, mapping, self.at + kept as u64);
-                    kept += page;
+                    self.keep(address..address + page as u64, mapping, self.at);
+                    self.pending.extend(content);
+                    self.at += page as u64;
                 }
             }
-            self.to.write_all_at(portion.get(..kept).unwrap_or_default(), self.at)?;
-            self.at += kept as u64;
+            if self.pending.len() as u64 >= PORTION_BYTES {
+                self.flush()?;
+            }
             start = range.end;
         }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.write_all_at(&self.pending, self.at - self.pending.len() as u64)?;
+        self.pending.clear();
         Ok(())
     }
 

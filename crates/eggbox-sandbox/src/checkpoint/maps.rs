@@ -77,12 +77,16 @@ impl Identity {
     }
 }
 
-/// File systems whose files stat(2) gives other numbers than the kernel's list of mappings (statfs(2)): overlayfs, btrfs, bcachefs.
-const OTHERWISE_NAMED: [rustix::fs::FsWord; 3] = [0x794c_7630, 0x9123_683e, 0xca45_1a4e];
+/// File systems whose files stat(2) gives other numbers than the kernel's list of mappings.
+const OTHERWISE_NAMED: [rustix::fs::FsWord; 3] = [OVERLAYFS, BTRFS, BCACHEFS];
 
-/// File systems in which two files can have the same numbers in the kernel's list of mappings, as each volume in them has its own: btrfs,
-/// bcachefs.
-const VOLUMES_WITHIN: [rustix::fs::FsWord; 2] = [OTHERWISE_NAMED[1], OTHERWISE_NAMED[2]];
+/// As statfs(2) has them.
+const OVERLAYFS: rustix::fs::FsWord = 0x794c_7630;
+const BTRFS: rustix::fs::FsWord = 0x9123_683e;
+const BCACHEFS: rustix::fs::FsWord = 0xca45_1a4e;
+
+/// File systems in which two files can have the same numbers in the kernel's list of mappings, as each volume in them has its own.
+const VOLUMES_WITHIN: [rustix::fs::FsWord; 2] = [BTRFS, BCACHEFS];
 
 /// What files are called that sessions of one nest have mapped.
 #[derive(Debug, Default)]
