@@ -11,5 +11,6 @@ mod hooks;
 mod leftovers;
 mod loading;
 mod python;
+mod standing;
 mod streams;
 mod surroundings;

@@ -84,22 +84,29 @@ fn with_reserve(data_bytes_max: u64) -> Rlimit {
     Rlimit { current: Some(data_bytes_max.saturating_sub(RESERVE_BYTES)), maximum: Some(data_bytes_max) }
 }
 
-/// For a session that is out of memory: lets it have the reserve, to say so and to let go of something.
+/// For a session that is out of memory: lets it have the reserve, to say so and to let go of something. None where it has
+/// it already; else for [`restore_reserve`] what code had made of the limit, `u64::MAX` for nothing.
 #[cfg(feature = "native")]
-pub(crate) fn release_reserve() -> io::Result<()> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Data);
-    Ok(setrlimit(Resource::Data, Rlimit { current: maximum, maximum })?)
+pub(crate) fn release_reserve() -> io::Result<Option<u64>> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Data);
+    if current == maximum {
+        return Ok(None);
+    }
+    setrlimit(Resource::Data, Rlimit { current: maximum, maximum })?;
+    let is_as_it_was = maximum.is_some_and(|maximum| current == with_reserve(maximum).current);
+    Ok(if is_as_it_was { Some(u64::MAX) } else { current })
 }
 
-/// Puts the reserve back where enough was let go of. Returns whether it is.
+/// Puts the reserve back where enough was let go of, and at most `before` of what is left. Returns whether it is.
 #[cfg(feature = "native")]
-pub(crate) fn restore_reserve() -> io::Result<bool> {
-    let Some(maximum) = getrlimit(Resource::Data).maximum else { return Ok(true) };
-    setrlimit(Resource::Data, with_reserve(maximum))?;
+pub(crate) fn restore_reserve(before: u64) -> io::Result<bool> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Data);
+    let current = Some(maximum.map_or(before, |maximum| before.min(maximum.saturating_sub(RESERVE_BYTES))));
+    setrlimit(Resource::Data, Rlimit { current, maximum })?;
     // By trying: a session may not be allowed to look.
     let fits = sys::inside::may_have_more_memory();
     if !fits {
-        release_reserve()?;
+        setrlimit(Resource::Data, Rlimit { current: maximum, maximum })?;
     }
     Ok(fits)
 }

@@ -13,7 +13,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recv, re
 use super::loading;
 use super::streams::Streams;
 use super::surroundings::Surroundings;
-use super::{base, denial};
+use super::{base, denial, standing};
 use crate::checkpoint::Place;
 use crate::layers::rlimits;
 use crate::sys::{self, inside, suspension};
@@ -198,7 +198,10 @@ impl Channel {
         let [asked, data_bytes_less, processes_max] = self.receive_numbers()?;
         let processes_max = u32::try_from(processes_max).map_err(io::Error::other)?;
         match rlimits::lower(data_bytes_less, (processes_max > 0).then_some(processes_max)) {
-            Ok(()) => self.say_how_far(asked),
+            Ok(()) => {
+                standing::note();
+                self.say_how_far(asked)
+            }
             Err(error) => self.send(&FromSession::Refused(error.to_string())),
         }
     }

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use super::channel::Channel;
 use super::leftovers::end_orphans;
-use super::python;
+use super::{python, standing};
 use crate::cgroup::Version;
 use crate::control;
 use crate::enforce::{Descriptors, lock_down};
@@ -283,6 +283,7 @@ impl Nest {
         match locked {
             Ok(status) => {
                 sys::inside::mark_session_process();
+                standing::note();
                 Session { channel, status, trees: plan.trees.of(slot).with_policy(files) }
             }
             Err(failure) => {

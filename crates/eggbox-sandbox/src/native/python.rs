@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use pyo3_ffi::{
@@ -52,8 +52,8 @@ static CHANNEL: OnceLock<Channel> = OnceLock::new();
 /// Each session's own from its first moment.
 static TWISTERS: Mutex<Vec<Twister>> = Mutex::new(Vec::new());
 static STATUS: Mutex<Option<Status>> = Mutex::new(None);
-/// The session has the memory that is put by for when it has run out.
-static RESERVE_IS_USED: AtomicBool = AtomicBool::new(false);
+/// The session has the memory that is put by for when it has run out: what [`rlimits::release_reserve`] has said; 0 where it has not.
+static BEFORE_RESERVE: AtomicU64 = AtomicU64::new(0);
 /// `_signal.signal` as the interpreter brought it.
 static SIGNAL: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
 
@@ -329,9 +329,9 @@ unsafe extern "C" fn finish(_module: *mut PyObject, arguments: *mut PyObject) ->
     let (ending, status) =
         unsafe { (PyLong_AsLong(PyTuple_GetItem(arguments, 0)), PyLong_AsLong(PyTuple_GetItem(arguments, 1))) };
     end_if_forked(i32::try_from(status).unwrap_or(1));
-    if RESERVE_IS_USED.load(Ordering::Relaxed) {
-        let is_used = !rlimits::restore_reserve().unwrap_or(false);
-        RESERVE_IS_USED.store(is_used, Ordering::Relaxed);
+    let before = BEFORE_RESERVE.load(Ordering::Relaxed);
+    if before > 0 && rlimits::restore_reserve(before).unwrap_or(false) {
+        BEFORE_RESERVE.store(0, Ordering::Relaxed);
     }
     sys::inside::flush_c_streams();
     let ending = u8::try_from(ending).ok().and_then(Ending::from_code);
@@ -376,8 +376,11 @@ unsafe extern "C" fn stand_still(_module: *mut PyObject, arguments: *mut PyObjec
 
 /// `use_reserve()`: lets this session have the memory that is put by for when it has run out.
 unsafe extern "C" fn use_reserve(_module: *mut PyObject, _arguments: *mut PyObject) -> *mut PyObject {
-    RESERVE_IS_USED.store(true, Ordering::Relaxed);
-    answer(rlimits::release_reserve())
+    answer(rlimits::release_reserve().map(|before| {
+        if let Some(before) = before {
+            BEFORE_RESERVE.store(before, Ordering::Relaxed);
+        }
+    }))
 }
 
 /// `allow_interrupt(allow: bool)`: lets SIGINT through to the main thread while user code runs, and only then.

@@ -13,7 +13,11 @@ use rustix::fs::{
 };
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
+use self::locks::Lock;
+use super::standing;
 use crate::sys::{self, inside};
+
+mod locks;
 
 /// Of one thread.
 #[derive(Debug)]
@@ -22,7 +26,9 @@ pub(super) struct Surroundings {
     umask: Mode,
     signals: inside::Signals,
     timers: inside::Timers,
+    standing: standing::Changes,
     files: Vec<OpenFile>,
+    locks: Vec<Lock>,
     /// The session's own streams, where they are still there.
     streams: Vec<Stream>,
     /// Those of them that code has closed.
@@ -89,11 +95,16 @@ impl Surroundings {
         if let Some(names) = children().map_err(failed)? {
             return Err(names);
         }
+        // Their numbers are the kernel's, and another process's might be others.
+        if !std::fs::read("/proc/self/timers").unwrap_or_default().is_empty() {
+            return Err("it has a timer of timer_create".to_owned());
+        }
         let folder = std::env::current_dir().map_err(|error| format!("its working directory is gone: {error}"))?;
         let umask = rustix::process::umask(Mode::empty());
         rustix::process::umask(umask);
         let signals = inside::Signals::read().map_err(failed)?;
         let timers = inside::Timers::read().map_err(failed)?;
+        let standing = standing::Changes::read().map_err(failed)?;
         let numbers = open_numbers(channel)?;
         let own = |number: &RawFd| {
             let inode = usize::try_from(*number).ok().and_then(|index| streams.get(index));
@@ -101,15 +112,18 @@ impl Surroundings {
         };
         let (own, others): (Vec<_>, Vec<_>) = numbers.iter().copied().partition(own);
         let closed = (0..3).filter(|number| !numbers.contains(number)).collect();
+        let locks = locks::held(&others).map_err(failed)?;
         let mut room = CONTENT_BYTES_MAX;
-        let files = others.into_iter().map(|number| file(number, &mut room)).collect::<Result<_, _>>()?;
+        let files: Result<_, _> = others.into_iter().map(|number| file(number, &mut room)).collect();
+        // Files were opened a second time, and closed.
+        locks.iter().filter(|lock| lock.is_lost_easily()).try_for_each(Lock::take).map_err(failed)?;
         let streams = own.into_iter().map(stream).collect::<Result<_, _>>()?;
-        Ok(Self { folder, umask, signals, timers, files, streams, closed })
+        Ok(Self { folder, umask, signals, timers, standing, files: files?, locks, streams, closed })
     }
 
     /// Gives them to this process, which has become the other but for its descriptors, and its place among files and signals.
     pub(super) fn put_up(&self) -> io::Result<()> {
-        let Self { folder, umask, signals, timers, files, streams, closed } = self;
+        let Self { folder, umask, signals, timers, standing, files, locks, streams, closed } = self;
         rustix::process::chdir(folder)
             .map_err(|error| io::Error::other(format!("its working directory, {}: {error}", folder.display())))?;
         rustix::process::umask(*umask);
@@ -134,6 +148,10 @@ impl Surroundings {
                 std::mem::forget(file);
             }
         }
+        for lock in locks {
+            lock.take().map_err(|error| io::Error::new(error.kind(), format!("{lock}: {error}")))?;
+        }
+        standing.put_up()?;
         timers.set()?;
         // Last, so that none comes before everything is there.
         signals.set()

@@ -290,6 +290,37 @@ impl Timers {
     }
 }
 
+/// How this process is scheduled (sched_setscheduler(2)).
+pub(crate) fn scheduling_class() -> io::Result<i32> {
+    // SAFETY: asks about the caller.
+    let class = check(unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) })?;
+    i32::try_from(class).map_err(io::Error::other)
+}
+
+/// Has this process be scheduled so, without a priority of its own.
+pub(crate) fn set_scheduling_class(class: i32) -> io::Result<()> {
+    let priority = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the structure outlives the call.
+    check(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, class, &raw const priority) }).map(drop)
+}
+
+/// Locks so many bytes of that file from `start` on, 0 for all that follow, for the open file or else for this process; fails where
+/// somebody else has them.
+pub(crate) fn lock_bytes(
+    number: RawFd,
+    is_of_open_file: bool,
+    is_exclusive: bool,
+    (start, length): (i64, i64),
+) -> io::Result<()> {
+    // SAFETY: all-zero is a valid one.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::c_short::try_from(if is_exclusive { libc::F_WRLCK } else { libc::F_RDLCK }).unwrap_or_default();
+    (lock.l_start, lock.l_len) = (start, length);
+    let command = if is_of_open_file { libc::F_OFD_SETLK } else { libc::F_SETLK };
+    // SAFETY: the structure outlives the call; a number that is not open is answered with EBADF.
+    check(unsafe { libc::fcntl(number, command, &raw const lock) }.into()).map(drop)
+}
+
 /// Gives back what is in this memory, which is private and of no file: it is zero then.
 ///
 /// # Errors

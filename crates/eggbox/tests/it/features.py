@@ -9,6 +9,7 @@ import csv
 import datetime
 import decimal
 import enum
+import fcntl
 import functools
 import hashlib
 import heapq
@@ -18,6 +19,7 @@ import json
 import os
 import pickle
 import re
+import resource
 import signal
 import sqlite3
 import struct
@@ -243,6 +245,41 @@ def surroundings(n):
     return os.getcwd(), os.environ["FEATURE"][-6:], oct(umask), sorted(os.listdir(folder))
 
 
+def standing(n):
+    soft, hard = resource.getrlimit(resource.RLIMIT_RSS)
+    resource.setrlimit(resource.RLIMIT_RSS, (n << 30, (1 << 50 if hard < 0 else hard) - n))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100 + n % 50, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    if not hasattr(S, "processors"):
+        S.processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {S.processors[n % len(S.processors)]})
+    limits = [resource.getrlimit(getattr(resource, name)) for name in sorted(dir(resource)) if name.startswith("RLIMIT_")
+              and name != "RLIMIT_DATA"]
+    return limits, os.nice(n % 50 == 0), os.sched_getaffinity(0), os.sched_getscheduler(0)
+
+
+def locks(n):
+    if not hasattr(S, "locked"):
+        S.locked = [open(f"locked{i}", "w+b", buffering=0) for i in range(2)]
+    fcntl.lockf(S.locked[0], fcntl.LOCK_EX if n % 3 else fcntl.LOCK_UN, 5, n % 20)
+    fcntl.flock(S.locked[1], [fcntl.LOCK_EX, fcntl.LOCK_SH, fcntl.LOCK_UN][n % 3])
+    child = os.fork()
+    if child == 0:
+        held = 0
+        for i in range(25):
+            try:
+                fcntl.lockf(S.locked[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, i)
+            except OSError:
+                held += 1
+        for kind in (fcntl.LOCK_EX, fcntl.LOCK_SH):
+            with open("locked1", "rb") as other:
+                try:
+                    fcntl.flock(other, kind | fcntl.LOCK_NB)
+                except OSError:
+                    held += 100
+        os._exit(held if held < 200 else held - 70)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 def signals(n):
     if not hasattr(S, "caught"):
         S.caught = []
@@ -276,7 +313,8 @@ async def wait(n):
 
 
 FEATURES = [containers, generators, coroutines, closures, classes, regexes, databases, numbers, recursion, files,
-            nameless, extensions, contexts, failures, surroundings, signals, memory, modules]
+            nameless, extensions, contexts, failures, surroundings, standing, locks,
+            signals, memory, modules]
 
 
 def step(feature, n):

@@ -226,6 +226,11 @@ fn what_cannot_be_carried_is_refused_by_name_and_stays() {
             "v.close(); m.close()",
         ),
         (
+            "import ctypes; c = ctypes.CDLL(None); t = ctypes.c_void_p(); c.timer_create(1, None, ctypes.byref(t))",
+            "it has a timer of timer_create",
+            "c.timer_delete(t)",
+        ),
+        (
             "pid = os.fork()\nif pid == 0: os._exit(3)\ntime.sleep(0.3)",
             "has ended and has not been waited for",
             "os.waitpid(pid, 0)",
@@ -252,6 +257,110 @@ fn what_cannot_be_carried_is_refused_by_name_and_stays() {
         server.delete("a");
         server.delete("b");
     }
+}
+
+#[test]
+fn what_code_has_made_of_its_limits_and_its_place_goes_along() {
+    let server = Setup::bare().option(KEPT).start();
+    let look = "\
+import os, resource
+names = sorted(name for name in dir(resource) if name.startswith('RLIMIT_') and name != 'RLIMIT_DATA')
+print([resource.getrlimit(getattr(resource, name)) for name in names], os.nice(0), os.sched_getaffinity(0), os.sched_getscheduler(0))
+soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+print(hard - soft)";
+    let limited = r#"{"id": "a", "limits": {"memory_bytes": 209715200, "processes": 20}}"#;
+    assert_eq!(server.create(limited).status, 201);
+    let begun = printed(&server, "a", look);
+    fork_to(&server, "a", "as-begun");
+    assert_eq!(printed(&server, "as-begun", look), begun);
+    let change = "\
+import os, resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (20, 30))
+resource.setrlimit(resource.RLIMIT_CPU, (500, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 9 << 30))
+resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+resource.setrlimit(resource.RLIMIT_DATA, (resource.getrlimit(resource.RLIMIT_DATA)[0] - (1 << 20), resource.getrlimit(resource.RLIMIT_DATA)[1]))
+os.nice(3)
+os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))";
+    printed(&server, "a", change);
+    let changed = printed(&server, "a", look);
+    assert!(changed.contains("(20, 30)") && changed.contains(" 3 {"), "{changed}");
+    fork_to(&server, "a", "b");
+    fork_to(&server, "b", "c");
+    for id in ["a", "b", "c"] {
+        assert_eq!(printed(&server, id, look), changed, "{id}");
+        // They are the kernel's.
+        let full = "\
+import os
+opened = []
+try:
+    while True: opened.append(os.open('/dev/null', 0))
+except OSError as error: print(error.errno, len(opened) < 20)
+[os.close(one) for one in opened]";
+        assert_eq!(printed(&server, id, full), "24 True\n", "{id}");
+        // What is put by for when memory runs out is put by again afterwards, and the limit is what code has made of it.
+        let out = "\
+try: x = bytearray(150 << 20); x = bytearray(190 << 20)
+except MemoryError: print('out')";
+        assert_eq!(printed(&server, id, out), "out\n", "{id}");
+        assert_eq!(printed(&server, id, look), changed, "{id}");
+    }
+    // One with less keeps its less.
+    let taken = server.send("POST", "/v1/sessions/c/checkpoints", r#"{"name": "there"}"#);
+    assert_eq!(taken.status, 201, "{taken:?}");
+    let less = r#"{"id": "less", "checkpoint": "there", "limits": {"processes": 10}}"#;
+    assert_eq!(server.create(less).status, 201);
+    let seen = printed(&server, "less", look);
+    assert!(changed.contains("(20, 20)") && seen.contains("(10, 10)"), "{seen}");
+    assert_eq!(seen.replace("(10, 10)", "(20, 20)"), changed);
+}
+
+#[test]
+fn locks_on_files_are_held_on_both_sides() {
+    let server = Server::bare();
+    let code = "\
+import fcntl, os, sqlite3
+files = {name: open(name, 'w+b') for name in ('part', 'whole', 'deleted', 'twice')}
+os.remove('deleted')
+fcntl.lockf(files['part'], fcntl.LOCK_EX, 10, 5)
+fcntl.lockf(files['deleted'], fcntl.LOCK_EX)
+fcntl.flock(files['whole'], fcntl.LOCK_SH)
+fcntl.flock(files['twice'], fcntl.LOCK_EX)
+again = os.dup(files['twice'].fileno())
+db = sqlite3.connect('db'); db.execute('create table t(x)'); db.commit()
+db.execute('insert into t values(1)')
+def ask(wish, path):
+    # Another process is in the way of none of its own.
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with open(path, 'r+b') as file: wish(file)
+            os._exit(0)
+        except OSError: os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+def look():
+    part = lambda file, start: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, start)
+    whole = lambda kind: lambda file: fcntl.flock(file, kind | fcntl.LOCK_NB)
+    return ([ask(lambda file: part(file, start), 'part') for start in (4, 5, 14, 15)],
+        ask(lambda file: part(file, 0), f'/proc/self/fd/{files[\"deleted\"].fileno()}'),
+        [ask(whole(kind), 'whole') for kind in (fcntl.LOCK_SH, fcntl.LOCK_EX)], ask(whole(fcntl.LOCK_SH), 'twice'),
+        ask(lambda file: part(file, (1 << 30) + 1), 'db'))";
+    assert_eq!(server.create(r#"{"id": "locks-a", "policy": {"files": "full"}}"#).status, 201);
+    printed(&server, "locks-a", code);
+    let held = "([0, 1, 1, 0], 1, [0, 1], 1, 1)\n";
+    let look = "print(look())";
+    assert_eq!(printed(&server, "locks-a", look), held);
+    fork_to(&server, "locks-a", "locks-b");
+    fork_to(&server, "locks-b", "locks-c");
+    for id in ["locks-a", "locks-b", "locks-c"] {
+        assert_eq!(printed(&server, id, look), held, "{id}");
+    }
+    assert_eq!(printed(&server, "locks-c", "db.rollback(); print(look()[4])"), "0\n");
+    // Where what is asked for is refused, they are held, too.
+    printed(&server, "locks-a", "import socket; s = socket.socket()");
+    assert_eq!(fork(&server, "locks-a", &json!({})).status, 409);
+    assert_eq!(printed(&server, "locks-a", look), held);
 }
 
 #[test]
