@@ -164,7 +164,7 @@ impl Checkpoints {
     pub(crate) fn commit(
         &self,
         mut manifest: Manifest,
-        Drawn { draft, home, base, mut image, memory, _turn }: Drawn,
+        Drawn { draft, home, base, mut image, memory, .. }: Drawn,
     ) -> Result<Arc<Stored>, StoreError> {
         if let Some(memory) = &memory {
             // Before any of it is written.

@@ -16,7 +16,7 @@ mod work;
 
 pub use capture::{Bounds, CaptureError, LargeRun, Survey, Target, survey};
 pub use compact::compact;
-pub use image::{Image, ImageError, Place, SHOWN_BYTES_MIN};
+pub use image::{Image, ImageError, OpenFile, Place, SHOWN_BYTES_MIN};
 pub use image_memory::ImageMemory;
 pub use maps::Names;
 pub use relocation::{MappedFile, mapped_by};

@@ -6,9 +6,12 @@
 //! and every frame is parsed into a value or refused. A nest's control channel is a SOCK_SEQPACKET of JSON messages
 //! between two programs of ours, with descriptors beside them.
 
+mod value;
+
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{LargeRun, Place};
+pub use self::value::{VALUE_BYTES_MAX, VALUE_HEADER_BYTES, ValueHeader, ValueKind};
+use crate::checkpoint::{LargeRun, OpenFile, Place};
 use crate::policy::WorkspacePolicy;
 use crate::status::Status;
 use crate::steps::NestStep;
@@ -89,8 +92,11 @@ pub const KIND_SHOW: u8 = b'V';
 pub const SHOW_RUNS_MAX: usize = 32;
 /// Bytes of an execution request's body.
 pub const EXECUTE_BYTES: usize = 32;
+/// How many files a session that stands still tells of, and bytes in their paths together, at most.
+pub const OPEN_FILES_MAX: usize = 64;
+pub const OPEN_FILES_PATH_BYTES_MAX: usize = 8 * 1024;
 /// What both ends of the channels must agree on, for a server to take over what another build has left.
-pub const WIRE_VERSION: u32 = 7;
+pub const WIRE_VERSION: u32 = 8;
 const KIND_READY: u8 = b'R';
 const KIND_REFUSED: u8 = b'F';
 const KIND_DONE: u8 = b'D';
@@ -98,30 +104,6 @@ const KIND_IDLE: u8 = b'I';
 const KIND_RENEWED: u8 = b'N';
 const KIND_STANDS_STILL: u8 = b'P';
 const KIND_CANNOT: u8 = b'C';
-
-/// Bytes before the body of each value in a session's stream of values: its length (u32, little endian), its kind, and how
-/// many bytes this execution had written to its own stdout before it (u64, little endian).
-pub const VALUE_HEADER_BYTES: usize = 13;
-/// The longest body of such a value. The runner makes none that is longer.
-pub const VALUE_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// What a value is, other than output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ValueKind {
-    Display = 1,
-    Result,
-    InputRequest,
-    Exception,
-}
-
-/// The head of a value in a session's stream of values; its body is JSON, or should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ValueHeader {
-    pub kind: ValueKind,
-    /// Of the body.
-    pub length: usize,
-    pub stdout_bytes: u64,
-}
 
 /// What a session tells the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,8 +121,8 @@ pub enum FromSession {
     /// The answer to [`KIND_RESUME`] of this `asked`: it waits for code, and the execution of this number was the last. 0
     /// before the first.
     Idle { asked: u64, sequence: u64, ending: Ending },
-    /// The answer to [`KIND_STAND_STILL`] of this `asked`: it stands still there.
-    StandsStill { asked: u64, place: Place },
+    /// The answer to [`KIND_STAND_STILL`] of this `asked`: it stands still there, and has those files open.
+    StandsStill { asked: u64, place: Place, files: Vec<OpenFile> },
     /// The same: it has what no image can carry.
     Cannot { asked: u64, why: String },
 }
@@ -166,37 +148,6 @@ pub enum FrameError {
     Kind { kind: u8 },
     #[error("a malformed frame of kind {kind}")]
     Body { kind: u8 },
-}
-
-impl ValueKind {
-    #[must_use]
-    pub fn from_code(code: u8) -> Option<Self> {
-        [Self::Display, Self::Result, Self::InputRequest, Self::Exception].into_iter().find(|kind| *kind as u8 == code)
-    }
-}
-
-impl ValueHeader {
-    /// # Errors
-    /// Where the body is longer than [`VALUE_BYTES_MAX`].
-    pub fn encode(self) -> Result<[u8; VALUE_HEADER_BYTES], FrameError> {
-        let Self { kind, length, stdout_bytes } = self;
-        if length > VALUE_BYTES_MAX {
-            return Err(FrameError::TooLong { bytes: length });
-        }
-        let mut bytes = [0; VALUE_HEADER_BYTES];
-        bytes[..HEADER_BYTES].copy_from_slice(&header(kind as u8, length)?);
-        bytes[HEADER_BYTES..].copy_from_slice(&stdout_bytes.to_le_bytes());
-        Ok(bytes)
-    }
-
-    /// None where it is no header.
-    #[must_use]
-    pub fn decode(bytes: [u8; VALUE_HEADER_BYTES]) -> Option<Self> {
-        let (head, mark) = bytes.split_first_chunk()?;
-        let (length, kind) = parse_header(*head);
-        let kind = ValueKind::from_code(kind).filter(|_| length <= VALUE_BYTES_MAX)?;
-        Some(Self { kind, length, stdout_bytes: u64::from_le_bytes(mark.try_into().ok()?) })
-    }
 }
 
 impl Ending {
@@ -242,9 +193,10 @@ impl FromSession {
             Self::Idle { asked, sequence, ending } => {
                 (KIND_IDLE, [&asked.to_le_bytes()[..], &ending_body(*sequence, *ending)].concat())
             }
-            Self::StandsStill { asked, place: Place { stack, program_break, thread_pointer, descriptors } } => {
+            Self::StandsStill { asked, place: Place { stack, program_break, thread_pointer, descriptors }, files } => {
                 let words = [*asked, *stack, *program_break, *thread_pointer, *descriptors];
-                (KIND_STANDS_STILL, words.map(u64::to_le_bytes).concat())
+                let files = serde_json::to_vec(files).map_err(|_| FrameError::Body { kind: KIND_STANDS_STILL })?;
+                (KIND_STANDS_STILL, [words.map(u64::to_le_bytes).concat(), files].concat())
             }
             Self::Cannot { asked, why } => (KIND_CANNOT, [&asked.to_le_bytes(), why.as_bytes()].concat()),
             Self::Renewed { generation, stdout, stderr } => {
@@ -284,11 +236,11 @@ impl FromSession {
             KIND_READY => serde_json::from_slice(body).ok().map(Self::Ready),
             KIND_REFUSED => String::from_utf8(body.to_vec()).ok().map(Self::Refused),
             KIND_STANDS_STILL => {
-                let (words, rest) = body.as_chunks();
-                let words: [_; 5] = words.try_into().ok()?;
+                let (words, files) = body.split_first_chunk::<{ 5 * size_of::<u64>() }>()?;
+                let words: [_; 5] = words.as_chunks().0.try_into().ok()?;
                 let [asked, stack, program_break, thread_pointer, descriptors] = words.map(u64::from_le_bytes);
                 let place = Place { stack, program_break, thread_pointer, descriptors };
-                rest.is_empty().then_some(Self::StandsStill { asked, place })
+                Some(Self::StandsStill { asked, place, files: serde_json::from_slice(files).ok()? })
             }
             KIND_CANNOT => {
                 let (asked, why) = body.split_first_chunk()?;
@@ -468,6 +420,7 @@ mod tests {
             FromSession::StandsStill {
                 asked: 1,
                 place: Place { stack: u64::MAX, program_break: 7, thread_pointer: 8, descriptors: 9 },
+                files: vec![OpenFile { path: "/workspace/db".into(), inode: 12 }],
             },
             FromSession::Cannot { asked: 2, why: "a socket is open on descriptor 7".into() },
         ];
@@ -478,15 +431,6 @@ mod tests {
             }
             assert_eq!(FromSession::decode(&bytes), Ok(Some((frame, bytes.len()))));
         }
-    }
-
-    #[test]
-    fn heads_of_values_survive_and_others_are_none() {
-        let header = ValueHeader { kind: ValueKind::Exception, length: VALUE_BYTES_MAX, stdout_bytes: u64::MAX };
-        assert_eq!(ValueHeader::decode(header.encode().unwrap()), Some(header));
-        assert!(ValueHeader { length: VALUE_BYTES_MAX + 1, ..header }.encode().is_err());
-        assert_eq!(ValueHeader::decode([0; VALUE_HEADER_BYTES]), None);
-        assert_eq!(ValueHeader::decode([255; VALUE_HEADER_BYTES]), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eggbox_sandbox::checkpoint::Image;
+use eggbox_sandbox::checkpoint::{Image, OpenFile};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::stored::beside;
@@ -36,6 +36,7 @@ pub(crate) struct Drawn {
     pub(crate) home: Home,
     pub(crate) base: File,
     pub(crate) image: Arc<Image>,
+    pub(crate) open_files: Vec<OpenFile>,
     /// Where that is, if it is not in the draft.
     pub(crate) memory: Option<SessionImage>,
     /// Where it is not.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
+use eggbox_sandbox::checkpoint::OpenFile;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint_id::CheckpointId;
@@ -42,6 +43,9 @@ pub(crate) struct Manifest {
     /// The session as it was.
     pub(crate) record: Record,
     pub(crate) variables: BTreeMap<String, String>,
+    /// Of which copies are to have the same numbers.
+    #[serde(default)]
+    pub(crate) open_files: Vec<OpenFile>,
     /// The number of the execution that was begun last.
     pub(crate) executions: u64,
     /// The number that was given to an execution last, whether it was begun or not.
@@ -73,6 +77,7 @@ impl Manifest {
             session: record.id.clone(),
             record,
             variables: BTreeMap::new(),
+            open_files: Vec::new(),
             executions: 0,
             last_number: 0,
             created_at: SystemTime::now(),

@@ -200,7 +200,7 @@ impl Environment {
     ) -> Result<Session, SessionError> {
         let loaded = async {
             // What has to be done is worked out meanwhile.
-            blank.files.begin(workers).await.map_err(not_carried)?;
+            blank.files.begin(workers, &original.open_files).await.map_err(not_carried)?;
             let nest = self.living_nest().await?;
             self.load(&mut blank, original, &nest, wait_max).await
         };

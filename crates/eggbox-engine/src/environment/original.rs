@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eggbox_sandbox::checkpoint::{Image, Place as ImagePlace, Survey, Target};
+use eggbox_sandbox::checkpoint::{Image, OpenFile, Survey, Target};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
@@ -42,6 +42,7 @@ pub(crate) struct Original {
     pub(super) nest: String,
     pub(super) base: String,
     pub(super) files: Files,
+    pub(super) open_files: Vec<OpenFile>,
 }
 
 /// An image whose pages are being copied into it. Whoever becomes what it says can begin meanwhile.
@@ -89,6 +90,7 @@ impl Original {
             nest: manifest.nest.clone(),
             base: manifest.base.clone(),
             files: stored.files(),
+            open_files: manifest.open_files.clone(),
         })
     }
 }
@@ -104,7 +106,7 @@ impl Environment {
     pub(crate) async fn original(
         &self,
         session: &mut Session,
-        place: ImagePlace,
+        StandsStill { place, files, .. }: StandsStill,
         wait_max: Duration,
     ) -> Result<Original, SessionError> {
         let nest = self.living_nest().await?;
@@ -153,6 +155,7 @@ impl Environment {
             nest: nest.note.name.clone(),
             base: base_name,
             files: Files::OfSession(session.place()),
+            open_files: files,
         })
     }
 
@@ -186,12 +189,12 @@ impl Environment {
             Ok::<_, SessionError>((draft, copying))
         };
         let (still, begun) = tokio::join!(session.stand_still(wait_max), begin);
-        let ((draft, mut copying), StandsStill { place, since }) = (begun?, still?);
+        let ((draft, mut copying), StandsStill { place, files: open_files, since }) = (begun?, still?);
         // Not before: it may take its time, and others have theirs.
         let turn = images.turn().await.ok_or(SessionError::ForksBusy)?;
         // Where it has an obstacle it is likely to have it still, and its files would be copied in vain.
         if !session.obstacle.is_there() {
-            copying.begin(workers).await.map_err(not_carried)?;
+            copying.begin(workers, &open_files).await.map_err(not_carried)?;
         }
         let take = || {
             // It has to have everything itself.
@@ -219,13 +222,13 @@ impl Environment {
                 return Err(error);
             }
         };
-        copying.begin(workers).await.map_err(not_carried)?;
+        copying.begin(workers, &open_files).await.map_err(not_carried)?;
         copying.read().await;
         if goes_on {
             self.common.counts.stood_still(since.elapsed());
         }
         let image = Arc::clone(survey.image());
-        Ok((Drawn { draft, home, base, image, memory, _turn: storing }, copying))
+        Ok((Drawn { draft, home, base, image, open_files, memory, _turn: storing }, copying))
     }
 }
 

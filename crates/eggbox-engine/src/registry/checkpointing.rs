@@ -123,11 +123,12 @@ impl Registry {
         // Nobody waits for the disk but whoever has asked for it.
         let goes_on = kind == CheckpointKind::Asked;
         let drawn = environment.draw(session, goes_on, &self.workers, CHECKPOINT_MAX).await;
-        let (drawn, files) = drawn.map_err(refused)?;
+        let (mut drawn, files) = drawn.map_err(refused)?;
         let history = Arc::clone(&session.history);
         let nests = [drawn.home.nest.clone(), drawn.home.base.clone()];
         let mut manifest = Manifest::new(id, kind, history.record(), nests);
         manifest.variables = history.variables();
+        manifest.open_files = std::mem::take(&mut drawn.open_files);
         (manifest.executions, manifest.last_number) = (history.last_number(), last_number);
         Ok(Sketch { drawn, files, manifest, history, obstacle: session.obstacle.clone() })
     }

@@ -13,7 +13,7 @@ use crate::checkpoint_id::CheckpointId;
 use crate::engine::{CreateError, ExecuteError, ForkError, chain};
 use crate::environment::{Blank, not_carried, undo};
 use crate::outcome::Death;
-use crate::session::{Session, SessionError, StandsStill};
+use crate::session::{Session, SessionError};
 use crate::session_id::SessionId;
 use crate::session_limits::AskedLimits;
 use crate::view::SessionView;
@@ -104,9 +104,10 @@ impl Registry {
             let begin = environment.blank(&record, &files, workers);
             let (still, begun) = tokio::join!(session.stand_still(left()), begin);
             let blank = first.insert(begun?);
-            let StandsStill { place, since } = still?;
-            blank.files.begin(workers).await.map_err(not_carried)?;
-            let original = environment.original(session, place, left()).await?;
+            let still = still?;
+            let since = still.since;
+            blank.files.begin(workers, &still.files).await.map_err(not_carried)?;
+            let original = environment.original(session, still, left()).await?;
             Ok((original, environment, since))
         };
         let mut captured: Result<_, SessionError> = captured.await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eggbox_sandbox::checkpoint::{
-    Bounds, CaptureError, LargeRun, Layout, Place as ImagePlace, Survey, Target, UsualPages, survey,
+    Bounds, CaptureError, LargeRun, Layout, OpenFile, Place as ImagePlace, Survey, Target, UsualPages, survey,
 };
 use eggbox_sandbox::wire::{
     BECOME_IMAGES_MAX, FromSession, KIND_BECOME, KIND_RESUME, KIND_STAND_STILL, LAYOUT_HAS_CHANGED, numbered_request,
@@ -40,9 +40,10 @@ const STAND_STILL_MAX: Duration = Duration::from_secs(3);
 const ON_IDLE: Duration = Duration::from_millis(500);
 
 /// Where a session stands still, and since when.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct StandsStill {
     pub(crate) place: ImagePlace,
+    pub(crate) files: Vec<OpenFile>,
     pub(crate) since: Instant,
 }
 
@@ -75,8 +76,8 @@ impl Session {
             return refused("it has ended, or does not listen");
         }
         match self.next_frame(wait_max.min(STAND_STILL_MAX)).await {
-            Ok(FromSession::StandsStill { asked: of, place }) if of == asked => {
-                Ok(StandsStill { place, since: Instant::now() })
+            Ok(FromSession::StandsStill { asked: of, place, files }) if of == asked => {
+                Ok(StandsStill { place, files, since: Instant::now() })
             }
             Ok(FromSession::Cannot { asked: of, why }) if of == asked => refused(&why),
             Err(SessionError::Slow) => {

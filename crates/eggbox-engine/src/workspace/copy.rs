@@ -1,16 +1,21 @@
 //! Trees of files made anew: one thread reads them as the one session's user, another writes them as the other's, or as the
 //! server's where they are kept.
 
+mod numbered;
 mod parts;
 mod writer;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
+use eggbox_sandbox::checkpoint::OpenFile;
 use rustix::fs::{Mode, readlinkat};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use self::numbered::{Numbered, Wanted};
 use self::parts::{Made, Part, Parts, PartsEnd, Unread, Word, given_up};
 use self::writer::Writer;
 pub(crate) use self::writer::copy_content;
@@ -18,7 +23,7 @@ use super::Workspace;
 use super::entry::{bytes, modified};
 use super::error::{At, WorkspaceError};
 use super::folder::{Folder, open_closed};
-use super::place::{Files, Trees};
+use super::place::{Files, Tree, Trees};
 use super::removal;
 use super::walk::{Closed, Reach, Step, What, present, text, walk};
 use super::workers::{Workers, internal, start, start_with_all};
@@ -39,7 +44,7 @@ pub(super) async fn copy(from: &Workspace, to: &Workspace) -> Result<(), Workspa
     })?;
     let (reply, written) = oneshot::channel();
     start(to.place.clone(), move |folder| {
-        let _ = reply.send(folder.and_then(|folder| Writer::new(folder)?.write(parts)));
+        let _ = reply.send(folder.and_then(|folder| Writer::new(folder, Numbered::default())?.write(parts)));
     })?;
     written.await.unwrap_or_else(|_| Err(broken()))?;
     Ok(())
@@ -48,7 +53,9 @@ pub(super) async fn copy(from: &Workspace, to: &Workspace) -> Result<(), Workspa
 /// All trees that code can write to, being copied. It does not begin before it is told to.
 #[derive(Debug)]
 pub(crate) struct Copying {
-    begin: Option<oneshot::Sender<OwnedSemaphorePermit>>,
+    begin: Option<oneshot::Sender<(OwnedSemaphorePermit, Vec<Wanted>)>>,
+    /// Where those are that a session has, in whose place they are made.
+    tree: Option<Tree>,
     read: mpsc::Receiver<Infallible>,
     written: Written,
 }
@@ -70,20 +77,26 @@ impl Copying {
             let begun = begun.blocking_recv().map_err(|_| given_up());
             let read = trees.and_then(|trees| Ok((trees, begun?)));
             // Its turn is over when all of it is read, whatever becomes of that.
-            let read = read.and_then(|(trees, _walk)| read_all(trees, bytes_max, &mut sender));
+            let read = read.and_then(|(trees, (_walk, wanted))| read_all(trees, wanted, bytes_max, &mut sender));
             sender.end(read);
         })?;
         let (reply, written) = oneshot::channel();
         start_with_all(to.clone(), move |trees| {
             let _ = reply.send(trees.and_then(|trees| write_all(trees, parts)));
         })?;
-        Ok(Self { begin: Some(begin), read, written: Written::Later(written) })
+        let tree = match to {
+            Files::OfSession(place) => Some(place.tree.clone()),
+            Files::Kept(_) => None,
+        };
+        Ok(Self { begin: Some(begin), tree, read, written: Written::Later(written) })
     }
 
-    /// Has it begin, when it is its turn.
-    pub(crate) async fn begin(&mut self, workers: &Workers) -> Result<(), WorkspaceError> {
+    /// Has it begin, when it is its turn. Copies of files that are open get the numbers that those have, where a session has them and they
+    /// can still be had.
+    pub(crate) async fn begin(&mut self, workers: &Workers, open: &[OpenFile]) -> Result<(), WorkspaceError> {
         if let Some(begin) = self.begin.take() {
-            let _ = begin.send(workers.walk().await?);
+            let wanted = self.tree.as_ref().map(|tree| wanted(tree, open)).unwrap_or_default();
+            let _ = begin.send((workers.walk().await?, wanted));
         }
         Ok(())
     }
@@ -113,10 +126,22 @@ impl Copying {
     }
 }
 
-fn read_all(trees: Trees, bytes_max: u64, parts: &mut Parts) -> Result<(), WorkspaceError> {
-    let mut number = 0;
+/// Which of those files are in which tree.
+fn wanted(tree: &Tree, open: &[OpenFile]) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for OpenFile { path, inode } in open {
+        if let Some((number, path)) = tree.find(Path::new(path)) {
+            wanted.resize_with(wanted.len().max(number + 1), Wanted::new);
+            wanted[number].insert(*inode, path.as_os_str().as_bytes().to_vec());
+        }
+    }
+    wanted
+}
+
+fn read_all(trees: Trees, wanted: Vec<Wanted>, bytes_max: u64, parts: &mut Parts) -> Result<(), WorkspaceError> {
+    let (mut number, mut wanted) = (0, wanted.into_iter());
     while let Some((folder, shown)) = trees.get(number)? {
-        parts.send(Word::Tree(number))?;
+        parts.send(Word::Tree(number, wanted.next().unwrap_or_default()))?;
         read(&folder, &Reach { closed: Closed::Opened, bytes_max, left_out: &shown }, parts)?;
         number += 1;
     }
@@ -130,13 +155,14 @@ fn write_all(trees: Trees, mut parts: PartsEnd) -> Result<u64, WorkspaceError> {
             match (word, &mut writer) {
                 (Word::Part(part), Some(writer)) => writer.make(part)?,
                 (Word::Part(_), None) => return Err(internal("a part came before its tree")),
-                (Word::Tree(number), before) => {
+                (Word::Tree(number, wanted), before) => {
                     bytes += before.take().map_or(Ok(0), Writer::end)?;
                     let (folder, shown) = trees.get_or_make(number)?;
                     if shown.is_empty() {
                         removal::empty(&folder)?;
                     }
-                    writer = Some(Writer::new(folder)?);
+                    let numbered = Numbered::make(&folder, wanted);
+                    writer = Some(Writer::new(folder, numbered)?);
                 }
             }
         }
@@ -227,7 +253,7 @@ mod tests {
             let (mut sender, parts, _) = Parts::new();
             std::thread::scope(|scope| {
                 scope.spawn(move || {
-                    let read = read_all(from, 1 << 20, &mut sender);
+                    let read = read_all(from, Vec::new(), 1 << 20, &mut sender);
                     sender.end(read);
                 });
                 scope.spawn(move || write_all(to, parts)).join().unwrap()
@@ -289,7 +315,7 @@ mod tests {
             });
             let writer = scope.spawn(move || {
                 become_user(USERS[1]);
-                Writer::new(to)?.write(parts).map(drop)
+                Writer::new(to, Numbered::default())?.write(parts).map(drop)
             });
             writer.join().unwrap()
         })

@@ -172,6 +172,18 @@ impl Tree {
     }
 }
 
+impl Tree {
+    /// Which of them has what a session calls so, counted as [`Trees::get`] does, and where in there.
+    pub(super) fn find<'a>(&self, path: &'a Path) -> Option<(usize, &'a Path)> {
+        let path = path.strip_prefix("/").ok()?;
+        self.names().enumerate().find_map(|(number, name)| Some((number, path.strip_prefix(name).ok()?)))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &PathBuf> {
+        std::iter::once(&self.name).chain(self.scratch.iter().map(|scratch| &scratch.name))
+    }
+}
+
 impl Place {
     /// A handle on the workspace. The session's first process was there before and after, so that neither its number nor its
     /// slot can have been another's.

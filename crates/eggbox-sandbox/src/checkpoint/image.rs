@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::ftruncate;
+use serde::{Deserialize, Serialize};
 
 use super::maps::Identity;
 
@@ -42,6 +43,14 @@ pub struct Place {
     pub thread_pointer: u64,
     /// Stands for the numbers of the descriptors that it is talked to by.
     pub descriptors: u64,
+}
+
+/// A file that its session has open by that path, and the number that it has there. Programs tell by it whether a file is still theirs
+/// (SQLite refuses to write to one that is not), so copies are to have it, too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenFile {
+    pub path: String,
+    pub inode: u64,
 }
 
 /// The tables of an image.

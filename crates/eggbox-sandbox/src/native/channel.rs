@@ -236,16 +236,18 @@ impl Channel {
         let blocked = inside::blocked_signals()?;
         inside::block_signals(u64::MAX)?;
         let mut told = Ok(());
-        let descriptors = self.descriptors();
+        let (descriptors, mut files) = (self.descriptors(), surroundings.open_files());
+        // Out here whoever goes on gives it back, here or elsewhere.
+        let mut frame = Vec::new();
         let goes_on = suspension::stand_still(|stack| {
             let (program_break, thread_pointer) = (suspension::program_break(), suspension::thread_pointer());
             let place = Place { stack, program_break, thread_pointer, descriptors };
-            told = FromSession::StandsStill { asked, place }.encode().map_err(io::Error::other).and_then(|frame| {
+            let encoded = FromSession::StandsStill { asked, place, files: std::mem::take(&mut files) }.encode();
+            told = encoded.map_err(io::Error::other).and_then(|encoded| {
+                frame = encoded;
                 (&self.answers).write_all(&frame)?;
                 // From here on the image may be being taken: nothing is written to but the stack below, and nothing given back.
-                let came = self.wait_for_request();
-                drop(frame);
-                came
+                self.wait_for_request()
             });
         });
         if goes_on.told == 0 {

@@ -15,7 +15,9 @@ use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
 use self::locks::Lock;
 use super::standing;
+use crate::checkpoint;
 use crate::sys::{self, inside};
+use crate::wire::{OPEN_FILES_MAX, OPEN_FILES_PATH_BYTES_MAX};
 
 mod locks;
 
@@ -54,7 +56,10 @@ struct OpenFile {
 /// Where a file is had from again.
 #[derive(Debug)]
 enum Origin {
-    Path(PathBuf),
+    Path {
+        path: PathBuf,
+        inode: u64,
+    },
     /// It has no name that anybody could open it by: this is in it.
     Content {
         name: CString,
@@ -121,6 +126,20 @@ impl Surroundings {
         Ok(Self { folder, umask, signals, timers, standing, files: files?, locks, streams, closed })
     }
 
+    /// Its files that copies are to be had of, as far as they can be told of.
+    pub(super) fn open_files(&self) -> Vec<checkpoint::OpenFile> {
+        let mut room = OPEN_FILES_PATH_BYTES_MAX;
+        let said = self.files.iter().filter_map(|file| match &file.origin {
+            Origin::Path { path, inode } => {
+                let path = path.to_str()?;
+                room = room.checked_sub(path.len())?;
+                Some(checkpoint::OpenFile { path: path.to_owned(), inode: *inode })
+            }
+            Origin::Content { .. } => None,
+        });
+        said.take(OPEN_FILES_MAX).collect()
+    }
+
     /// Gives them to this process, which has become the other but for its descriptors, and its place among files and signals.
     pub(super) fn put_up(&self) -> io::Result<()> {
         let Self { folder, umask, signals, timers, standing, files, locks, streams, closed } = self;
@@ -161,7 +180,7 @@ impl Surroundings {
 impl Origin {
     fn open(&self, flags: OFlags) -> io::Result<OwnedFd> {
         match self {
-            Self::Path(path) => Ok(open(path, flags | OFlags::CLOEXEC, Mode::empty())?),
+            Self::Path { path, .. } => Ok(open(path, flags | OFlags::CLOEXEC, Mode::empty())?),
             Self::Content { name, content } => {
                 let memory = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
                 memory.write_all_at(content, 0)?;
@@ -174,7 +193,7 @@ impl Origin {
 
     fn name(&self) -> String {
         match self {
-            Self::Path(path) => path.display().to_string(),
+            Self::Path { path, .. } => path.display().to_string(),
             Self::Content { name, .. } => name.to_string_lossy().into_owned(),
         }
     }
@@ -256,10 +275,10 @@ fn file(number: RawFd, room: &mut u64) -> Result<OpenFile, String> {
         }
         FileType::RegularFile | FileType::Directory => {
             check_path(number, &path, &stat, fcntl_getfl(descriptor).map_err(failed)? & KEPT_FLAGS)?;
-            return open_file(number, descriptor, Origin::Path(path)).map_err(failed);
+            return open_file(number, descriptor, Origin::Path { path, inode: stat.st_ino }).map_err(failed);
         }
         FileType::CharacterDevice if DEVICES.iter().any(|device| path == Path::new(device)) => {
-            return open_file(number, descriptor, Origin::Path(path)).map_err(failed);
+            return open_file(number, descriptor, Origin::Path { path, inode: stat.st_ino }).map_err(failed);
         }
         FileType::Socket => "a socket".to_owned(),
         FileType::Fifo => "a pipe".to_owned(),

@@ -148,6 +148,20 @@ def databases(n):
     return S.db.execute("select count(*), sum(length(y)), sum(twice(x)) from t").fetchone(), row
 
 
+def tables(n):
+    # Nothing is removed here, as that may be forbidden.
+    if not hasattr(S, "table"):
+        S.table = sqlite3.connect("tables.db", isolation_level=None)
+        S.table.execute("pragma journal_mode=truncate")
+        S.table.execute("create table t(x, y text)")
+    if n % 4 == 0 and not S.table.in_transaction:
+        S.table.execute("begin immediate")
+    S.table.execute("insert into t values(?, ?)", (n, "y" * (n % 2000)))
+    if n % 4 and S.table.in_transaction:
+        S.table.execute("rollback" if n % 5 == 0 else "commit")
+    return S.table.execute("select count(*), sum(x), sum(length(y)) from t").fetchone(), S.table.in_transaction
+
+
 def numbers(n):
     decimal.getcontext().prec = 20 + n % 30
     S.big = getattr(S, "big", 3) ** 3 % (1 << 2000) + n
@@ -312,7 +326,7 @@ async def wait(n):
     return S.awaited, json.dumps({"n": n})
 
 
-FEATURES = [containers, generators, coroutines, closures, classes, regexes, databases, numbers, recursion, files,
+FEATURES = [containers, generators, coroutines, closures, classes, regexes, databases, tables, numbers, recursion, files,
             nameless, extensions, contexts, failures, surroundings, standing, locks,
             signals, memory, modules]
 

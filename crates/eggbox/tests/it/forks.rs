@@ -364,6 +364,58 @@ def look():
 }
 
 #[test]
+fn databases_in_files_are_still_theirs() {
+    let server = Setup::bare().option(KEPT).start();
+    let code = "\
+import os, sqlite3
+def numbers(folder, count):
+    # Each has a number that is never given to another.
+    for _ in range(count):
+        open(f'{folder}/passing', 'w').close(); os.remove(f'{folder}/passing')
+def begin(folder):
+    numbers(folder, 7)
+    os.makedirs(f'{folder}/a/b')
+    made = sqlite3.connect(f'{folder}/a/b/db')
+    numbers(folder, 500)
+    made.execute('create table t(x)')
+    return made
+dbs = [begin(folder) for folder in ('/workspace', '/tmp')]
+others = [open(f'/workspace/{name}', 'w') for name in ('z', 'y', 'x')]
+numbers('/workspace', 100)
+def look():
+    for db in dbs:
+        db.execute('insert into t values(1)'); db.commit()
+    kept = [(os.stat(path).st_ino, os.fstat(file.fileno()).st_ino) for path, file in zip(('z', 'y', 'x'), others)]
+    return [db.execute('select count(*) from t').fetchone()[0] for db in dbs], kept";
+    assert_eq!(server.create(r#"{"id": "a", "policy": {"files": "full"}}"#).status, 201);
+    printed(&server, "a", code);
+    let ask = |id: &str| printed(&server, id, "print(*look())");
+    let first = ask("a");
+    let nth = |count: u32| first.replace("[1, 1]", &format!("[{count}, {count}]"));
+    assert!(first.contains("[1, 1]"), "{first}");
+    fork_to(&server, "a", "b");
+    fork_to(&server, "b", "c");
+    assert_eq!(["a", "b", "c"].map(ask), [2, 2, 2].map(nth));
+    let ask_for = |path: &str, body: &str| {
+        let answer = server.send("POST", path, body);
+        assert!(answer.status < 300, "{path}: {answer:?}");
+    };
+    ask_for("/v1/sessions/c/checkpoints", r#"{"name": "there"}"#);
+    assert_eq!(ask("c"), nth(3));
+    ask_for("/v1/sessions/c/restore", r#"{"checkpoint": "there"}"#);
+    ask_for("/v1/sessions", r#"{"id": "d", "checkpoint": "there"}"#);
+    for id in ["c", "d"] {
+        ask_for(&format!("/v1/sessions/{id}/hibernate"), "{}");
+        assert_eq!(ask(id), nth(3), "{id}");
+    }
+    // More than anybody waits for.
+    printed(&server, "a", "numbers('/workspace', 20_500); late = open('late', 'w')");
+    fork_to(&server, "a", "e");
+    assert_eq!(ask("e"), nth(3));
+    assert_eq!(printed(&server, "e", "print(late.write('x'), os.fstat(late.fileno()).st_ino > 10_000)"), "1 False\n");
+}
+
+#[test]
 fn an_event_loop_goes_on_with_what_waits_in_it() {
     let server = Server::bare();
     // A first await makes all of it run in a loop.

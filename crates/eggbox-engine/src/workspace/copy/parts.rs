@@ -7,6 +7,7 @@ use std::fs::File;
 use rustix::fs::Mode;
 use tokio::sync::mpsc;
 
+use super::numbered::Wanted;
 use crate::workspace::error::WorkspaceError;
 use crate::workspace::workers::internal;
 
@@ -41,8 +42,8 @@ pub(super) enum Made {
 /// What comes from the thread that reads.
 pub(super) enum Word {
     Part(Part),
-    /// What comes now is of the tree of this number.
-    Tree(usize),
+    /// What comes now is of the tree of this number, in which those files are to have numbers that others had.
+    Tree(usize, Wanted),
 }
 
 /// Something is not read yet as long as there is one.

@@ -12,6 +12,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::numbered::Numbered;
 use super::parts::{Made, Part, PartsEnd, Word};
 use crate::workspace::entry::bytes;
 use crate::workspace::error::{At, WorkspaceError};
@@ -27,6 +28,8 @@ struct Begun {
     folder: OwnedFd,
     /// It was there, on the way to something that is shown, and stays as it is.
     was_there: bool,
+    /// How long its path is.
+    path_bytes: usize,
 }
 
 /// Makes a tree.
@@ -34,13 +37,16 @@ pub(super) struct Writer {
     folder: Folder,
     /// The folders that were begun and have not ended, from the top.
     open: Vec<Begun>,
+    /// Of what is being made.
+    path: Vec<u8>,
+    numbered: Numbered,
     bytes: u64,
 }
 
 impl Writer {
-    pub(super) fn new(folder: Folder) -> Result<Self, WorkspaceError> {
-        let top = Begun { folder: folder.open_folder("")?, was_there: true };
-        Ok(Self { folder, open: vec![top], bytes: 0 })
+    pub(super) fn new(folder: Folder, numbered: Numbered) -> Result<Self, WorkspaceError> {
+        let top = Begun { folder: folder.open_folder("")?, was_there: true, path_bytes: 0 };
+        Ok(Self { folder, open: vec![top], path: Vec::new(), numbered, bytes: 0 })
     }
 
     pub(super) fn write(mut self, mut parts: PartsEnd) -> Result<u64, WorkspaceError> {
@@ -63,16 +69,21 @@ impl Writer {
         let place = name.to_string_lossy().into_owned();
         if matches!(made, Made::FolderEnd) {
             // Only now: its mode may forbid what had to be made in it, and that has changed its time.
-            if let Some(Begun { folder: done, was_there: false }) = self.open.pop() {
+            if let Some(Begun { folder: done, was_there: false, .. }) = self.open.pop() {
                 fchmod(&done, mode).and_then(|()| futimens(&done, &times(modified))).at(&place)?;
             }
             return Ok(());
         }
         // What it takes beside what is in it.
         self.bytes += BLOCK_BYTES;
-        let Some(Begun { folder: parent, .. }) = self.open.last() else {
+        let Some(Begun { folder: parent, path_bytes, .. }) = self.open.last() else {
             return Err(internal("a folder ended that was not begun"));
         };
+        self.path.truncate(*path_bytes);
+        if !self.path.is_empty() {
+            self.path.push(b'/');
+        }
+        self.path.extend_from_slice(name.to_bytes());
         match made {
             Made::Folder => {
                 let was_there = match mkdirat(parent, &*name, Mode::RWXU) {
@@ -81,16 +92,18 @@ impl Writer {
                     Err(error) => return Err(WorkspaceError::at(&place, error)),
                 };
                 let folder = open_folder(parent.as_fd(), &*name).at(&place)?;
-                self.open.push(Begun { folder, was_there });
+                self.open.push(Begun { folder, was_there, path_bytes: self.path.len() });
             }
             Made::File(file, _unread) => {
                 let copy = |to: &File| copy_content(&file, to);
-                let content = make_file(parent.as_fd(), &name, copy, mode, modified).at(&place)?;
+                let made = self.numbered.take(&self.path);
+                let content = make_file(parent.as_fd(), &name, made, copy, mode, modified).at(&place)?;
                 self.bytes += content.next_multiple_of(BLOCK_BYTES);
             }
             Made::Content(content) => {
                 let write = |to: &File| to.write_all_at(&content, 0).map(|()| content.len() as u64);
-                let content = make_file(parent.as_fd(), &name, write, mode, modified).at(&place)?;
+                let made = self.numbered.take(&self.path);
+                let content = make_file(parent.as_fd(), &name, made, write, mode, modified).at(&place)?;
                 self.bytes += content.next_multiple_of(BLOCK_BYTES);
             }
             Made::Same(first) => make_name(&self.folder, &first, parent.as_fd(), &name).at(&place)?,
@@ -109,15 +122,25 @@ pub(super) fn times((seconds, nanos): (i64, u32)) -> Timestamps {
     Timestamps { last_access: time, last_modification: time }
 }
 
+/// Makes a file of that name, or gives it to one that is made already.
 fn make_file(
     parent: BorrowedFd<'_>,
     name: &CString,
+    made: Option<File>,
     write: impl FnOnce(&File) -> io::Result<u64>,
     mode: Mode,
     modified: (i64, u32),
 ) -> io::Result<u64> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let to = File::from(openat(parent, &**name, flags, Mode::RUSR | Mode::WUSR)?);
+    let to = match made {
+        Some(made) => {
+            linkat(CWD, own_path(&made).as_c_str(), parent, &**name, AtFlags::SYMLINK_FOLLOW)?;
+            made
+        }
+        None => {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            File::from(openat(parent, &**name, flags, Mode::RUSR | Mode::WUSR)?)
+        }
+    };
     let bytes = write(&to)?;
     fchmod(&to, mode)?;
     futimens(&to, &times(modified))?;
