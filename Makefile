@@ -29,12 +29,13 @@ serve: venv
 	$(CARGO) build --release --locked
 	exec target/release/eggbox serve --python $(VENV)/bin/python3 $(ARGS)
 
-# The second run is of what depends on how sessions come to be: there without those that are made ahead. The third is
-# of what only a build for OpenTelemetry has.
+# The second run is of what only the nests' library has, the third of what depends on how sessions come to be: there without
+# those that are made ahead. The fourth is of what only a build for OpenTelemetry has.
 test: venv testsuite lint
 	scripts/make-venv $(TEST_VENV) environments/test.txt
 	scripts/make-venv $(CLIENTS_VENV) environments/clients.txt
 	$(TEST_PYTHONS) $(CARGO) test --locked --workspace
+	$(CARGO) test --locked --package eggbox-sandbox --features native --lib native::
 	EGGBOX_TEST_POOL=off $(TEST_PYTHONS) $(CARGO) test --locked --package eggbox --test it -- $(BORN_ON_DEMAND)
 	$(TEST_PYTHONS) $(CARGO) test --locked --package eggbox --features otel --test it -- traces
 	$(MAKE) bench-quick fuzz
@@ -42,7 +43,7 @@ test: venv testsuite lint
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
-	$(CARGO) clippy --locked --package eggbox-sandbox --features native -- --deny warnings
+	$(CARGO) clippy --locked --package eggbox-sandbox --features native --all-targets -- --deny warnings
 	$(CARGO) clippy --locked --package eggbox --package eggbox-server --features eggbox/otel --all-targets -- --deny warnings
 
 bench: venv venv-bench

@@ -114,7 +114,7 @@ pub fn survey(
             Found::Private { mapping, is_whole } => found.push((mapping, is_whole)),
         }
     }
-    let pages = pages_of(&own, &found);
+    let pages = pages_of(&own, &found, place.stack);
     let length = |pages: &OwnPages| pages.range.end - pages.range.start;
     let stored = || pages.iter().filter(|pages| !pages.are_zero).map(length);
     let page = rustix::param::page_size() as u64;
@@ -303,13 +303,16 @@ impl Image {
     }
 }
 
-/// The pages of these mappings that are the process's own, each within one of them.
-fn pages_of(own: &[OwnPages], mappings: &[(Mapping, bool)]) -> Vec<OwnPages> {
+/// The pages of these mappings that are the process's own, each within one of them; of the stack from where the process stands on: what
+/// is below that, calls have left that are over.
+fn pages_of(own: &[OwnPages], mappings: &[(Mapping, bool)], stands_at: u64) -> Vec<OwnPages> {
     let mut pages = Vec::new();
     for (Mapping { range, source, .. }, is_whole) in mappings {
-        if *source == Source::Kernels {
-            continue;
-        }
+        let range = match source {
+            Source::Kernels => continue,
+            Source::Stack if range.contains(&stands_at) => page_of(stands_at)..range.end,
+            _ => range.clone(),
+        };
         if *is_whole {
             pages.push(OwnPages { range: range.clone(), are_zero: false });
             continue;
@@ -321,6 +324,10 @@ fn pages_of(own: &[OwnPages], mappings: &[(Mapping, bool)]) -> Vec<OwnPages> {
         }
     }
     pages
+}
+
+fn page_of(address: u64) -> u64 {
+    address - address % rustix::param::page_size() as u64
 }
 
 impl Run {

@@ -4,8 +4,8 @@
 //! a session needs of it, it finds again when it touches it. What a process has written since is what it has anonymous
 //! pages of.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
@@ -28,29 +28,31 @@ struct Mapping {
 /// (proc_pid_smaps(5), VmFlags): it grows down, is wiped or left out at a fork, is a device's, is by page frame.
 const NOT_MOVED: [&str; 5] = ["gd", "wf", "dc", "io", "pf"];
 
-/// Moves every private mapping that has pages of its own, but for the stack that this runs on.
+/// Moves every private mapping that has pages of its own, but for the stack that this runs on, of which it lets go of what is not in use.
 ///
 /// Returns the file, and how many bytes it has. For a process with one thread. Where it fails part of it is moved, and everything is as it was to whoever reads it.
 ///
 /// # Errors
 /// Where the kernel refuses a file in memory, or there is no room for it.
 pub(super) fn rehome() -> io::Result<(OwnedFd, u64)> {
-    let smaps = fs::read_to_string("/proc/self/smaps")?;
+    let Seen { own, wiped, stack } = Seen::read(BufReader::new(File::open("/proc/self/smaps")?))?;
     // Nobody else has looked.
-    let _ = WIPED.set(wiped_mappings(&smaps));
-    let mappings = own_mappings(&smaps);
-    let bytes: usize = mappings.iter().map(|mapping| mapping.range.len()).sum();
+    let _ = WIPED.set(wiped);
+    let bytes: usize = own.iter().map(|mapping| mapping.range.len()).sum();
     let file = memfd_create(c"base", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     // What nobody has written to stays a hole.
     ftruncate(&file, bytes as u64)?;
     let mut offset = 0;
-    for Mapping { range, may_write, may_execute, is_of_file } in mappings {
+    for Mapping { range, may_write, may_execute, is_of_file } in own {
         let length = range.len() as u64;
         inside::move_into_file(range, &file, offset, inside::Protection { may_write, may_execute }, is_of_file)?;
         offset += length;
     }
     // Nobody writes to it any more, whoever gets hold of it: sessions have their copies.
     fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    if let Some(stack) = stack {
+        inside::wipe_stack(stack)?;
+    }
     Ok((file, offset))
 }
 
@@ -67,68 +69,80 @@ pub(super) fn wipe() -> io::Result<()> {
 /// What of the nest's memory forks find empty.
 static WIPED: OnceLock<Vec<Range<usize>>> = OnceLock::new();
 
-/// A mapping with what the kernel says of it.
-struct Described<'a> {
-    mapping: Mapping,
-    has_own_pages: bool,
-    flags: &'a str,
+/// What there is to do with this process's memory.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    /// The mappings to move.
+    own: Vec<Mapping>,
+    /// Where forks find nothing.
+    wiped: Vec<Range<usize>>,
+    /// That of its first thread.
+    stack: Option<Range<usize>>,
 }
 
-impl Described<'_> {
-    fn has_any(&self, flags: &[&str]) -> bool {
-        self.flags.split_whitespace().any(|flag| flags.contains(&flag))
+impl Seen {
+    /// From the text of `/proc/PID/smaps`, a line at a time: half a megabyte of it at once would be memory of the nest's that is not in the
+    /// base, and so be in every image of its sessions.
+    fn read(mut smaps: impl BufRead) -> io::Result<Self> {
+        let mut seen = Self::default();
+        let mut current = None;
+        let mut has_own_pages = false;
+        let mut line = String::new();
+        while smaps.read_line(&mut line)? > 0 {
+            let (first, rest) = line.trim_end().split_once(' ').unwrap_or((&line, ""));
+            match first {
+                "Anonymous:" | "Swap:" => has_own_pages |= !rest.trim().starts_with("0 "),
+                // The last line of each.
+                "VmFlags:" => {
+                    let has_any = |flags: &[&str]| rest.split_whitespace().any(|flag| flags.contains(&flag));
+                    if let Some(mapping) = current.take() {
+                        seen.add(mapping, has_own_pages && !has_any(&NOT_MOVED), has_any(&["wf"]));
+                    }
+                }
+                _ if !first.ends_with(':') => {
+                    if rest.ends_with(" [stack]") {
+                        seen.stack = range(first);
+                    }
+                    current = mapping(first, rest);
+                    has_own_pages = false;
+                }
+                _ => {}
+            }
+            line.clear();
+        }
+        Ok(seen)
     }
-}
 
-/// The mappings to move, from the text of `/proc/PID/smaps`.
-fn own_mappings(smaps: &str) -> Vec<Mapping> {
-    let own = described(smaps).into_iter().filter(|each| each.has_own_pages && !each.has_any(&NOT_MOVED));
-    own.map(|each| each.mapping).collect()
-}
-
-/// Where forks find nothing, from the same.
-fn wiped_mappings(smaps: &str) -> Vec<Range<usize>> {
-    let wiped = described(smaps).into_iter().filter(|each| each.has_any(&["wf"]));
-    wiped.map(|each| each.mapping.range).collect()
-}
-
-fn described(smaps: &str) -> Vec<Described<'_>> {
-    let mut found = Vec::new();
-    let mut current: Option<Mapping> = None;
-    let mut has_own_pages = false;
-    for line in smaps.lines() {
-        let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
-        match first {
-            "Anonymous:" | "Swap:" => has_own_pages |= !rest.trim().starts_with("0 "),
-            // The last line of each.
-            "VmFlags:" => {
-                found.extend(current.take().map(|mapping| Described { mapping, has_own_pages, flags: rest }));
-            }
-            _ if !first.ends_with(':') => {
-                current = mapping(first, rest);
-                has_own_pages = false;
-            }
-            _ => {}
+    fn add(&mut self, mapping: Mapping, is_own: bool, is_wiped: bool) {
+        if is_wiped {
+            self.wiped.push(mapping.range.clone());
+        }
+        if is_own {
+            self.own.push(mapping);
         }
     }
-    found
 }
 
 /// That of the first line about one; none where it is shared, cannot be read or is the kernel's.
 fn mapping(addresses: &str, rest: &str) -> Option<Mapping> {
-    let (start, end) = addresses.split_once('-')?;
-    let number = |text| usize::from_str_radix(text, 16).ok();
+    let range = range(addresses)?;
     let mut fields = rest.split_whitespace();
     let (permissions, _offset, _device, inode) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     let name = fields.next().unwrap_or_default();
     let may = |letter| permissions.contains(letter);
     let is_kernels = name.starts_with("[v") || name == "[stack]";
     (may('r') && may('p') && !is_kernels).then_some(Mapping {
-        range: number(start)?..number(end)?,
+        range,
         may_write: may('w'),
         may_execute: may('x'),
         is_of_file: inode != "0",
     })
+}
+
+fn range(addresses: &str) -> Option<Range<usize>> {
+    let (start, end) = addresses.split_once('-')?;
+    let number = |text| usize::from_str_radix(text, 16).ok();
+    Some(number(start)?..number(end)?)
 }
 
 #[cfg(test)]
@@ -152,7 +166,14 @@ mod tests {
             may_execute: false,
             is_of_file,
         });
-        assert_eq!(own_mappings(text), expected);
-        assert_eq!(wiped_mappings(text).first(), Some(&(0x8000..0x9000)));
+        let seen = Seen::read(text.as_bytes()).unwrap();
+        assert_eq!(
+            seen,
+            Seen {
+                own: expected.into(),
+                wiped: std::iter::once(0x8000..0x9000).collect(),
+                stack: Some(0x9000..0xa000)
+            }
+        );
     }
 }

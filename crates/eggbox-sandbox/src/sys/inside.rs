@@ -321,6 +321,21 @@ pub(crate) fn lock_bytes(
     check(unsafe { libc::fcntl(number, command, &raw const lock) }.into()).map(drop)
 }
 
+/// What calls of this one may use of the stack meanwhile.
+const STACK_IN_USE_BYTES: usize = 16 << 10;
+
+/// Gives back what of this stack, which this runs on, is below everything that is in use.
+///
+/// # Errors
+/// Where it is not mapped.
+pub(crate) fn wipe_stack(stack: std::ops::Range<usize>) -> io::Result<()> {
+    let here = 0_u8;
+    let in_use = (&raw const here).expose_provenance().saturating_sub(STACK_IN_USE_BYTES);
+    let end = in_use - in_use % rustix::param::page_size();
+    // One that is not this has nothing in use there that would be known.
+    if stack.contains(&end) { wipe(stack.start..end) } else { Ok(()) }
+}
+
 /// Gives back what is in this memory, which is private and of no file: it is zero then.
 ///
 /// # Errors
