@@ -1,6 +1,8 @@
-//! One session: started, taken over, watched while nothing runs, ended. What happens while code runs is
-//! [`execution`](crate::execution)'s.
+//! One session: started, taken over, settled as it was wanted; `frames` has what it says, `end` how it ends, `forking` what others are
+//! made of it. What happens while code runs is [`execution`](crate::execution)'s.
 
+mod frames;
+mod end;
 mod forking;
 
 use std::collections::BTreeMap;
@@ -8,19 +10,16 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use eggbox_sandbox::cgroup::Share;
 use eggbox_sandbox::checkpoint::Layout;
 use eggbox_sandbox::policy::WorkspacePolicy;
 use eggbox_sandbox::status::Status;
 use eggbox_sandbox::wire::{
-    Exit, FrameError, FromSession, HEADER_BYTES, KIND_WARM_UP, LAYOUT_HAS_CHANGED, SESSION_FRAME_BYTES_MAX,
-    environment_request, lower_request, numbered_request,
+    Exit, FrameError, KIND_WARM_UP, LAYOUT_HAS_CHANGED, environment_request, lower_request, numbered_request,
 };
-use rustix::process::Signal;
-use tokio::io::AsyncReadExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::checkpoints::Base;
@@ -49,17 +48,10 @@ use crate::watchdog::Watchdog;
 use crate::wish::{WISHES_MAX, Wish};
 use crate::workspace::{Place, Tree};
 
+use self::end::KILLED_MAX;
 pub(crate) use self::forking::{ImageOf, StandsStill, check_is, is_no_room, not_copied, on_this_thread};
-
-/// How long a session may take from its fork to its being ready.
-const READY_MAX: Duration = Duration::from_secs(10);
-
-/// How long after its channel was closed a session may take to be gone.
-const CLOSING_MAX: Duration = Duration::from_secs(1);
-
-/// How long after it was killed a session may take to be gone. One that takes longer is in the kernel's hands, and keeps
-/// its slot until those let go.
-const KILLED_MAX: Duration = Duration::from_secs(5);
+use self::frames::READY_MAX;
+pub(crate) use self::frames::read_some;
 
 /// Why a session could not be had; the message names the step that failed.
 #[derive(Debug, thiserror::Error)]
@@ -150,17 +142,6 @@ pub(crate) struct Session {
     file_users: Arc<AtomicUsize>,
     /// Why it could not be written down when that was tried last.
     pub(crate) obstacle: Obstacle,
-}
-
-/// What a session's end is known by before it is there.
-#[derive(Debug)]
-pub(crate) enum EndSign {
-    /// The process is no more.
-    Exit(Result<Exit, oneshot::error::RecvError>),
-    /// Its channel was closed.
-    Closed,
-    /// It is to be killed for this.
-    Due(Death),
 }
 
 /// The number of its last execution, and how often others have done something to its files: where they are the same, so is it.
@@ -328,40 +309,6 @@ impl Session {
         self.ask_and_wait(&numbered_request(KIND_WARM_UP, asked)?, asked).await
     }
 
-    /// Sends a request of that number to a session that has run no code, and waits until it has done what it says.
-    async fn ask_and_wait(&mut self, request: &[u8], asked: u64) -> Result<(), SessionError> {
-        // It may lie otherwise then.
-        self.layout = None;
-        if !self.process.ask(request) {
-            return Err(SessionError::Closed);
-        }
-        self.idle_again(asked).await
-    }
-
-    /// Waits until it says that it has done what that number was of.
-    async fn idle_again(&mut self, asked: u64) -> Result<(), SessionError> {
-        match self.next_frame(READY_MAX).await? {
-            FromSession::Idle { asked: of, .. } if of == asked => Ok(()),
-            FromSession::Refused(why) => Err(SessionError::Limits(io::Error::other(why))),
-            _ => Err(SessionError::Unready),
-        }
-    }
-
-    /// What it says next, which it does before long.
-    async fn next_frame(&mut self, wait_max: Duration) -> Result<FromSession, SessionError> {
-        let next = async {
-            loop {
-                if let Some(frame) = self.take_frame()? {
-                    return Ok(frame);
-                }
-                if read_some(&mut self.process.answers, &mut self.received).await? == 0 {
-                    return Err(SessionError::Closed);
-                }
-            }
-        };
-        timeout(wait_max, next).await.unwrap_or(Err(SessionError::Slow))
-    }
-
     /// Makes a session that was made for nobody the one of that name, which begins now and is as it was wanted.
     ///
     /// # Errors
@@ -458,35 +405,6 @@ impl Session {
         self.note.nest == nest.note.name && nest.is_up() && !self.process.has_ended()
     }
 
-    async fn first_frame(&mut self) -> Result<Status, SessionError> {
-        loop {
-            match self.take_frame()? {
-                Some(FromSession::Ready(status)) => return Ok(status),
-                Some(FromSession::Refused(why)) => return Err(SessionError::LockDown(why)),
-                Some(_) => return Err(SessionError::Unready),
-                None => {}
-            }
-            if read_some(&mut self.process.answers, &mut self.received).await? == 0 {
-                return Err(SessionError::Closed);
-            }
-        }
-    }
-
-    pub(crate) fn take_frame(&mut self) -> Result<Option<FromSession>, FrameError> {
-        loop {
-            let Some((frame, taken)) = FromSession::decode(&self.received)? else { return Ok(None) };
-            self.received.drain(..taken);
-            let (FromSession::StandsStill { asked, .. } | FromSession::Cannot { asked, .. }) = frame else {
-                return Ok(Some(frame));
-            };
-            // The answer to a question that was given up.
-            if self.given_up != Some(asked) {
-                return Ok(Some(frame));
-            }
-            self.given_up = None;
-        }
-    }
-
     /// What the keeper knows it by.
     pub(crate) fn kept_name(&self) -> String {
         self.note.name()
@@ -521,104 +439,6 @@ impl Session {
             obstacle: self.obstacle.clone(),
         }
     }
-
-    /// Waits until the session ends or has to, by itself or for its age or idleness. Can be dropped at any point.
-    pub(crate) async fn watch_idle(&mut self) -> EndSign {
-        let history = Arc::clone(&self.history);
-        loop {
-            let changed = history.changed();
-            let (created, asked) = history.age();
-            let SessionLimits { idle_max, life_max, .. } = self.limits.lowered(&asked);
-            let idle_since = history.idle_since().unwrap_or_else(Moment::now);
-            tokio::select! {
-                biased;
-                sign = self.watch_end() => return sign,
-                () = idle_since.after(idle_max).reached() => return EndSign::Due(Death::Idle { idle_max }),
-                () = created.after(life_max).reached() => return EndSign::Due(Death::Life { life_max }),
-                // How long it may stay was changed.
-                () = changed => {}
-            }
-        }
-    }
-
-    /// Waits until the session ends by itself. What it prints meanwhile stays in the pipes, which hold up a writer that
-    /// nobody listens to. Can be dropped at any point.
-    pub(crate) async fn watch_end(&mut self) -> EndSign {
-        loop {
-            let process = &mut self.process;
-            tokio::select! {
-                biased;
-                exit = &mut process.ended => return EndSign::Exit(exit),
-                _ = process.answers.readable() => {
-                    let mut bytes = [0; HEADER_BYTES + 32];
-                    match process.answers.try_read(&mut bytes) {
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        Ok(count @ 1..) => {
-                            self.received.extend(bytes.iter().take(count));
-                            let is_awaited = self.given_up.is_some();
-                            // Between executions it has nothing else to say.
-                            if !is_awaited || !matches!(self.take_frame(), Ok(None)) {
-                                return EndSign::Due(Death::Protocol);
-                            }
-                        }
-                        Ok(0) | Err(_) => return EndSign::Closed,
-                    }
-                },
-            }
-        }
-    }
-
-    /// Waits until what there is a sign of has come, and says why it ended. Nothing may be given to the session meanwhile.
-    pub(crate) async fn end_after(&mut self, sign: EndSign) -> Death {
-        match sign {
-            EndSign::Exit(exit) => self.death(exit),
-            EndSign::Closed => self.end_after_close().await,
-            EndSign::Due(cause) => self.end(cause).await,
-        }
-    }
-
-    /// Kills the session for the reason `cause`, and returns that, or what it had died of already.
-    pub(crate) async fn end(&mut self, cause: Death) -> Death {
-        let was_over = self.process.has_ended();
-        self.process.kill();
-        if !was_over {
-            // Whoever waits for its end may not wait until it is there.
-            self.cause.get_or_insert(cause.clone());
-        }
-        match timeout(KILLED_MAX, &mut self.process.ended).await {
-            Err(_) => {
-                tracing::error!(session = %self.id, "a session that was killed does not end");
-                cause
-            }
-            Ok(exit) => self.death(exit),
-        }
-    }
-
-    /// The channel was closed: by a process that is ending, or by code that lives on, which is foul play.
-    async fn end_after_close(&mut self) -> Death {
-        match timeout(CLOSING_MAX, &mut self.process.ended).await {
-            Ok(exit) => self.death(exit),
-            Err(_) => self.end(Death::Protocol).await,
-        }
-    }
-
-    /// What an exit means.
-    pub(crate) fn death(&self, exit: Result<Exit, oneshot::error::RecvError>) -> Death {
-        match exit {
-            Ok(Exit::Signal(number)) if number == Signal::KILL.as_raw() => {
-                if self.is_deleted() {
-                    return Death::Deleted;
-                }
-                if let Some(cause) = &self.cause {
-                    return cause.clone();
-                }
-                let cause = self.meter.cause_of_kill(self.history.kills_before(), self.limits.memory_bytes_max);
-                cause.unwrap_or(Death::Signal { number })
-            }
-            Ok(exit) => exit.into(),
-            Err(_) => Death::Nest,
-        }
-    }
 }
 
 fn meter(nest: &Nest, process: &SessionProcess, watchdog: &Watchdog) -> io::Result<Meter> {
@@ -627,11 +447,4 @@ fn meter(nest: &Nest, process: &SessionProcess, watchdog: &Watchdog) -> io::Resu
     }
     let pid = process.pid().ok_or(io::ErrorKind::NotFound)?;
     Ok(Meter::Watched(watchdog.watch(pid, process.handle())))
-}
-
-/// Reads what there is, at most as much as a whole frame. Cancellation loses nothing.
-pub(crate) async fn read_some(channel: &mut (impl AsyncReadExt + Unpin), received: &mut Vec<u8>) -> io::Result<usize> {
-    let room = (HEADER_BYTES + SESSION_FRAME_BYTES_MAX).saturating_sub(received.len());
-    let mut limited = channel.take(room as u64);
-    limited.read_buf(received).await
 }
