@@ -1,5 +1,7 @@
 use super::head::WORD_BYTES;
+use super::layout::USUAL_BYTES_MAX;
 use super::*;
+use crate::checkpoint::maps::Identity;
 use crate::checkpoint::{Place, SHOWN_BYTES_MIN};
 
 #[test]
