@@ -335,7 +335,9 @@ def thread_names():
     names = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
     if not names:
         return ""
-    return f"{len(names)} thread{'s are' if names[1:] else ' is'} running: {', '.join(names)}"
+    text = f"{len(names)} thread{'s are' if names[1:] else ' is'} running: {', '.join(names)}"
+    # Code names them as it likes, also by what is no text elsewhere.
+    return text.encode(errors="replace").decode()
 
 
 def rest(loop):

@@ -92,9 +92,11 @@ pub const KIND_SHOW: u8 = b'V';
 pub const SHOW_RUNS_MAX: usize = 32;
 /// Bytes of an execution request's body.
 pub const EXECUTE_BYTES: usize = 32;
-/// How many files a session that stands still tells of, and bytes in their paths together, at most.
-pub const OPEN_FILES_MAX: usize = 64;
-pub const OPEN_FILES_PATH_BYTES_MAX: usize = 8 * 1024;
+/// How many files a session that stands still tells of, and bytes of JSON, at most.
+pub const OPEN_FILES_MAX: usize = 32;
+pub const OPEN_FILES_BYTES_MAX: usize = 8 * 1024;
+/// How much of a reason is told: it may have names in it that code has chosen.
+const REASON_BYTES_MAX: usize = 4 * 1024;
 /// What both ends of the channels must agree on, for a server to take over what another build has left.
 pub const WIRE_VERSION: u32 = 8;
 const KIND_READY: u8 = b'R';
@@ -188,7 +190,7 @@ impl FromSession {
             Self::Ready(status) => {
                 (KIND_READY, serde_json::to_vec(status).map_err(|_| FrameError::Body { kind: KIND_READY })?)
             }
-            Self::Refused(why) => (KIND_REFUSED, why.clone().into_bytes()),
+            Self::Refused(why) => (KIND_REFUSED, reason(why).as_bytes().to_vec()),
             Self::Done { sequence, ending } => (KIND_DONE, ending_body(*sequence, *ending)),
             Self::Idle { asked, sequence, ending } => {
                 (KIND_IDLE, [&asked.to_le_bytes()[..], &ending_body(*sequence, *ending)].concat())
@@ -198,7 +200,7 @@ impl FromSession {
                 let files = serde_json::to_vec(files).map_err(|_| FrameError::Body { kind: KIND_STANDS_STILL })?;
                 (KIND_STANDS_STILL, [words.map(u64::to_le_bytes).concat(), files].concat())
             }
-            Self::Cannot { asked, why } => (KIND_CANNOT, [&asked.to_le_bytes(), why.as_bytes()].concat()),
+            Self::Cannot { asked, why } => (KIND_CANNOT, [&asked.to_le_bytes(), reason(why).as_bytes()].concat()),
             Self::Renewed { generation, stdout, stderr } => {
                 (KIND_RENEWED, [generation.to_le_bytes(), stdout.to_le_bytes(), stderr.to_le_bytes()].concat())
             }
@@ -268,6 +270,11 @@ impl FromSession {
             }
         }
     }
+}
+
+fn reason(why: &str) -> &str {
+    let end = (0..=why.len().min(REASON_BYTES_MAX)).rev().find(|at| why.is_char_boundary(*at));
+    &why[..end.unwrap_or_default()]
 }
 
 fn ending_body(sequence: u64, ending: Ending) -> Vec<u8> {

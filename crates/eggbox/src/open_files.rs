@@ -11,9 +11,9 @@ use crate::setting;
 const PER_SESSION: u64 = 18;
 /// The same of one that nobody has used yet.
 const PER_PARKED: u64 = 14;
-/// For everything else: the runtime, nests, the log, sessions that are being made, files of workspaces that are transferred or
-/// gone through.
-const BESIDE: u64 = 640;
+/// For everything else: the runtime, nests, the log, sessions that are being made, files of workspaces that are transferred,
+/// gone through or copied.
+const BESIDE: u64 = 768;
 
 /// The most that this process may have; none for no limit.
 pub(crate) fn most() -> Option<u64> {

@@ -11,8 +11,8 @@ use eggbox_sandbox::checkpoint::{
     Bounds, CaptureError, LargeRun, Layout, OpenFile, Place as ImagePlace, Survey, Target, UsualPages, survey,
 };
 use eggbox_sandbox::wire::{
-    BECOME_IMAGES_MAX, FromSession, KIND_BECOME, KIND_RESUME, KIND_STAND_STILL, LAYOUT_HAS_CHANGED, numbered_request,
-    show_request,
+    BECOME_IMAGES_MAX, FromSession, KIND_BECOME, KIND_RESUME, KIND_STAND_STILL, LAYOUT_HAS_CHANGED, OPEN_FILES_MAX,
+    numbered_request, show_request,
 };
 
 use rustix::process::Pid;
@@ -76,7 +76,9 @@ impl Session {
             return refused("it has ended, or does not listen");
         }
         match self.next_frame(wait_max.min(STAND_STILL_MAX)).await {
-            Ok(FromSession::StandsStill { asked: of, place, files }) if of == asked => {
+            Ok(FromSession::StandsStill { asked: of, place, mut files }) if of == asked => {
+                // Each is open while copies are made.
+                files.truncate(OPEN_FILES_MAX);
                 Ok(StandsStill { place, files, since: Instant::now() })
             }
             Ok(FromSession::Cannot { asked: of, why }) if of == asked => refused(&why),

@@ -15,7 +15,7 @@ use eggbox_sandbox::checkpoint::OpenFile;
 use rustix::fs::{Mode, readlinkat};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use self::numbered::{Numbered, Wanted};
+use self::numbered::{Numbered, Numbers, PASSED_MAX, Wanted};
 use self::parts::{Made, Part, Parts, PartsEnd, Unread, Word, given_up};
 use self::writer::Writer;
 pub(crate) use self::writer::copy_content;
@@ -39,7 +39,8 @@ pub(super) async fn copy(from: &Workspace, to: &Workspace) -> Result<(), Workspa
     let bytes_max = from.workers.workspace_bytes_max;
     let (mut sender, parts, _) = Parts::new();
     start(from.place.clone(), move |folder| {
-        let read = folder.and_then(|folder| read(&folder, &Reach::all(Closed::Opened, bytes_max), &mut sender));
+        let read = folder
+            .and_then(|folder| read(&folder, &Reach::all(Closed::Opened, bytes_max), &Numbers::default(), &mut sender));
         sender.end(read);
     })?;
     let (reply, written) = oneshot::channel();
@@ -141,15 +142,16 @@ fn wanted(tree: &Tree, open: &[OpenFile]) -> Vec<Wanted> {
 fn read_all(trees: Trees, wanted: Vec<Wanted>, bytes_max: u64, parts: &mut Parts) -> Result<(), WorkspaceError> {
     let (mut number, mut wanted) = (0, wanted.into_iter());
     while let Some((folder, shown)) = trees.get(number)? {
-        parts.send(Word::Tree(number, wanted.next().unwrap_or_default()))?;
-        read(&folder, &Reach { closed: Closed::Opened, bytes_max, left_out: &shown }, parts)?;
+        let numbers = Numbers::find(&folder, &wanted.next().unwrap_or_default());
+        parts.send(Word::Tree(number, numbers.all()))?;
+        read(&folder, &Reach { closed: Closed::Opened, bytes_max, left_out: &shown }, &numbers, parts)?;
         number += 1;
     }
     Ok(())
 }
 
 fn write_all(trees: Trees, mut parts: PartsEnd) -> Result<u64, WorkspaceError> {
-    let (mut writer, mut bytes) = (None::<Writer>, 0);
+    let (mut writer, mut bytes, mut left) = (None::<Writer>, 0, PASSED_MAX);
     while let Some(words) = parts.blocking_recv() {
         for word in words? {
             match (word, &mut writer) {
@@ -161,7 +163,7 @@ fn write_all(trees: Trees, mut parts: PartsEnd) -> Result<u64, WorkspaceError> {
                     if shown.is_empty() {
                         removal::empty(&folder)?;
                     }
-                    let numbered = Numbered::make(&folder, wanted);
+                    let numbered = Numbered::make(&folder, wanted, &mut left);
                     writer = Some(Writer::new(folder, numbered)?);
                 }
             }
@@ -174,13 +176,14 @@ fn broken() -> WorkspaceError {
     internal("a thread that copied files has panicked")
 }
 
-fn read(folder: &Folder, reach: &Reach<'_>, parts: &mut Parts) -> Result<(), WorkspaceError> {
+fn read(folder: &Folder, reach: &Reach<'_>, numbers: &Numbers, parts: &mut Parts) -> Result<(), WorkspaceError> {
     // The first names of files that have several.
     let mut first_names: HashMap<u64, Vec<u8>> = HashMap::new();
     walk(folder.open_folder("")?, reach, |step| {
         let Some(made) = part(&step, &mut first_names, &parts.unread)? else { return Ok(()) };
         let mode = Mode::from_raw_mode(step.stat.st_mode & MODE);
-        let part = Part { name: step.name.clone(), made, mode, modified: modified(step.stat) };
+        let number = numbers.get(step.stat.st_ino);
+        let part = Part { name: step.name.clone(), made, mode, modified: modified(step.stat), number };
         parts.send(Word::Part(part))
     })
 }
@@ -310,7 +313,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 become_user(USERS[0]);
-                let read = read(&from, &Reach::all(Closed::Opened, bytes_max), &mut sender);
+                let read = read(&from, &Reach::all(Closed::Opened, bytes_max), &Numbers::default(), &mut sender);
                 sender.end(read);
             });
             let writer = scope.spawn(move || {
@@ -367,6 +370,15 @@ mod tests {
             }
         });
         copy(from.path(), to.path(), 2 << 30).unwrap();
+        // Whoever they are of goes on with them.
+        let before = |path: &str| fs::symlink_metadata(at(path)).unwrap().mode() & 0o7777;
+        as_user(USERS[0], || {
+            assert_eq!(before("shut"), 0);
+            set_mode(&at("shut"), 0o700);
+            assert_eq!(before("shut/inner"), 0o111);
+            set_mode(&at("shut/inner"), 0o700);
+            assert_eq!(before("shut/inner/secret"), 0);
+        });
         let at = |name: &str| to.path().join(name);
         let mode = |path: &str| fs::symlink_metadata(at(path)).unwrap().mode() & 0o7777;
         assert_eq!((mode("shut"), mode("plain")), (0, 0o751));

@@ -119,8 +119,7 @@ pub(super) fn own_path(descriptor: &impl AsFd) -> CString {
     CString::new(path).unwrap_or_default()
 }
 
-/// Opens the regular file at `path` to be read, also where it is closed to its owner; none where it is something else. It
-/// stays open to him.
+/// Opens the regular file at `path` to be read, also where it is closed to its owner; none where it is something else.
 pub(super) fn open_closed(folder: BorrowedFd<'_>, path: impl Arg) -> Result<Option<File>, Errno> {
     let handle = beneath(folder, path, HANDLE)?;
     let stat = fstat(&handle)?;
@@ -128,10 +127,15 @@ pub(super) fn open_closed(folder: BorrowedFd<'_>, path: impl Arg) -> Result<Opti
         return Ok(None);
     }
     let mode = Mode::from_raw_mode(stat.st_mode);
-    if !mode.contains(Mode::RUSR) {
+    let is_closed = !mode.contains(Mode::RUSR);
+    if is_closed {
         chmod(own_path(&handle).as_c_str(), mode | Mode::RUSR)?;
     }
-    reopen(&handle, OFlags::RDONLY).map(|file| Some(file.into()))
+    let opened = reopen(&handle, OFlags::RDONLY);
+    if is_closed {
+        chmod(own_path(&handle).as_c_str(), mode)?;
+    }
+    opened.map(|file| Some(file.into()))
 }
 
 /// A folder that may be closed to its owner, to be listed and changed. It stays open to him.

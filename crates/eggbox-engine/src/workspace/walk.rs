@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::LazyLock;
 
-use rustix::fs::{Dir, Stat};
+use rustix::fs::{Dir, Mode, Stat, fchmod};
 use rustix::io::Errno;
 
 use super::entry::{EntryKind, bytes};
@@ -42,7 +42,7 @@ pub(super) enum What {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closed {
     LeftOut,
-    /// They are opened, and stay so: their session is about to end.
+    /// They are opened while they are read.
     Opened,
 }
 
@@ -70,6 +70,17 @@ struct Level {
     own: Option<(CString, Stat)>,
     /// How long its path is.
     path_bytes: usize,
+    /// That it had before it was opened, where it was closed.
+    mode: Option<Mode>,
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        if let Some(mode) = self.mode {
+            // Whoever has removed it meanwhile does not need it.
+            let _ = fchmod(&self.folder, mode);
+        }
+    }
 }
 
 /// Goes through the tree beneath `top`, in the order of the bytes of names. FIFOs, sockets and devices are passed over, as is
@@ -81,10 +92,10 @@ pub(super) fn walk(
 ) -> Result<(), WorkspaceError> {
     let (mut entries, mut bytes_seen, mut path) = (0, 0_u64, Vec::new());
     let names = names(&top, &mut entries)?;
-    let mut levels = vec![Level { folder: top, names, own: None, path_bytes: 0 }];
+    let mut levels = vec![Level { folder: top, names, own: None, path_bytes: 0, mode: None }];
     while let Some(level) = levels.last_mut() {
         let Some(name) = level.names.next() else {
-            let own = levels.pop().and_then(|level| level.own);
+            let own = levels.pop().and_then(|mut level| level.own.take());
             if let (Some((name, stat)), Some(parent)) = (own, levels.last()) {
                 let folder = parent.folder.as_fd();
                 visit(Step { path: &path, stat: &stat, folder, name: &name, what: What::FolderEnd })?;
@@ -126,11 +137,15 @@ pub(super) fn walk(
             continue;
         };
         visit(Step { path: &path, stat: &stat, folder, name: &name, what })?;
-        let names = self::names(&inner, &mut entries)?;
-        if names.len() > 0 && levels.len() >= PATH_DEPTH_MAX {
+        let before = Mode::from_raw_mode(stat.st_mode);
+        let mode = (reach.closed == Closed::Opened && !before.contains(Mode::RWXU)).then_some(before);
+        let own = Some((name, stat));
+        let mut inner = Level { folder: inner, names: Vec::new().into_iter(), own, path_bytes: path.len(), mode };
+        inner.names = self::names(&inner.folder, &mut entries)?;
+        if inner.names.len() > 0 && levels.len() >= PATH_DEPTH_MAX {
             return Err(WorkspaceError::TreeTooLarge(TreeLimit::Depth { depth_max: PATH_DEPTH_MAX }));
         }
-        levels.push(Level { folder: inner, names, own: Some((name, stat)), path_bytes: path.len() });
+        levels.push(inner);
     }
     Ok(())
 }

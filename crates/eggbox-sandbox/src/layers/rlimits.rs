@@ -79,13 +79,27 @@ pub(crate) fn lower(data_bytes_less: u64, processes_max: Option<u32>) -> io::Res
     Ok(())
 }
 
+/// Lets this process have all of its memory, the reserve and what code has forbidden itself, for what is no doing of code's. Returns
+/// what to give to [`allow_memory`] afterwards.
+#[cfg(feature = "native")]
+pub(crate) fn allow_all_memory() -> io::Result<Rlimit> {
+    let own = getrlimit(Resource::Data);
+    allow_memory(Rlimit { current: own.maximum, ..own })?;
+    Ok(own)
+}
+
+#[cfg(feature = "native")]
+pub(crate) fn allow_memory(limit: Rlimit) -> io::Result<()> {
+    Ok(setrlimit(Resource::Data, limit)?)
+}
+
 /// The reserve is not to be had at first.
-fn with_reserve(data_bytes_max: u64) -> Rlimit {
+pub(crate) fn with_reserve(data_bytes_max: u64) -> Rlimit {
     Rlimit { current: Some(data_bytes_max.saturating_sub(RESERVE_BYTES)), maximum: Some(data_bytes_max) }
 }
 
 /// For a session that is out of memory: lets it have the reserve, to say so and to let go of something. None where it has
-/// it already; else for [`restore_reserve`] what code had made of the limit, `u64::MAX` for nothing.
+/// it already; else for [`restore_reserve`] what code had made of the limit, `u64::MAX` for nothing, never 0.
 #[cfg(feature = "native")]
 pub(crate) fn release_reserve() -> io::Result<Option<u64>> {
     let Rlimit { current, maximum } = getrlimit(Resource::Data);
@@ -94,17 +108,21 @@ pub(crate) fn release_reserve() -> io::Result<Option<u64>> {
     }
     setrlimit(Resource::Data, Rlimit { current: maximum, maximum })?;
     let is_as_it_was = maximum.is_some_and(|maximum| current == with_reserve(maximum).current);
-    Ok(if is_as_it_was { Some(u64::MAX) } else { current })
+    Ok(if is_as_it_was { Some(u64::MAX) } else { current.map(|current| current.max(1)) })
 }
 
 /// Puts the reserve back where enough was let go of, and at most `before` of what is left. Returns whether it is.
 #[cfg(feature = "native")]
 pub(crate) fn restore_reserve(before: u64) -> io::Result<bool> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Data);
+    let Rlimit { current, maximum } = getrlimit(Resource::Data);
+    if current != maximum {
+        // Code has made something of it since.
+        return Ok(true);
+    }
     let current = Some(maximum.map_or(before, |maximum| before.min(maximum.saturating_sub(RESERVE_BYTES))));
     setrlimit(Resource::Data, Rlimit { current, maximum })?;
     // By trying: a session may not be allowed to look.
-    let fits = sys::inside::may_have_more_memory();
+    let fits = sys::inside::may_have_more_memory(rustix::param::page_size());
     if !fits {
         setrlimit(Resource::Data, Rlimit { current: maximum, maximum })?;
     }

@@ -14,6 +14,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::checkpoint::{DESCRIPTORS_MAX, Head, Identity, elsewhere, mapped_pages};
+use crate::layers::rlimits;
 use crate::sys::inside;
 use crate::sys::suspension::{Arena, code_address, thread_pointer};
 use crate::wire::{BECOME_DESCRIPTORS, BECOME_IMAGES_MAX, LAYOUT_HAS_CHANGED};
@@ -55,9 +56,14 @@ pub(super) fn become_image(requests: BorrowedFd<'_>, numbers: u64, flags: u64) -
     let mut number = [0; size_of::<u64>()];
     let work = receive_with_descriptors(requests, &mut number, &mut descriptors)?;
     let told = u64::from_le_bytes(number) | flags;
+    // What it becomes may have the reserve already; that has its own limit put up.
+    let own = match rlimits::allow_all_memory() {
+        Ok(own) => own,
+        Err(error) => return Ok(error),
+    };
     match try_become(&work, descriptors, numbers, told) {
         Ok(never) => match never {},
-        Err(error) => Ok(error),
+        Err(error) => Ok(rlimits::allow_memory(own).err().unwrap_or(error)),
     }
 }
 

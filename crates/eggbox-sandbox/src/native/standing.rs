@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use rustix::process::{Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use crate::layers::rlimits;
 use crate::sys::inside;
 
 /// All that there are (getrlimit(2)).
@@ -83,7 +84,13 @@ impl Changes {
     /// Makes the same of what this process has, which has run no code. Nothing is raised.
     pub(super) fn put_up(&self) -> io::Result<()> {
         let Self { begun, is } = self;
-        let own = Standing::read()?;
+        let mut own = Standing::read()?;
+        for (resource, limit) in RESOURCES.into_iter().zip(&mut own.limits) {
+            if let (Resource::Data, Some(maximum)) = (resource, limit.maximum) {
+                // It was allowed all of it to become the other.
+                *limit = rlimits::with_reserve(maximum);
+            }
+        }
         // What was noted is the other's: it is in the image.
         remember(Some(own));
         if is.class != begun.class && is.class != own.class {
@@ -104,7 +111,7 @@ impl Changes {
         let limits = begun.limits.into_iter().zip(is.limits).zip(own.limits);
         for (resource, ((begun, is), own)) in RESOURCES.into_iter().zip(limits) {
             let wanted = changed(own, begun, is);
-            if wanted != own {
+            if wanted != own || resource == Resource::Data {
                 setrlimit(resource, wanted)?;
             }
         }

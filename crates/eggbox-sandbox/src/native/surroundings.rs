@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{
     CWD, FileType, MemfdFlags, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, memfd_create, open, readlinkat, seek,
 };
-use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
 
 use self::locks::Lock;
 use super::standing;
 use crate::checkpoint;
+use crate::layers::rlimits;
 use crate::sys::{self, inside};
-use crate::wire::{OPEN_FILES_MAX, OPEN_FILES_PATH_BYTES_MAX};
+use crate::wire::{OPEN_FILES_BYTES_MAX, OPEN_FILES_MAX};
 
 mod locks;
 
@@ -60,6 +61,8 @@ enum Origin {
         path: PathBuf,
         inode: u64,
     },
+    /// It is the one that is open on this descriptor, too, which comes before it.
+    Same(RawFd),
     /// It has no name that anybody could open it by: this is in it.
     Content {
         name: CString,
@@ -72,6 +75,8 @@ const CONTENT_BYTES_MAX: u64 = 64 << 20;
 
 /// What the kernel says before the name of a file in memory.
 const MEMORY: &str = "/memfd:";
+/// Of a name of such (memfd_create(2)).
+const MEMORY_NAME_BYTES_MAX: usize = 249;
 /// What the kernel says after the path of a file that is not there any more.
 const DELETED: &str = " (deleted)";
 
@@ -100,11 +105,21 @@ impl Surroundings {
         if let Some(names) = children().map_err(failed)? {
             return Err(names);
         }
-        // Their numbers are the kernel's, and another process's might be others.
-        if !std::fs::read("/proc/self/timers").unwrap_or_default().is_empty() {
-            return Err("it has a timer of timer_create".to_owned());
+        match std::fs::read("/proc/self/timers") {
+            Ok(none) if none.is_empty() => {}
+            // Their numbers are the kernel's, and another process's might be others.
+            Ok(_) => return Err("it has a timer of timer_create".to_owned()),
+            // This kernel does not say.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+        if !has_room_for_work().map_err(failed)? {
+            return Err("its memory is full: what it goes on in elsewhere would find no room to begin".to_owned());
         }
         let folder = std::env::current_dir().map_err(|error| format!("its working directory is gone: {error}"))?;
+        rustix::process::chdir(&folder).map_err(|error| {
+            format!("its working directory, {}, could not be entered again: {error}", folder.display())
+        })?;
         let umask = rustix::process::umask(Mode::empty());
         rustix::process::umask(umask);
         let signals = inside::Signals::read().map_err(failed)?;
@@ -117,9 +132,15 @@ impl Surroundings {
         };
         let (own, others): (Vec<_>, Vec<_>) = numbers.iter().copied().partition(own);
         let closed = (0..3).filter(|number| !numbers.contains(number)).collect();
-        let locks = locks::held(&others).map_err(failed)?;
+        let others = with_same(&others).map_err(|error| failed(error.into()))?;
+        let different: Vec<_> = others.iter().filter(|(_, same)| same.is_none()).map(|(number, _)| *number).collect();
+        let locks = locks::held(&different)?;
         let mut room = CONTENT_BYTES_MAX;
-        let files: Result<_, _> = others.into_iter().map(|number| file(number, &mut room)).collect();
+        let open = |(number, same): (RawFd, Option<RawFd>)| match same {
+            Some(same) => same_file(number, same),
+            None => file(number, &mut room),
+        };
+        let files: Result<_, _> = others.into_iter().map(open).collect();
         // Files were opened a second time, and closed.
         locks.iter().filter(|lock| lock.is_lost_easily()).try_for_each(Lock::take).map_err(failed)?;
         let streams = own.into_iter().map(stream).collect::<Result<_, _>>()?;
@@ -128,14 +149,14 @@ impl Surroundings {
 
     /// Its files that copies are to be had of, as far as they can be told of.
     pub(super) fn open_files(&self) -> Vec<checkpoint::OpenFile> {
-        let mut room = OPEN_FILES_PATH_BYTES_MAX;
+        let mut room = OPEN_FILES_BYTES_MAX;
         let said = self.files.iter().filter_map(|file| match &file.origin {
-            Origin::Path { path, inode } => {
-                let path = path.to_str()?;
-                room = room.checked_sub(path.len())?;
-                Some(checkpoint::OpenFile { path: path.to_owned(), inode: *inode })
+            Origin::Path { path, inode } if !file.flags.contains(OFlags::DIRECTORY) => {
+                let said = checkpoint::OpenFile { path: path.to_str()?.to_owned(), inode: *inode };
+                room = room.checked_sub(serde_json::to_vec(&said).ok()?.len() + 1)?;
+                Some(said)
             }
-            Origin::Content { .. } => None,
+            _ => None,
         });
         said.take(OPEN_FILES_MAX).collect()
     }
@@ -168,7 +189,12 @@ impl Surroundings {
             }
         }
         for lock in locks {
-            lock.take().map_err(|error| io::Error::new(error.kind(), format!("{lock}: {error}")))?;
+            match lock.take() {
+                // Nobody else has these files: it holds this one already, by a descriptor that a kernel before Linux 6.10 does not
+                // tell from another's.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                taken => taken.map_err(|error| io::Error::new(error.kind(), format!("{lock}: {error}")))?,
+            }
         }
         standing.put_up()?;
         timers.set()?;
@@ -181,6 +207,7 @@ impl Origin {
     fn open(&self, flags: OFlags) -> io::Result<OwnedFd> {
         match self {
             Self::Path { path, .. } => Ok(open(path, flags | OFlags::CLOEXEC, Mode::empty())?),
+            Self::Same(number) => Ok(fcntl_dupfd_cloexec(inside::borrowed(*number), 0)?),
             Self::Content { name, content } => {
                 let memory = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
                 memory.write_all_at(content, 0)?;
@@ -194,9 +221,21 @@ impl Origin {
     fn name(&self) -> String {
         match self {
             Self::Path { path, .. } => path.display().to_string(),
+            Self::Same(number) => format!("descriptor {number}"),
             Self::Content { name, .. } => name.to_string_lossy().into_owned(),
         }
     }
+}
+
+/// How much memory it takes to become something else, for which there has to be room beside everything that the other has: the work,
+/// and a stack to do it on.
+const WORK_BYTES: usize = 2 << 20;
+
+fn has_room_for_work() -> io::Result<bool> {
+    let own = rlimits::allow_all_memory()?;
+    let has_room = inside::may_have_more_memory(WORK_BYTES);
+    rlimits::allow_memory(own)?;
+    Ok(has_room)
 }
 
 /// What the processes are called that this one has started, if there are any.
@@ -247,6 +286,34 @@ fn stream(number: RawFd) -> Result<Stream, String> {
     Ok(Stream { number, flags, is_inherited: !own.contains(FdFlags::CLOEXEC) })
 }
 
+/// Beside each of these descriptors the first that has the same open file, if one has: a place in it, flags and locks are then theirs
+/// together.
+fn with_same(numbers: &[RawFd]) -> Result<Vec<(RawFd, Option<RawFd>)>, rustix::io::Errno> {
+    let mut firsts: Vec<(RawFd, (u64, u64))> = Vec::new();
+    let mut with_same = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let stat = fstat(inside::borrowed(*number))?;
+        let identity = (stat.st_dev, stat.st_ino);
+        let is_same = |(first, of): &&(RawFd, _)| *of == identity && inside::is_same_open_file(*first, *number);
+        let same = firsts.iter().find(is_same).map(|(first, _)| *first);
+        if same.is_none() {
+            firsts.push((*number, identity));
+        }
+        with_same.push((*number, same));
+    }
+    Ok(with_same)
+}
+
+fn same_file(number: RawFd, same: RawFd) -> Result<OpenFile, String> {
+    let is_inherited =
+        is_inherited(number).map_err(|error| format!("descriptor {number} cannot be looked at: {error}"))?;
+    Ok(OpenFile { number, origin: Origin::Same(same), flags: OFlags::empty(), at: 0, is_inherited })
+}
+
+fn is_inherited(number: RawFd) -> Result<bool, rustix::io::Errno> {
+    Ok(!fcntl_getfd(inside::borrowed(number))?.contains(FdFlags::CLOEXEC))
+}
+
 fn file(number: RawFd, room: &mut u64) -> Result<OpenFile, String> {
     let failed = |error: rustix::io::Errno| format!("descriptor {number} cannot be looked at: {error}");
     // It was open a moment ago, and there is one thread.
@@ -270,7 +337,9 @@ fn file(number: RawFd, room: &mut u64) -> Result<OpenFile, String> {
             *room = rest;
             let content =
                 content(number, bytes).map_err(|error| format!("descriptor {number} cannot be read: {error}"))?;
-            let name = CString::new(name.rsplit(['/', ':']).next().unwrap_or_default()).unwrap_or_default();
+            let mut name = name.rsplit(['/', ':']).next().unwrap_or_default().as_bytes();
+            name = name.get(..MEMORY_NAME_BYTES_MAX).unwrap_or(name);
+            let name = CString::new(name).unwrap_or_default();
             return open_file(number, descriptor, Origin::Content { name, content }).map_err(failed);
         }
         FileType::RegularFile | FileType::Directory => {
@@ -295,7 +364,11 @@ fn file(number: RawFd, room: &mut u64) -> Result<OpenFile, String> {
 fn content(number: RawFd, bytes: u64) -> io::Result<Vec<u8>> {
     let path = format!("/proc/self/fd/{number}");
     let file = File::from(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
-    let mut content = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
+    let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
+    let mut content = Vec::new();
+    // Where there is no room for it the session goes on without an image.
+    content.try_reserve_exact(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    content.resize(bytes, 0);
     file.read_exact_at(&mut content, 0)?;
     Ok(content)
 }
@@ -318,8 +391,7 @@ fn open_file(number: RawFd, descriptor: BorrowedFd<'_>, origin: Origin) -> Resul
     let flags = fcntl_getfl(descriptor)? & KEPT_FLAGS;
     // What has no place has none to be set.
     let at = seek(descriptor, rustix::fs::SeekFrom::Current(0)).unwrap_or_default();
-    let is_inherited = !fcntl_getfd(descriptor)?.contains(FdFlags::CLOEXEC);
-    Ok(OpenFile { number, origin, flags, at, is_inherited })
+    Ok(OpenFile { number, origin, flags, at, is_inherited: is_inherited(number)? })
 }
 
 fn path_of(number: RawFd) -> Result<PathBuf, rustix::io::Errno> {

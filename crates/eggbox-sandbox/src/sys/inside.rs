@@ -51,9 +51,8 @@ pub(crate) fn has_children() -> bool {
     !matches!(waitid(WaitId::All, without_waiting), Err(rustix::io::Errno::CHILD))
 }
 
-/// Whether this process can have another page of memory.
-pub(crate) fn may_have_more_memory() -> bool {
-    let length = rustix::param::page_size();
+/// Whether this process can have so many bytes of memory more.
+pub(crate) fn may_have_more_memory(length: usize) -> bool {
     // SAFETY: a new anonymous mapping at an address of the kernel's choice, which nobody else knows of, is taken away
     // again.
     unsafe {
@@ -319,6 +318,14 @@ pub(crate) fn lock_bytes(
     let command = if is_of_open_file { libc::F_OFD_SETLK } else { libc::F_SETLK };
     // SAFETY: the structure outlives the call; a number that is not open is answered with EBADF.
     check(unsafe { libc::fcntl(number, command, &raw const lock) }.into()).map(drop)
+}
+
+/// Whether two descriptors have one open file. Never, as far as a kernel before Linux 6.10 says.
+pub(crate) fn is_same_open_file(one: RawFd, other: RawFd) -> bool {
+    // fcntl(2): F_LINUX_SPECIFIC_BASE and 3.
+    const F_DUPFD_QUERY: libc::c_int = 1027;
+    // SAFETY: only asks; a number that is not open is answered with EBADF.
+    unsafe { libc::fcntl(one, F_DUPFD_QUERY, other) == 1 }
 }
 
 /// What calls of this one may use of the stack meanwhile.

@@ -55,8 +55,12 @@ pub(crate) fn own_python(folder: &TempDir) -> PathBuf {
 
 /// Kills the nest that runs this interpreter, and returns when it is gone.
 pub(crate) fn end_nest(interpreter: &Path) {
-    let nest = Pid::from_raw(nest_pid(interpreter).cast_signed()).expect("a pid is positive");
-    kill_process(nest, Signal::KILL).expect("the nest can be killed");
+    let killed = wait_for(Duration::from_secs(10), || {
+        let nest = Pid::from_raw(nest_pid(interpreter).cast_signed()).expect("a pid is positive");
+        // One that has just gone is no nest.
+        kill_process(nest, Signal::KILL).is_ok().then_some(nest)
+    });
+    let nest = killed.expect("the nest can be killed");
     let gone = wait_for(Duration::from_secs(10), || test_kill_process(nest).is_err().then_some(()));
     assert!(gone.is_some());
 }

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::attacks::way::Way;
-use crate::checkpoints::{begin, fork_to, printed};
+use crate::checkpoints::{begin, fork_to, hibernate, printed};
 use crate::client::Answer;
 use crate::keys::{Keys, ask as ask_with_key};
 use crate::process::{resident_bytes, wait_for};
@@ -231,6 +231,11 @@ fn what_cannot_be_carried_is_refused_by_name_and_stays() {
             "c.timer_delete(t)",
         ),
         (
+            "import fcntl; f = open(os.__file__); fcntl.flock(f, fcntl.LOCK_EX)",
+            "is of a file that is not the session's alone",
+            "f.close()",
+        ),
+        (
             "pid = os.fork()\nif pid == 0: os._exit(3)\ntime.sleep(0.3)",
             "has ended and has not been waited for",
             "os.waitpid(pid, 0)",
@@ -413,6 +418,113 @@ def look():
     fork_to(&server, "a", "e");
     assert_eq!(ask("e"), nth(3));
     assert_eq!(printed(&server, "e", "print(late.write('x'), os.fstat(late.fileno()).st_ino > 10_000)"), "1 False\n");
+}
+
+#[test]
+fn sessions_in_every_extremity_are_taken_or_refused_and_go_on() {
+    let server = Setup::bare().option(KEPT).start();
+    let full = |id: &str, memory_mib: u64| {
+        let limits = json!({ "memory_bytes": memory_mib << 20 });
+        let made = json!({ "id": id, "policy": { "files": "full" }, "limits": limits });
+        assert_eq!(server.create(&made.to_string()).status, 201);
+    };
+    // What it is asked for is answered, whatever things are called.
+    for (code, says) in [
+        ("fs = [open('/workspace/' + chr(97 + k) + '\\x01' * 200, 'w') for k in range(25)]", None),
+        ("t = threading.Thread(target=e.wait, name='x' * 20_000); t.start()", Some("1 thread is running: xxx")),
+        ("t = threading.Thread(target=e.wait, name='\\udc80'); t.start()", Some("1 thread is running: ?")),
+        ("f = open('n' * 255, 'w+'); os.remove(f.name); f.write('x'); f.flush()", None),
+        ("f = open(b'\\xff' * 100, 'w+'); os.remove(f.name); f.write('x'); f.flush()", None),
+        ("f = open('/dev/null', 'r+b', buffering=0); fcntl.flock(f, fcntl.LOCK_EX)", Some("not the session's alone")),
+        (
+            "f = open('f', 'w+b'); [fcntl.lockf(f, fcntl.LOCK_EX, 1, 2 * i) for i in range(2000)]",
+            Some("more than 1000 locks"),
+        ),
+        ("os.mkdir('d'); os.chdir('d'); os.chmod('.', 0)", Some("could not be entered again")),
+    ] {
+        full("a", 200);
+        printed(&server, "a", &format!("import fcntl, os, threading\ne = threading.Event(); x = 5\n{code}"));
+        let forked = fork(&server, "a", &json!({ "ids": ["b"] }));
+        match says {
+            None => {
+                assert_eq!(forked.status, 201, "{code}: {forked:?}");
+                assert_eq!(printed(&server, "b", "print(x)"), "5\n", "{code}");
+                server.delete("b");
+            }
+            Some(says) => {
+                assert_eq!((forked.status, forked.refusal()[0]), (409, "not_checkpointable"), "{code}: {forked:?}");
+                assert!(forked.refusal()[1].contains(says), "{code}: {forked:?}");
+            }
+        }
+        assert_eq!(printed(&server, "a", "print(x); e.set()"), "5\n", "{code}");
+        server.delete("a");
+    }
+    // One that is at the end of its memory goes on elsewhere, too.
+    full("out", 100);
+    let code = "x = []\ntry:\n    while True: x.append(bytes(1 << 16))\nexcept MemoryError: print('out')";
+    assert_eq!(printed(&server, "out", code), "out\n");
+    hibernate(&server, "out");
+    assert_eq!(
+        printed(&server, "out", "print(len(x) > 500); x.clear(); y = bytes(50 << 20); print('free')"),
+        "True\nfree\n"
+    );
+    // There is no room for what would have to be read; it goes on as it is.
+    full("large", 200);
+    let code = "\
+import tempfile
+t = tempfile.TemporaryFile(); t.write(b'x' * (50 << 20)); t.flush()
+x = [bytearray(1 << 20) for _ in range(120)]";
+    printed(&server, "large", code);
+    let refused = fork(&server, "large", &json!({}));
+    assert_eq!((refused.status, refused.refusal()[0]), (409, "not_checkpointable"), "{refused:?}");
+    assert_eq!(printed(&server, "large", "print(len(x))"), "120\n");
+}
+
+#[test]
+fn copies_of_files_are_what_they_were_and_so_are_the_files() {
+    let server = Setup::bare().option(KEPT).start();
+    assert_eq!(server.create(r#"{"id": "a", "policy": {"files": "full"}}"#).status, 201);
+    let code = "\
+import fcntl, os, sqlite3
+for number in range(30): open('passing', 'w').close(); os.remove('passing')
+db = sqlite3.connect('/workspace/db'); db.execute('create table t(x)')
+os.link('db', 'another name'); os.link('db', 'a')
+os.mkdir('closed'); open('closed/file', 'w').close(); os.chmod('closed/file', 0); os.chmod('closed', 0o111)
+f = open('shared', 'w+b', buffering=0); g = os.dup(f.fileno()); fcntl.flock(f, fcntl.LOCK_EX)
+h = os.open('shared', os.O_RDONLY)
+f.write(b'12345')
+def modes():
+    before = oct(os.stat('closed').st_mode)
+    os.chmod('closed', 0o700)
+    inner = oct(os.stat('closed/file').st_mode)
+    os.chmod('closed', 0o111)
+    return before, inner
+def look():
+    db.execute('insert into t values(1)'); db.commit()
+    fcntl.flock(g, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.lseek(g, 2, os.SEEK_SET)
+    return os.stat('a').st_nlink, modes(), f.tell(), os.lseek(h, 0, os.SEEK_CUR), os.get_inheritable(g)";
+    printed(&server, "a", code);
+    let looked = "(3, ('0o40111', '0o100000'), 2, 0, False)\n";
+    assert_eq!(printed(&server, "a", "print(look())"), looked);
+    fork_to(&server, "a", "b");
+    fork_to(&server, "b", "c");
+    hibernate(&server, "c");
+    for id in ["a", "b", "c"] {
+        assert_eq!(printed(&server, id, "print(look())"), looked, "{id}");
+    }
+    // Descriptors of folders take no room that is needed.
+    let code = "\
+import errno, os
+for k in range(3): os.mkdir(f'd{k}')
+ds = [os.open(f'd{k}', 0) for k in range(3)]
+try:
+    for n in range(100_000): open(f'd0/{n}', 'w').close()
+except OSError as error: print(error.errno == errno.ENOSPC)";
+    assert_eq!(server.create(r#"{"id": "full", "policy": {"files": "full"}}"#).status, 201);
+    assert_eq!(printed(&server, "full", code), "True\n");
+    fork_to(&server, "full", "full-too");
+    assert_eq!(printed(&server, "full-too", "print(len(os.listdir('d0')) == n, os.listdir(ds[1]))"), "True []\n");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What goes from the thread that reads a tree to the one that makes it anew.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::File;
@@ -7,7 +8,6 @@ use std::fs::File;
 use rustix::fs::Mode;
 use tokio::sync::mpsc;
 
-use super::numbered::Wanted;
 use crate::workspace::error::WorkspaceError;
 use crate::workspace::workers::internal;
 
@@ -24,6 +24,8 @@ pub(super) struct Part {
     pub(super) made: Made,
     pub(super) mode: Mode,
     pub(super) modified: (i64, u32),
+    /// That it is to have, where that matters to somebody.
+    pub(super) number: Option<u64>,
 }
 
 pub(super) enum Made {
@@ -42,8 +44,8 @@ pub(super) enum Made {
 /// What comes from the thread that reads.
 pub(super) enum Word {
     Part(Part),
-    /// What comes now is of the tree of this number, in which those files are to have numbers that others had.
-    Tree(usize, Wanted),
+    /// What comes now is of the tree of this number, in which there are to be files of those numbers.
+    Tree(usize, BTreeSet<u64>),
 }
 
 /// Something is not read yet as long as there is one.

@@ -28,8 +28,6 @@ struct Begun {
     folder: OwnedFd,
     /// It was there, on the way to something that is shown, and stays as it is.
     was_there: bool,
-    /// How long its path is.
-    path_bytes: usize,
 }
 
 /// Makes a tree.
@@ -37,16 +35,14 @@ pub(super) struct Writer {
     folder: Folder,
     /// The folders that were begun and have not ended, from the top.
     open: Vec<Begun>,
-    /// Of what is being made.
-    path: Vec<u8>,
     numbered: Numbered,
     bytes: u64,
 }
 
 impl Writer {
     pub(super) fn new(folder: Folder, numbered: Numbered) -> Result<Self, WorkspaceError> {
-        let top = Begun { folder: folder.open_folder("")?, was_there: true, path_bytes: 0 };
-        Ok(Self { folder, open: vec![top], path: Vec::new(), numbered, bytes: 0 })
+        let top = Begun { folder: folder.open_folder("")?, was_there: true };
+        Ok(Self { folder, open: vec![top], numbered, bytes: 0 })
     }
 
     pub(super) fn write(mut self, mut parts: PartsEnd) -> Result<u64, WorkspaceError> {
@@ -65,50 +61,45 @@ impl Writer {
         if self.open.len() == 1 { Ok(self.bytes) } else { Err(internal("a tree was not read to its end")) }
     }
 
-    pub(super) fn make(&mut self, Part { name, made, mode, modified }: Part) -> Result<(), WorkspaceError> {
+    pub(super) fn make(&mut self, Part { name, made, mode, modified, number }: Part) -> Result<(), WorkspaceError> {
         let place = name.to_string_lossy().into_owned();
         if matches!(made, Made::FolderEnd) {
             // Only now: its mode may forbid what had to be made in it, and that has changed its time.
-            if let Some(Begun { folder: done, was_there: false, .. }) = self.open.pop() {
+            if let Some(Begun { folder: done, was_there: false }) = self.open.pop() {
                 fchmod(&done, mode).and_then(|()| futimens(&done, &times(modified))).at(&place)?;
             }
             return Ok(());
         }
         // What it takes beside what is in it.
         self.bytes += BLOCK_BYTES;
-        let Some(Begun { folder: parent, path_bytes, .. }) = self.open.last() else {
+        let Some(Begun { folder: parent, .. }) = self.open.last() else {
             return Err(internal("a folder ended that was not begun"));
         };
-        self.path.truncate(*path_bytes);
-        if !self.path.is_empty() {
-            self.path.push(b'/');
-        }
-        self.path.extend_from_slice(name.to_bytes());
         match made {
             Made::Folder => {
-                let was_there = match mkdirat(parent, &*name, Mode::RWXU) {
+                let was_there = match self.numbered.with_room(|| mkdirat(parent, &*name, Mode::RWXU)) {
                     Ok(()) => false,
                     Err(Errno::EXIST) => true,
                     Err(error) => return Err(WorkspaceError::at(&place, error)),
                 };
                 let folder = open_folder(parent.as_fd(), &*name).at(&place)?;
-                self.open.push(Begun { folder, was_there, path_bytes: self.path.len() });
+                self.open.push(Begun { folder, was_there });
             }
             Made::File(file, _unread) => {
                 let copy = |to: &File| copy_content(&file, to);
-                let made = self.numbered.take(&self.path);
-                let content = make_file(parent.as_fd(), &name, made, copy, mode, modified).at(&place)?;
+                let to = make_file(parent.as_fd(), &name, number, &mut self.numbered).at(&place)?;
+                let content = fill_file(&to, copy, mode, modified).at(&place)?;
                 self.bytes += content.next_multiple_of(BLOCK_BYTES);
             }
             Made::Content(content) => {
                 let write = |to: &File| to.write_all_at(&content, 0).map(|()| content.len() as u64);
-                let made = self.numbered.take(&self.path);
-                let content = make_file(parent.as_fd(), &name, made, write, mode, modified).at(&place)?;
+                let to = make_file(parent.as_fd(), &name, number, &mut self.numbered).at(&place)?;
+                let content = fill_file(&to, write, mode, modified).at(&place)?;
                 self.bytes += content.next_multiple_of(BLOCK_BYTES);
             }
             Made::Same(first) => make_name(&self.folder, &first, parent.as_fd(), &name).at(&place)?,
             Made::Link(target) => {
-                symlinkat(&*target, parent, &*name).at(&place)?;
+                self.numbered.with_room(|| symlinkat(&*target, parent, &*name)).at(&place)?;
                 utimensat(parent, &*name, &times(modified), AtFlags::SYMLINK_NOFOLLOW).at(&place)?;
             }
             Made::FolderEnd => {}
@@ -122,28 +113,30 @@ pub(super) fn times((seconds, nanos): (i64, u32)) -> Timestamps {
     Timestamps { last_access: time, last_modification: time }
 }
 
-/// Makes a file of that name, or gives it to one that is made already.
+/// Makes a file of that name, or gives it to the one of that number, which is made already.
 fn make_file(
     parent: BorrowedFd<'_>,
     name: &CString,
-    made: Option<File>,
+    number: Option<u64>,
+    numbered: &mut Numbered,
+) -> Result<File, Errno> {
+    if let Some(made) = number.and_then(|number| numbered.take(number)) {
+        linkat(CWD, own_path(&made).as_c_str(), parent, &**name, AtFlags::SYMLINK_FOLLOW)?;
+        return Ok(made);
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    numbered.with_room(|| openat(parent, &**name, flags, Mode::RUSR | Mode::WUSR)).map(File::from)
+}
+
+fn fill_file(
+    to: &File,
     write: impl FnOnce(&File) -> io::Result<u64>,
     mode: Mode,
     modified: (i64, u32),
 ) -> io::Result<u64> {
-    let to = match made {
-        Some(made) => {
-            linkat(CWD, own_path(&made).as_c_str(), parent, &**name, AtFlags::SYMLINK_FOLLOW)?;
-            made
-        }
-        None => {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            File::from(openat(parent, &**name, flags, Mode::RUSR | Mode::WUSR)?)
-        }
-    };
-    let bytes = write(&to)?;
-    fchmod(&to, mode)?;
-    futimens(&to, &times(modified))?;
+    let bytes = write(to)?;
+    fchmod(to, mode)?;
+    futimens(to, &times(modified))?;
     Ok(bytes)
 }
 

@@ -1,11 +1,11 @@
 //! Locks on open files (fcntl(2), flock(2)): they are not memory, and those of a process go when it closes any descriptor of their file.
 
 use std::fmt::{self, Display};
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::os::fd::RawFd;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FileType, FlockOperation, StatVfsMountFlags, flock, fstat, fstatvfs};
 
 use crate::sys::inside;
 
@@ -16,8 +16,6 @@ pub(super) struct Lock {
     number: RawFd,
     kind: Kind,
     is_exclusive: bool,
-    /// Device and inode.
-    file: String,
     start: i64,
     /// 0 up to the end of the file, however long that becomes.
     length: i64,
@@ -33,15 +31,25 @@ enum Kind {
     Whole,
 }
 
-/// Those that were taken by these descriptors.
-pub(super) fn held(numbers: &[RawFd]) -> io::Result<Vec<Lock>> {
+/// How many there may be: each is looked at, and taken twice.
+const LOCKS_MAX: usize = 1000;
+
+/// Those that were taken by these descriptors, each of another open file; or why they cannot be had elsewhere.
+pub(super) fn held(numbers: &[RawFd]) -> Result<Vec<Lock>, String> {
     let mut locks: Vec<Lock> = Vec::new();
     for number in numbers {
-        let text = fs::read_to_string(format!("/proc/self/fdinfo/{number}"))?;
-        for lock in text.lines().filter_map(|line| parse(*number, line.strip_prefix("lock:")?)) {
-            if !locks.iter().any(|other| lock.is_the_same_as(other)) {
+        let failed = |error: io::Error| format!("the locks on descriptor {number} cannot be looked at: {error}");
+        let mut text = BufReader::new(File::open(format!("/proc/self/fdinfo/{number}")).map_err(failed)?);
+        let mut line = String::new();
+        while text.read_line(&mut line).map_err(failed)? > 0 {
+            if let Some(lock) = line.strip_prefix("lock:").and_then(|line| parse(*number, line)) {
+                lock.check()?;
                 locks.push(lock);
             }
+            if locks.len() > LOCKS_MAX {
+                return Err(format!("more than {LOCKS_MAX} locks are held on its files"));
+            }
+            line.clear();
         }
     }
     Ok(locks)
@@ -56,14 +64,14 @@ fn parse(number: RawFd, text: &str) -> Option<Lock> {
         "FLOCK" => Kind::Whole,
         _ => return None,
     };
-    let (_advisory, access, _pid, file) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let (_advisory, access, _pid, _file) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     let start: i64 = fields.next()?.parse().ok()?;
     // The last byte of it.
     let length = match fields.next()? {
         "EOF" => 0,
         last => last.parse::<i64>().ok()?.checked_sub(start)?.checked_add(1)?,
     };
-    Some(Lock { number, kind, is_exclusive: access == "WRITE", file: file.to_owned(), start, length })
+    Some(Lock { number, kind, is_exclusive: access == "WRITE", start, length })
 }
 
 impl Lock {
@@ -72,11 +80,16 @@ impl Lock {
         self.kind == Kind::Process
     }
 
-    /// Whether it is this one by another number of one open file: only that can have it twice.
-    fn is_the_same_as(&self, other: &Self) -> bool {
-        let alike =
-            (self.kind, &self.file, self.start, self.length) == (other.kind, &other.file, other.start, other.length);
-        alike && self.kind != Kind::Process && self.is_exclusive && other.is_exclusive
+    /// That nobody else can have it where it is taken again: what is shown to all sessions they have together.
+    fn check(&self) -> Result<(), String> {
+        let file = inside::borrowed(self.number);
+        let looked = fstatvfs(file).and_then(|system| Ok((system, fstat(file)?)));
+        let (system, stat) = looked.map_err(|error| format!("{self} cannot be looked at: {error}"))?;
+        let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+        if is_device || system.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Err(format!("{self} is of a file that is not the session's alone"));
+        }
+        Ok(())
     }
 
     /// Takes it by that descriptor, or fails at once.
@@ -96,7 +109,7 @@ impl Lock {
 
 impl Display for Lock {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the lock on the file that is open on descriptor {}", self.number)
+        write!(formatter, "the lock on descriptor {}", self.number)
     }
 }
 
@@ -106,14 +119,7 @@ mod tests {
 
     #[test]
     fn locks_are_read_as_the_kernel_writes_them() {
-        let lock = |kind, is_exclusive, start, length| Lock {
-            number: 5,
-            kind,
-            is_exclusive,
-            file: "00:13:11691".to_owned(),
-            start,
-            length,
-        };
+        let lock = |kind, is_exclusive, start, length| Lock { number: 5, kind, is_exclusive, start, length };
         for (text, expected) in [
             ("\t1: POSIX  ADVISORY  WRITE 359 00:13:11691 0 EOF", Some(lock(Kind::Process, true, 0, 0))),
             ("\t2: POSIX  ADVISORY  READ  359 00:13:11691 100 109", Some(lock(Kind::Process, false, 100, 10))),
