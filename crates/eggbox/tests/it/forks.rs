@@ -102,7 +102,12 @@ fn a_fork_is_what_its_session_was_and_nothing_is_theirs_together() {
 fn wherever_sessions_see_what_they_have_they_can_be_forked() {
     for way in Way::possible() {
         let server = way.setup().start();
-        begin(&server, "a", "x = [5]; f = open('f', 'w+'); f.write('kept'); f.flush(); import tempfile, os");
+        let code = "\
+import fcntl, os, tempfile
+for name in 'zyx': open(name, 'w').close()
+x = [5]; f = open('f', 'w+'); f.write('kept'); f.flush(); fcntl.lockf(f, fcntl.LOCK_EX)
+number = os.fstat(f.fileno()).st_ino";
+        begin(&server, "a", code);
         let forked = fork(&server, "a", &json!({ "ids": ["b"] }));
         if way.is_reduced() {
             let message = forked.refusal()[1];
@@ -112,9 +117,8 @@ fn wherever_sessions_see_what_they_have_they_can_be_forked() {
             continue;
         }
         assert_eq!(forked.status, 201, "{}: {forked:?}", way.name());
-        let code =
-            "x.append(f.tell()); f.seek(0); print(x, f.read(), os.getuid() > 0, tempfile.mkdtemp()[:5], os.getpid())";
-        assert_eq!(printed(&server, "b", code), "[5, 4] kept True /tmp/ 1\n", "{}", way.name());
+        let code = "x.append(f.tell()); f.seek(0); print(x, f.read(), os.getuid() > 0, tempfile.mkdtemp()[:5], os.getpid(), os.fstat(f.fileno()).st_ino == number)";
+        assert_eq!(printed(&server, "b", code), "[5, 4] kept True /tmp/ 1 True\n", "{}", way.name());
     }
 }
 

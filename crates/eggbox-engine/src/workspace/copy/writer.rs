@@ -97,7 +97,11 @@ impl Writer {
                 let content = fill_file(&to, write, mode, modified).at(&place)?;
                 self.bytes += content.next_multiple_of(BLOCK_BYTES);
             }
-            Made::Same(first) => make_name(&self.folder, &first, parent.as_fd(), &name).at(&place)?,
+            Made::Same(first) => {
+                // A further name counts as a file in a file system in memory.
+                let make = || make_name(&self.folder, &first, parent.as_fd(), &name);
+                self.numbered.with_room(make).at(&place)?;
+            }
             Made::Link(target) => {
                 self.numbered.with_room(|| symlinkat(&*target, parent, &*name)).at(&place)?;
                 utimensat(parent, &*name, &times(modified), AtFlags::SYMLINK_NOFOLLOW).at(&place)?;
@@ -120,8 +124,10 @@ fn make_file(
     number: Option<u64>,
     numbered: &mut Numbered,
 ) -> Result<File, Errno> {
-    if let Some(made) = number.and_then(|number| numbered.take(number)) {
-        linkat(CWD, own_path(&made).as_c_str(), parent, &**name, AtFlags::SYMLINK_FOLLOW)?;
+    // Where it cannot be given the name, the file has another number.
+    if let Some(made) = number.and_then(|number| numbered.take(number))
+        && linkat(CWD, own_path(&made).as_c_str(), parent, &**name, AtFlags::SYMLINK_FOLLOW).is_ok()
+    {
         return Ok(made);
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
