@@ -543,7 +543,7 @@ mod tests {
         };
         assert_eq!(sessions_max(&[], None), 1024);
         assert_eq!(sessions_max(&[], Some(1 << 20)), 1024);
-        assert_eq!(sessions_max(&[], Some(4096)), (4096 - 1024 - 640 - 32 * 14) / 18);
+        assert_eq!(sessions_max(&[], Some(4096)), (4096 - 1024 - 768 - 32 * 14) / 18);
         assert_eq!(sessions_max(&["--sessions-max", "500"], Some(4096)), 500);
         // Refused at the start.
         assert_eq!(sessions_max(&[], Some(1024)), 1024);
