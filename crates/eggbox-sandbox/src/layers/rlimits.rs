@@ -102,11 +102,10 @@ pub(crate) fn with_reserve(data_bytes_max: u64) -> Rlimit {
 /// it already; else for [`restore_reserve`] what code had made of the limit, `u64::MAX` for nothing, never 0.
 #[cfg(feature = "native")]
 pub(crate) fn release_reserve() -> io::Result<Option<u64>> {
-    let Rlimit { current, maximum } = getrlimit(Resource::Data);
+    let Rlimit { current, maximum } = allow_all_memory()?;
     if current == maximum {
         return Ok(None);
     }
-    setrlimit(Resource::Data, Rlimit { current: maximum, maximum })?;
     let is_as_it_was = maximum.is_some_and(|maximum| current == with_reserve(maximum).current);
     Ok(if is_as_it_was { Some(u64::MAX) } else { current.map(|current| current.max(1)) })
 }
@@ -124,7 +123,7 @@ pub(crate) fn restore_reserve(before: u64) -> io::Result<bool> {
     // By trying: a session may not be allowed to look.
     let fits = sys::inside::may_have_more_memory(rustix::param::page_size());
     if !fits {
-        setrlimit(Resource::Data, Rlimit { current: maximum, maximum })?;
+        allow_all_memory()?;
     }
     Ok(fits)
 }
